@@ -1,0 +1,72 @@
+"""Full linear controllers: e <- e + U e.
+
+The paper's ant controllers (arXiv 2512.20605, Tables A8 and A10).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .controller import Controller
+
+if TYPE_CHECKING:
+    from transformer_lens import FactoredMatrix
+
+
+class FullController(Controller):
+    """e <- e + U e.
+
+    Args:
+        U: a square matrix, acting on column vectors.
+        hook_name: where.
+
+    Raises:
+        ValueError: U is not square.
+    """
+
+    U: Tensor
+
+    def __init__(self, U: Float[Tensor, "*lead d_model d_model"], hook_name: str) -> None:
+        super().__init__(hook_name)
+        if U.ndim < 2 or U.shape[-1] != U.shape[-2]:
+            raise ValueError(f"U is {tuple(U.shape)}; it must be [.., d_model, d_model]")
+        self.hold("U", U)
+
+    @classmethod
+    def random(
+        cls,
+        d_model: int,
+        hook_name: str,
+        init: float = 0.1,
+        *,
+        lead: tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Returns trainable controllers with |U e| about `init` times |e|: U ~ N(0, init^2/d)."""
+        U = torch.randn(*lead, d_model, d_model, generator=generator) * init * d_model**-0.5
+        return cls(nn.Parameter(U), hook_name)
+
+    @property
+    def d_model(self) -> int:
+        return self.U.shape[-1]
+
+    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        return torch.einsum("...od,...d->...o", self.aligned(self.U, x), x)
+
+    def mixture(
+        self, x: Float[Tensor, "*batch d_model"], weights: Float[Tensor, "*batch n"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        return torch.einsum(
+            "nod,...nd->...o", self.U.to(x), x.unsqueeze(-2) * weights.unsqueeze(-1)
+        )
+
+    @property
+    def factored(self) -> FactoredMatrix:
+        """U^T I as TransformerLens' FactoredMatrix: ``e @ factored.AB`` is U e."""
+        from transformer_lens import FactoredMatrix
+
+        return FactoredMatrix(self.U.mT, torch.eye(self.d_model).to(self.U))

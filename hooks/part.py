@@ -1,0 +1,49 @@
+"""A module that describes itself in plain values and can be rebuilt from them.
+
+Everything :mod:`irl_lens.hooks.files` can save is a :class:`Part`: its tensors go to
+safetensors, its other constructor arguments (`config`) to the JSON header, and parts
+inside parts are described recursively. The one convention: constructor keywords carry the
+names of the attributes they set.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+
+class Part(nn.Module):
+    """A module whose constructor arguments are its tensors, its config and its parts."""
+
+    def config(self) -> dict[str, Any]:
+        """Returns the constructor arguments that are neither tensors nor parts, JSON-able."""
+        return {}
+
+    @classmethod
+    def restore(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], parts: dict[str, Part]
+    ) -> Self:
+        """Rebuilds the part from what `config`, its state dict and its children held.
+
+        Args:
+            config: what :meth:`config` returned.
+            tensors: own tensors by name; those that were parameters are parameters.
+            parts: own parts by attribute name.
+        """
+        return cls(**config, **tensors, **parts)
+
+    def parts(self) -> dict[str, Part]:
+        """Returns the parts directly inside this one, by attribute name."""
+        return {name: child for name, child in self.named_children() if isinstance(child, Part)}
+
+    def hold(self, name: str, tensor: Tensor) -> None:
+        """Keeps a tensor as what it is: a parameter stays one, anything else is a buffer.
+
+        A buffer may carry an autograd graph, so gradients reach whatever computed it: a
+        bank, a hypernetwork.
+        """
+        if isinstance(tensor, nn.Parameter):
+            self.register_parameter(name, tensor)
+        else:
+            self.register_buffer(name, tensor)

@@ -1,0 +1,257 @@
+"""The ``irl-lens`` command: the one place that composes worlds, training and analyses.
+
+Everything heavy is imported inside the sub-commands, so that ``--help`` and mistakes in the
+arguments are answered at once. Results go to standard output, progress and errors to
+standard error. Exit codes: 0, 2 for a mistake the user can mend, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import webbrowser
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from pkgutil import resolve_name
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from irl_lens.errors import UserError
+from irl_lens.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from irl_lens.progress import Progress
+    from irl_lens.runs import Run
+
+STAGES = {
+    "base": "irl_lens.training.pretrain:pretrain",
+    "controllers": "irl_lens.training.controllers:train_controllers",
+    "metacontroller": "irl_lens.training.discovery:discover",
+    "internal-rl": "irl_lens.rl.internal:internal_rl",
+    "raw-rl": "irl_lens.rl.raw:raw_rl",
+}
+"""The chain in its order: each stage and the function that runs it."""
+
+StageName = Literal["base", "controllers", "metacontroller", "internal-rl", "raw-rl"]
+PresetName = Annotated[str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESETS)}.")]
+RunName = Annotated[
+    str, tyro.conf.arg(metavar="RUN", help="A run folder, or a bundled model such as grid.")
+]
+OutFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+OutFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+
+
+def run(
+    preset_name: tyro.conf.Positional[PresetName],
+    /,
+    out: OutFolder = None,
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+) -> None:
+    """Runs the whole chain, evaluates it and writes its report. The same command continues.
+
+    Args:
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with; its own choice when not given.
+    """
+    opened = _open_for_training(preset_name, out, seed, threads)
+    with _progress() as progress:
+        for name in STAGES:
+            _run_stage(name, opened, progress)
+    _evaluate(opened, opened.folder / "evaluation.json")
+    _report(opened, opened.folder / "report.html")
+
+
+def train(
+    stage: tyro.conf.Positional[StageName],
+    /,
+    preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
+    out: OutFolder = None,
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+) -> None:
+    """Runs one stage of the chain; the stages before it must be finished.
+
+    Args:
+        stage: The stage.
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with; its own choice when not given.
+    """
+    opened = _open_for_training(preset_name, out, seed, threads)
+    with _progress() as progress:
+        _run_stage(stage, opened, progress)
+    print(opened.folder / stage)
+
+
+def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+    """Measures a run afresh and prints every measurement.
+
+    Args:
+        out: Where to write them (JSON); evaluation.json in the run's folder when not given,
+            or in the working folder for a bundled model.
+    """
+    opened = _find(run_name)
+    _evaluate(opened, out or _beside(opened, "evaluation.json"))
+
+
+def report(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    show: Annotated[bool, tyro.conf.arg(name="open")] = True,
+) -> None:
+    """Evaluates a run live and writes its report: one HTML file that works offline.
+
+    Args:
+        out: Where to write it; report.html in the run's folder when not given, or in the
+            working folder for a bundled model.
+        show: Open it in the web browser when there is a screen.
+    """
+    opened = _find(run_name)
+    path = out or _beside(opened, "report.html")
+    _report(opened, path)
+    if show and _has_screen():
+        webbrowser.open(path.resolve().as_uri())
+
+
+def summary(
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")],
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+) -> None:
+    """Writes the median, lowest and highest of every measurement over runs of several seeds.
+
+    Args:
+        runs: Evaluated runs of one preset.
+        out: Folder for summary.json and runs.json.
+    """
+    from irl_lens.summary import write_summary
+
+    print(write_summary([_find(name) for name in runs], out))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the ``irl-lens`` command.
+
+    Args:
+        arguments: The command line without the program; sys.argv when not given.
+
+    Raises:
+        SystemExit: With 2 after a mistake the user can mend, with 130 after Ctrl-C.
+    """
+    commands: dict[str, Callable[..., None]] = {
+        "run": run,
+        "train": train,
+        "evaluate": evaluate,
+        "report": report,
+        "summary": summary,
+    }
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="irl-lens", description=_DESCRIPTION, args=arguments
+        )
+    except KeyboardInterrupt as stop:
+        why = f"{stop}; " if str(stop) else "stopped; "
+        _exit(130, f"{why}give the same command again to continue")
+    except (UserError, OSError) as error:
+        _exit(2, _one_line(error))
+    except ValueError as error:
+        if not _raised_by_us(error.__traceback__):
+            raise
+        _exit(2, _one_line(error))
+
+
+_DESCRIPTION = (
+    "Train sequence models of behaviour, find the abstract actions in their residual stream, "
+    "and do reinforcement learning with them."
+)
+
+
+def _open_for_training(name: str, out: Path | None, seed: int, threads: int | None) -> Run:
+    chosen = preset(name)
+    if seed < 0:
+        raise UserError(f"--seed {seed}: a seed is 0 or more")
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: at least 1 is needed")
+    import torch
+
+    from irl_lens.runs import Run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
+
+
+def _run_stage(name: str, opened: Run, progress: Progress) -> None:
+    if not opened.stage(name).done:
+        resolve_name(STAGES[name])(opened, progress)
+
+
+def _find(name: str) -> Run:
+    from irl_lens.runs import find_run
+
+    return find_run(name)
+
+
+def _evaluate(opened: Run, path: Path) -> None:
+    from irl_lens.analyses.evaluate import evaluate_run
+    from irl_lens.summary import write_evaluation
+
+    with _progress() as progress:
+        measured = evaluate_run(opened, progress)
+    write_evaluation(path, measured)
+    for name, value in sorted(measured.items()):
+        print(f"{name} {value:.6g}")
+    print(path)
+
+
+def _report(opened: Run, path: Path) -> None:
+    from irl_lens.analyses.report import build_report
+
+    build_report(opened, path)
+    print(path)
+
+
+def _beside(opened: Run, name: str) -> Path:
+    return Path(f"{opened.folder.name}-{name}") if opened.bundled else opened.folder / name
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    from irl_lens.progress import progress_display
+
+    display = progress_display()
+    try:
+        yield display
+    finally:
+        display.close()
+
+
+def _has_screen() -> bool:
+    # Without this a machine with no screen would open a text browser in the terminal.
+    windowed = sys.platform in ("win32", "darwin")
+    return windowed or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+def _raised_by_us(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is this package's: a third party's error is a bug to show."""
+    module = ""
+    while trace is not None:
+        module, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
+    return module.split(".")[0] == "irl_lens"
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; mend that and give the same command again"
+    return " ".join(str(error).split())
+
+
+def _exit(code: int, message: str) -> None:
+    print(f"irl-lens: {message}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,148 @@
+"""Configuration of every stage: frozen dataclasses, and nothing that imports torch.
+
+One class a stage, composed into a :class:`Preset`. Defaults are the paper's own
+choices (arXiv 2512.20605, Tables A4 to A9) except where a docstring says otherwise;
+the presets override sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class WorldConfig:
+    """A pinpad world and the grammar of its tasks (paper, App. A.1)."""
+
+    size: int = 7
+    colours: int = 8
+    walls: int = 4
+    horizon: int = 100
+    grammar: str = "paper-grid"
+    observation: Literal["onehot", "egocentric"] = "egocentric"
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """The base sequence model: a causal pre-norm HookedTransformer (paper, Table A4).
+
+    ``positions`` is ALiBi, which TransformerLens implements and which extrapolates to
+    the held-out task's longer episodes; the paper uses T5-like relative biases, which
+    HookedTransformer does not offer.
+    """
+
+    d_model: int = 256
+    n_layers: int = 6
+    n_heads: int = 4
+    d_mlp: int = 512
+    act_fn: str = "relu"
+    positions: str = "alibi"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pretraining of the base model on expert trajectories (paper, Table A4)."""
+
+    steps: int = 256_000
+    batch: int = 1024
+    chunk: int = 64
+    """Rows computed at once: a batch is sorted by length and cut into chunks of this
+    many rows, each cut to its longest row, so that little padding is computed."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: float = 3e-4
+    weight_decay: float = 0.03
+    betas: tuple[float, float] = (0.9, 0.999)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = 0
+    observation_weight: float = 0.01
+    epsilon: float = 0.0
+    """Probability that the expert takes a random non-terminating action."""
+    clip: float = 1.0
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+
+
+@dataclass(frozen=True)
+class ControllersConfig:
+    """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
+
+    layers: tuple[int, ...] = (3,)
+    """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
+    label: Literal["subgoal", "visit"] = "subgoal"
+    rank: int = 16
+    steps: int = 3_200
+    batch: int = 512
+    lr: float = 1e-3
+    weight_decay: float = 0.03
+    init: float = 0.1
+    """Standard deviation of U e relative to e at initialisation."""
+
+
+@dataclass(frozen=True)
+class DiscoveryConfig:
+    """The metacontroller and its training (paper, section D of the facts, Table A9)."""
+
+    layer: int = 3
+    history: int = 32
+    sequence: int = 32
+    hidden: int = 64
+    latent: int = 8
+    decoder_hidden: int = 32
+    rank: int = 16
+    steps: int = 64_000
+    batch: int = 512
+    lr: float = 1e-3
+    weight_decay: float = 0.03
+    alpha: tuple[tuple[float, float], ...] = ((0.0, 0.17),)
+    """KL weight as (fraction of training, alpha) knots, interpolated in log alpha.
+    One knot is the paper's constant alpha."""
+    log_sigma: float = 0.0
+    """Initial log standard deviation of the encoder."""
+
+
+@dataclass(frozen=True)
+class RLConfig:
+    """Internal RL, and raw-action RL in the same trainer (paper, App. E)."""
+
+    episodes: int = 102_400_000
+    batch: int = 1024
+    lr: float = 3e-5
+    weight_decay: float = 0.0
+    clip: float = 0.2
+    epochs: int = 1
+    entropy: float = 0.0
+    width: int = 256
+    """Width of the policy's recurrent block (internal RL only)."""
+    initial_std: float = 1.0
+    temperature: float = 1.0
+    """Temperature of the primitive actions sampled from the base."""
+    solvable: bool = True
+    """Train on solvable layouts only."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How much the evaluation samples."""
+
+    trajectories: int = 4_096
+    rollouts: int = 1_024
+    probe_steps: int = 1_500
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The whole chain's configuration."""
+
+    name: str
+    world: WorldConfig = field(default_factory=WorldConfig)
+    base: BaseConfig = field(default_factory=BaseConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    controllers: ControllersConfig = field(default_factory=ControllersConfig)
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    internal_rl: RLConfig = field(default_factory=RLConfig)
+    raw_rl: RLConfig = field(default_factory=RLConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as plain JSON-able values."""
+        return asdict(self)

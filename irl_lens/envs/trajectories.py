@@ -1,0 +1,67 @@
+"""Trajectories: what experts did, with the labels only an experimenter sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """A batch of trajectories, padded on the right.
+
+    Attributes:
+        observations: Sparse observations, ``[n, steps, columns]``.
+        actions: ``[n, steps]``.
+        mask: True on steps that happened, ``[n, steps]``.
+        subgoals: Abstract subgoal pursued at each step, -1 on padding.
+        visits: Finest subgoal (a single visit) pursued at each step, -1 on padding.
+        progress: Visits completed before each step.
+        tasks: Index of the task within the world's grammar, -1 for the held-out task.
+        layouts: The world's own description of each board; opaque outside ``envs``.
+    """
+
+    observations: Int[NDArray[np.int32], "n steps columns"]
+    actions: Int[NDArray[np.int64], "n steps"]
+    mask: Bool[NDArray[np.bool_], "n steps"]
+    subgoals: Int[NDArray[np.int64], "n steps"]
+    visits: Int[NDArray[np.int64], "n steps"]
+    progress: Int[NDArray[np.int64], "n steps"]
+    tasks: Int[NDArray[np.int64], " n"]
+    layouts: Any
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @property
+    def lengths(self) -> Int[NDArray[np.int64], " n"]:
+        """Number of steps of each trajectory."""
+        return self.mask.sum(axis=1)
+
+    def boundaries(self) -> Bool[NDArray[np.bool_], "n steps"]:
+        """Marks the steps at which a new abstract subgoal begins; never the first step."""
+        changes = np.zeros_like(self.mask)
+        changes[:, 1:] = self.mask[:, 1:] & (self.subgoals[:, 1:] != self.subgoals[:, :-1])
+        return changes
+
+    def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:
+        """Returns the selected rows, cut to the longest of them."""
+        steps = int(self.lengths[index].max(initial=1))
+        cut = {
+            name: getattr(self, name)[index][:, :steps]
+            for name in ("observations", "actions", "mask", "subgoals", "visits", "progress")
+        }
+        return replace(self, **cut, tasks=self.tasks[index], layouts=self.layouts.rows(index))
+
+    def chunks(self, rows: int) -> list[Trajectories]:
+        """Cuts the batch, sorted by length, into chunks of at most ``rows`` rows.
+
+        Each is as long as its longest row, so that next to no padding is left; a loss
+        summed over the chunks has exactly the gradient of the padded batch.
+        """
+        order = np.argsort(self.lengths, kind="stable")
+        return [self.rows(order[i : i + rows]) for i in range(0, len(order), rows)]

@@ -1,0 +1,187 @@
+"""The pinpad world as the pipeline sees it: demonstrations, the Bayes floor, simulators.
+
+Everything outside ``envs`` talks to this interface alone: integer observations, actions
+and subgoal labels. Nothing here or beyond says what a colour is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from irl_lens.config import WorldConfig
+from irl_lens.envs.bayes import Floor, posterior
+from irl_lens.envs.board import BoardSpec
+from irl_lens.envs.expert import demonstrations, visit_table
+from irl_lens.envs.observe import ObservationSpec, Observer
+from irl_lens.envs.planner import MOVES
+from irl_lens.envs.tasks import Grammar, Task, grammar
+from irl_lens.envs.trajectories import Trajectories
+
+if TYPE_CHECKING:
+    from irl_lens.envs.vector import GridPinpadVectorEnv
+
+Seed = int | Sequence[int]
+
+
+class PinpadWorld:
+    """A pinpad grid world and the grammar of its tasks.
+
+    Args:
+        config: Size, objects, horizon, grammar and observation.
+
+    Raises:
+        ValueError: The grammar names a colour the board does not have, or the board
+            cannot hold its objects.
+    """
+
+    def __init__(self, config: WorldConfig) -> None:
+        self.config = config
+        self.grammar: Grammar = grammar(config.grammar)
+        self.board = BoardSpec(config.size, config.colours, config.walls)
+        if self.grammar.n_colours > config.colours:
+            raise ValueError(
+                f"grammar {config.grammar!r} names colour {self.grammar.n_colours - 1}, but the "
+                f"world has {config.colours} colours, numbered from 0; add colours or take "
+                "another grammar"
+            )
+        self.observer = Observer(config.observation, self.board)
+
+    @property
+    def observation(self) -> ObservationSpec:
+        """What a base model reads."""
+        return self.observer.spec
+
+    @property
+    def n_actions(self) -> int:
+        """Number of primitive actions."""
+        return len(MOVES)
+
+    @property
+    def horizon(self) -> int:
+        """Most steps of an episode."""
+        return self.config.horizon
+
+    @property
+    def subgoal_names(self) -> tuple[str, ...]:
+        """Names of the abstract subgoals."""
+        return self.grammar.subgoal_names
+
+    @property
+    def visit_names(self) -> tuple[str, ...]:
+        """Names of the finest subgoals."""
+        return tuple(str(colour) for colour in range(self.config.colours))
+
+    @property
+    def heldout_subgoals(self) -> Task:
+        """Abstract subgoals of the held-out task, in order."""
+        return self.grammar.heldout
+
+    def tasks(self, task: str | Task, prefix: int | None = None) -> tuple[Task, ...]:
+        """Returns the tasks meant by ``"train"``, ``"heldout"`` or one task.
+
+        Args:
+            task: Which tasks.
+            prefix: Keep this many abstract subgoals of each.
+
+        Raises:
+            ValueError: Unknown name, or a prefix that no task has.
+        """
+        if isinstance(task, str) and task not in ("train", "heldout"):
+            raise ValueError(f"no task {task!r}; name 'train', 'heldout' or a tuple of subgoals")
+        named = {"train": self.grammar.train, "heldout": (self.grammar.heldout,)}
+        chosen = named[task] if isinstance(task, str) else (task,)
+        if prefix is not None and not 1 <= prefix <= min(map(len, chosen)):
+            raise ValueError(
+                f"prefix {prefix} of task {task!r}; it has {min(map(len, chosen))} abstract "
+                "subgoals, so take 1 up to that"
+            )
+        return tuple(t[:prefix] for t in chosen)
+
+    def demonstrate(
+        self,
+        n: int,
+        seed: Seed,
+        epsilon: float = 0.0,
+        task: str | Task = "train",
+        prefix: int | None = None,
+    ) -> Trajectories:
+        """Plays ``n`` fresh solvable boards with the expert.
+
+        Args:
+            n: Number of trajectories.
+            seed: Seed of everything random.
+            epsilon: Probability of a random harmless action.
+            task: See :meth:`tasks`.
+            prefix: See :meth:`tasks`.
+
+        Returns:
+            Successful trajectories, padded to the longest.
+        """
+        rng = np.random.default_rng(seed)
+        tasks = self.tasks(task, prefix)
+        table = visit_table([self.grammar.colours(t) for t in tasks])
+        stages = visit_table([self.grammar.stages(t) for t in tasks])
+        games, walk = demonstrations(self.board, table, n, self.horizon, rng, epsilon)
+        stage = np.minimum(walk.progress, table.shape[1] - 1)
+        rows = np.arange(n)[:, None]
+        objects = games.layouts.objects[:, None]
+        observations = self.observer.encode(
+            np.broadcast_to(objects, (*walk.cells.shape, self.board.objects)),
+            walk.cells,
+            walk.displacements,
+        )
+        return Trajectories(
+            observations=observations,
+            actions=walk.actions,
+            mask=walk.mask,
+            subgoals=np.where(walk.mask, stages[games.tasks][rows, stage], -1),
+            visits=np.where(walk.mask, games.visits[rows, stage], -1),
+            progress=walk.progress,
+            tasks=games.tasks if task == "train" else np.full(n, -1),
+            layouts=games.layouts,
+        )
+
+    def floor(
+        self, trajectories: Trajectories, epsilon: float = 0.0, prior: str | Task = "train"
+    ) -> Floor:
+        """Returns what the exact Bayes filter believes at every step.
+
+        Args:
+            trajectories: What the expert did.
+            epsilon: The expert's probability of a random harmless action.
+            prior: The tasks the filter reckons with, see :meth:`tasks`.
+
+        Raises:
+            ValueError: Some trajectory is impossible under the prior.
+        """
+        agent = self.observation.predicted[0]
+        cells = trajectories.observations[..., agent] - self.observation.offsets[agent]
+        cells = np.where(trajectories.mask, cells, 0)
+        tasks = self.tasks(prior)
+        return posterior(
+            self.board, self.grammar, tasks, trajectories, cells, self.horizon, epsilon
+        )
+
+    def vector_env(
+        self,
+        n: int,
+        task: str | Task = "heldout",
+        prefix: int | None = None,
+        solvable: bool = True,
+    ) -> GridPinpadVectorEnv:
+        """Returns ``n`` boards to act on, with sparse observations and no autoreset.
+
+        Args:
+            n: Number of boards.
+            task: See :meth:`tasks`.
+            prefix: See :meth:`tasks`.
+            solvable: Draw only boards on which the task can be done.
+        """
+        from irl_lens.envs.vector import GridPinpadVectorEnv
+
+        options = {"task": task, "prefix": prefix, "solvable": solvable, "sparse": True}
+        return GridPinpadVectorEnv(n, "Disabled", **asdict(self.config), **options)

@@ -1,0 +1,1 @@
+"""Models: the base sequence model, its fast path, and the metacontroller."""

@@ -1,0 +1,1 @@
+"""Reinforcement learning: roll-outs, the internal policy, raw-action RL, and oracles."""

@@ -1,0 +1,125 @@
+"""Hooks that act: they read e_t in a roll-out, decide on a code, and write e_t + U(z) e_t.
+
+Seen from the outside, the environment, the frozen base, its decoder and its switching
+unit are one environment with abstract actions z (arXiv 2512.20605, App. E):
+
+    beta_t = f_switch(e_t, h_{t-1}, z_{t-1})              beta_1 = 1, z_0 = 0
+    z_t    = a new code if beta_t >= 1/2, else z_{t-1}    held to the bit
+    e_t   <- e_t + U(z_t) e_t
+
+:class:`GatedActor` does all of this but the choice of the new code, which a subclass
+makes: a policy draws it (:mod:`irl_lens.rl.policy`), an oracle looks it up
+(:mod:`irl_lens.rl.oracle`). An actor is an :class:`irl_lens.hooks.Intervention` like any
+other: it runs in cached roll-outs, one step at a time, and on whole sequences in a plain
+TransformerLens forward, with the same result.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from irl_lens.hooks import Intervention
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.rl.decisions import Decisions
+
+THRESHOLD = 0.5
+"""The gate is open from here on (paper, App. E)."""
+
+
+class Actor(Intervention):
+    """An intervention that keeps something for each episode while it is rolled out."""
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Told the environment's labels before each step; only oracles listen."""
+
+    def keep(self, index: Int[Tensor, " kept"]) -> None:
+        """Drops all rows but ``index``, in that order."""
+
+    def record(self) -> Decisions | None:
+        """Returns the decisions made since step 0, if this actor makes any."""
+        return None
+
+
+class GatedActor(Actor):
+    """Takes a new code when the frozen gate opens and holds it until it opens again.
+
+    Args:
+        meta: The frozen metacontroller, of which the switching unit, its history and the
+            decoder are used.
+
+    Attributes:
+        generator: Source of the noise; torch's own when None.
+    """
+
+    def __init__(self, meta: Metacontroller) -> None:
+        super().__init__(meta.hook_name)
+        self.meta = meta
+        self.generator: torch.Generator | None = None
+
+    def begin(self, rows: int) -> None:
+        """Forgets everything and starts ``rows`` episodes."""
+        decoder = self.meta.decoder
+        self._episodes, self._rows = rows, torch.arange(rows)
+        self._state = self.meta.start(rows)
+        self._read = torch.zeros(rows, decoder.rank, decoder.d_model)
+        self._write = torch.zeros_like(self._read)
+        self._log: list[tuple[Tensor, ...]] = []
+
+    def keep(self, index: Int[Tensor, " kept"]) -> None:
+        """Drops all rows but ``index``, in that order."""
+        self._rows, self._state = self._rows[index], self._state.keep(index)
+        self._read, self._write = self._read[index], self._write[index]
+
+    def record(self) -> Decisions:
+        """Returns the decisions made since step 0."""
+        return Decisions(*(torch.cat(column) for column in zip(*self._log, strict=True)))
+
+    @abstractmethod
+    def decide(
+        self,
+        index: Int[Tensor, " switching"],
+        residual: Float[Tensor, "switching d_model"],
+        noise: Float[Tensor, "switching latent"],
+    ) -> tuple[Float[Tensor, "switching latent"], Float[Tensor, " switching"]]:
+        """Chooses new codes.
+
+        Args:
+            index: Rows, among those kept, whose gate has opened.
+            residual: Their e_t before control.
+            noise: Standard normal.
+
+        Returns:
+            The codes and their log-densities in nats.
+        """
+
+    @torch.no_grad()
+    def forward(self, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
+        """Acts at each position in turn; at ``offset`` 0 new episodes begin."""
+        if self.offset == 0:
+            self.begin(x.shape[0])
+        return torch.stack([self._act(residual) for residual in x.unbind(dim=1)], dim=1)
+
+    def _act(self, residual: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:
+        opened = self.meta.gate(residual, self._state) >= THRESHOLD
+        code = self._switch(opened.nonzero()[:, 0], residual)
+        self._state = self.meta.advance(residual, self._state, code)
+        coordinates = self._read @ residual[..., None]
+        return residual + (coordinates.mT @ self._write)[:, 0]
+
+    def _switch(self, index: Tensor, residual: Tensor) -> Tensor:
+        """Decides for the rows ``index``, and returns the codes now in force in all rows."""
+        # Noise for all episodes: what one draws must not depend on which others have ended.
+        size = (self._episodes, self.meta.decoder.n_z)
+        noise = torch.randn(size, generator=self.generator)
+        if not len(index):
+            return self._state.code
+        rows, residual = self._rows[index], residual[index]
+        codes, log_prob = self.decide(index, residual, noise[rows])
+        self._read[index], self._write[index] = self.meta.decoder(codes)
+        step = torch.full_like(rows, self._state.steps)
+        self._log.append((rows, step, residual, codes, log_prob))
+        return self._state.code.index_copy(0, index, codes)

@@ -1,0 +1,129 @@
+"""Internal reinforcement learning: the stage that trains a policy over codes.
+
+The base, its decoder and its switching unit are frozen and part of the environment; only
+the policy learns, from the residuals and codes recorded at switches, without a pass
+through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task and
+then, from scratch each time, on its first 2, 3, .. abstract subgoals for as long as
+at least half of the episodes succeed: how far composition goes.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from irl_lens.config import RLConfig
+from irl_lens.models.fast import FastPath
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.progress import Progress
+from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
+from irl_lens.rl.ppo import Chunk
+from irl_lens.rl.rollout import Player
+from irl_lens.rl.tape import Rollout
+from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.runs import Run
+from irl_lens.stage import Stage
+from irl_lens.training.discovery import load_metacontroller
+from irl_lens.training.loop import train
+from irl_lens.training.pretrain import load_base
+
+STAGE = "internal-rl"
+LEARNED = 0.5
+"""Success from which the next longer prefix is tried."""
+CHUNK = 256
+"""Episodes whose decisions are scored at once."""
+
+
+class InternalAgent:
+    """A policy over codes and the frozen model that it acts in.
+
+    Args:
+        fast: The frozen base.
+        meta: The frozen metacontroller.
+        config: Width and initial standard deviation of the policy, temperature.
+        horizon: Most steps of an episode.
+        seed: Of the policy's initial weights.
+    """
+
+    def __init__(
+        self, fast: FastPath, meta: Metacontroller, config: RLConfig, horizon: int, seed: int
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.trained = GaussianNetwork(
+                fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
+            )
+        self.policy = LatentPolicy(self.trained, meta)
+        self.player = Player(fast, horizon, self.policy, config.temperature)
+
+    def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
+        """Cuts the recorded decisions into padded sequences."""
+        assert rollout.decisions is not None
+        return [
+            Chunk(
+                partial(self.trained.score, part), part.log_probs, part.mask, advantages[part.rows]
+            )
+            for part in rollout.decisions.chunks(CHUNK)
+        ]
+
+
+def internal_rl(run: Run, progress: Progress) -> None:
+    """The stage ``internal-rl``: trains policies over the codes of a run's metacontroller.
+
+    Result: figures on fresh boards after training on the whole task, and under
+    ``prefixes`` the same for each prefix tried, by its number of abstract subgoals. A
+    prefix's own log and weights are in the folder ``prefix-N`` of the stage.
+
+    Raises:
+        CheckpointError: If the base or the metacontroller is not trained yet.
+    """
+    stage = run.stage(STAGE)
+    if stage.done:
+        return
+    whole, result = _train(run, stage, progress, None)
+    prefixes = {}
+    for prefix in range(2, len(whole.world.heldout_subgoals)):
+        part = Stage(stage.folder / f"prefix-{prefix}")
+        if not part.done:
+            job, figures = _train(run, part, progress, prefix)
+            part.finish(parameters(job.agent.trained), figures)
+        prefixes[str(prefix)] = part.result
+        if part.result["success"] < LEARNED:
+            break
+    stage.finish(parameters(whole.agent.trained), {**result, "prefixes": prefixes})
+
+
+def _train(
+    run: Run, stage: Stage, progress: Progress, prefix: int | None
+) -> tuple[RLJob, dict[str, float]]:
+    world, model = load_base(run)
+    fast = FastPath(model, run.preset.pretrain.precision)
+    config, meta = run.preset.internal_rl, load_metacontroller(run)
+    agent = InternalAgent(fast, meta, config, world.horizon, run.seed)
+    purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
+    job = RLJob(agent, world, config, run.seed, purpose, prefix)
+    train(stage, job, progress, log_every=1)
+    return job, job.measure(run.preset.evaluation.rollouts)
+
+
+def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:
+    """A run's trained internal policy, gradients off.
+
+    Args:
+        run: A run whose internal RL is done.
+        prefix: The policy trained on so many abstract subgoals; the whole task's if None.
+
+    Raises:
+        CheckpointError: If it was not trained.
+    """
+    stage, meta = run.stage(STAGE), load_metacontroller(run)
+    config = run.preset.internal_rl
+    network = GaussianNetwork(
+        run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
+    )
+    part = stage if prefix is None else Stage(stage.folder / f"prefix-{prefix}")
+    network.load_state_dict(part.weights())
+    return LatentPolicy(network.requires_grad_(False), meta).eval()

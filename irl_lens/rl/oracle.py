@@ -1,0 +1,64 @@
+"""Actors that are told the true subgoal: upper bounds on what a policy can do.
+
+:class:`OracleControllers` activates the supervised controller of the true subgoal at
+every step (arXiv 2512.20605, Fig. 4 and App. C.2). :class:`OracleCodes` keeps the
+metacontroller's own gate and decoder and puts in, when the gate opens, a fixed code of
+the true subgoal, such as the mean of the codes that discovery used while that subgoal
+was pursued: it fails where the gate misses a boundary, or where the codes do not steer.
+"""
+
+from __future__ import annotations
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from irl_lens.hooks import ControllerBank
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.rl.acting import Actor, GatedActor
+
+
+class OracleControllers(Actor):
+    """The bank's controller of the true subgoal, at every step.
+
+    Args:
+        bank: One controller a subgoal, in the order of the environment's labels.
+        label: ``"subgoal"`` (abstract) or ``"visit"`` (the finest).
+    """
+
+    def __init__(self, bank: ControllerBank, label: str = "subgoal") -> None:
+        super().__init__(bank.hook_name)
+        self.bank, self.label = bank, label
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Takes the labels; rows with -1 are left alone."""
+        self._active = labels[self.label]
+
+    def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
+        """Controls one step."""
+        return self.bank.labelled(self._active[:, None])(x)
+
+
+class OracleCodes(GatedActor):
+    """The true subgoal's code, taken up when the gate opens.
+
+    Args:
+        codes: One code an abstract subgoal.
+        meta: The frozen metacontroller.
+    """
+
+    codes: Tensor
+
+    def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: Metacontroller) -> None:
+        super().__init__(meta)
+        self.hold("codes", codes)
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Takes the labels."""
+        self._active = labels["subgoal"]
+
+    def decide(
+        self, index: Tensor, residual: Tensor, noise: Tensor
+    ) -> tuple[Float[Tensor, "switching latent"], Float[Tensor, " switching"]]:
+        """Looks the codes up; nothing is random, so every log-density is 0."""
+        # Rows that are over have the label -1, and what they do no longer matters.
+        return self.codes[self._active[index].clamp(min=0)], residual.new_zeros(len(index))

@@ -1,0 +1,108 @@
+"""The internal policy: a recurrent Gaussian over codes, and the hook that acts with it.
+
+    m_k          = Hawk(e_{t_1}, .., e_{t_k}),  t_k the k-th step at which the gate opens
+    pi(z_k | ..) = N(W m_k + b, diag(exp(2 lambda)))
+
+One Hawk layer of width 256 fed only at switches, from random initialisation
+(arXiv 2512.20605, App. E). The form of the Gaussian is not in the paper: here the mean
+depends on the state and the log standard deviations lambda are free parameters. The mean
+starts next to zero, so that an initial standard deviation of 1 is the codes' own prior.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.rl.acting import GatedActor
+from irl_lens.rl.decisions import DecisionSequences
+from irl_lens.rl.hawk import HawkLayer
+
+MEAN_GAIN = 0.01
+"""Scale of the mean's weights at initialisation, relative to PyTorch's default."""
+
+
+class GaussianNetwork(nn.Module):
+    """The trained part of the policy.
+
+    Args:
+        d_model: Width of the residual stream that is read.
+        n_z: Size of a code.
+        width: Width of the Hawk layer.
+        initial_std: Standard deviation of the codes before training.
+    """
+
+    def __init__(self, d_model: int, n_z: int, width: int, initial_std: float) -> None:
+        super().__init__()
+        self.embed = nn.Linear(d_model, width)
+        self.layer = HawkLayer(width)
+        self.norm = nn.RMSNorm(width)
+        self.mean = nn.Linear(width, n_z)
+        self.log_std = nn.Parameter(torch.full((n_z,), math.log(initial_std)))
+        with torch.no_grad():
+            self.mean.weight.mul_(MEAN_GAIN)
+            self.mean.bias.zero_()
+
+    def forward(
+        self,
+        residuals: Float[Tensor, "rows decisions d_model"],
+        state: Float[Tensor, "rows slots width"],
+    ) -> tuple[Float[Tensor, "rows decisions latent"], Float[Tensor, "rows slots width"]]:
+        """Returns the means of consecutive decisions and the state after them."""
+        x = self.embed(F.layer_norm(residuals, residuals.shape[-1:]))
+        x, state = self.layer(x, state)
+        return self.mean(self.norm(x)), state
+
+    def log_prob(
+        self, codes: Float[Tensor, "*batch latent"], mean: Float[Tensor, "*batch latent"]
+    ) -> Float[Tensor, "*batch"]:
+        """Log-density of codes, in nats."""
+        scaled = (codes - mean) * (-self.log_std).exp()
+        return (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
+
+    def entropy(self) -> Float[Tensor, ""]:
+        """Entropy of one decision, in nats; the same in every state."""
+        return (self.log_std + 0.5 * (1 + math.log(2 * math.pi))).sum()
+
+    def score(self, sequences: DecisionSequences) -> tuple[Tensor, Tensor]:
+        """Scores recorded decisions again: log-probabilities and entropies, differentiably."""
+        mean, _ = self(sequences.residuals, self.layer.initial(len(sequences.rows)))
+        log_prob = self.log_prob(sequences.codes, mean)
+        return log_prob, self.entropy().expand_as(log_prob)
+
+
+class LatentPolicy(GatedActor):
+    """Acts through the residual stream with codes drawn from a :class:`GaussianNetwork`.
+
+    Args:
+        network: The trained part; fed only when the gate opens.
+        meta: The frozen metacontroller, see :class:`irl_lens.rl.acting.GatedActor`.
+    """
+
+    def __init__(self, network: GaussianNetwork, meta: Metacontroller) -> None:
+        super().__init__(meta)
+        self.network = network
+
+    def begin(self, rows: int) -> None:
+        """Forgets everything and starts ``rows`` episodes."""
+        super().begin(rows)
+        self._memory = self.network.layer.initial(rows)
+
+    def keep(self, index: Int[Tensor, " kept"]) -> None:
+        """Drops all rows but ``index``, in that order."""
+        super().keep(index)
+        self._memory = self._memory[index]
+
+    def decide(
+        self, index: Tensor, residual: Tensor, noise: Tensor
+    ) -> tuple[Float[Tensor, "switching latent"], Float[Tensor, " switching"]]:
+        """Draws codes and advances the recurrent state of the rows that switch."""
+        mean, state = self.network(residual[:, None], self._memory[index])
+        self._memory = self._memory.index_copy(0, index, state)
+        codes = mean[:, 0] + self.network.log_std.exp() * noise
+        return codes, self.network.log_prob(codes, mean[:, 0])

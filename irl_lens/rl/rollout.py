@@ -1,0 +1,134 @@
+"""Roll-outs: a fixed batch of episodes, played to their ends with carried caches.
+
+All rows are reset together and none is reset again (autoreset disabled), so that the
+positions of the key-value cache stay aligned; each row has its own end. One step of the
+base costs the same for a row that is over as for one that is not, so rows that are over
+are cut out of the cache and of the acting hook as soon as there are enough of them. The
+noise of a row does not depend on which other rows are still there.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from irl_lens.hooks import Intervention
+from irl_lens.models.fast import FastPath, KVCache
+from irl_lens.rl.acting import Actor, GatedActor
+from irl_lens.rl.tape import Rollout, Tape
+
+CROWDED = 0.8
+"""Rows are cut out when less than this share of those still computed is not over."""
+
+
+class VectorWorld(Protocol):
+    """What is asked of the vector environment: Gymnasium's, with autoreset disabled."""
+
+    num_envs: int
+
+    def reset(self, *, seed: int) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Begins new episodes in all rows."""
+        ...
+
+    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], Any, Any, Any, dict]:
+        """Takes one step in every row; a row that is over stays put, with reward 0."""
+        ...
+
+
+class Player:
+    """Plays episodes with a base model, and a hook on it if wanted.
+
+    Args:
+        fast: The base model.
+        horizon: Most steps of an episode.
+        hook: An intervention; an :class:`irl_lens.rl.acting.Actor` is driven, anything
+            else is attached as it is.
+        temperature: Logits are divided by this before sampling.
+
+    Raises:
+        ValueError: The temperature is not positive.
+    """
+
+    def __init__(
+        self,
+        fast: FastPath,
+        horizon: int,
+        hook: Intervention | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        if temperature <= 0:
+            raise ValueError(f"temperature {temperature}; take a positive one, 1 to leave as is")
+        self.fast, self.horizon, self.hook = fast, horizon, hook
+        self.temperature = temperature
+
+    @torch.no_grad()
+    def play(self, env: VectorWorld, seed: int) -> Rollout:
+        """Plays one episode in each row of ``env``.
+
+        Args:
+            env: A vector environment whose rows end and stay put.
+            seed: Of the episodes' layouts, of the actions and of the hook's noise.
+
+        Returns:
+            The episodes, cut to the longest.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        if isinstance(self.hook, GatedActor):
+            # Another stream: what is drawn of it depends on the hook alone.
+            self.hook.generator = torch.Generator().manual_seed(seed + 1)
+        with self.hook.attached(self.fast.model) if self.hook else nullcontext():
+            return self._episodes(env, seed, generator)
+
+    def _episodes(self, env: VectorWorld, seed: int, generator: torch.Generator) -> Rollout:
+        observation, info = env.reset(seed=seed)
+        tape = Tape(observation, info, self.horizon)
+        cache = self.fast.cache(env.num_envs, self.horizon)
+        while tape.live.any() and tape.step < self.horizon:
+            rows = torch.from_numpy(tape.rows)
+            self._prepare(tape.step, info, rows)
+            uniform = torch.rand(env.num_envs, generator=generator)[rows]
+            logits = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)
+            actions, log_probs = sample(logits[:, 0] / self.temperature, uniform)
+            chosen = tape.before(observation, info, actions.numpy(), log_probs.numpy())
+            observation, reward, terminated, truncated, info = env.step(chosen)
+            tape.after(reward, terminated | truncated, info)
+            self._compact(tape, cache)
+        return tape.rollout(self.hook.record() if isinstance(self.hook, Actor) else None)
+
+    def _prepare(self, step: int, info: dict[str, Any], rows: Tensor) -> None:
+        if self.hook is not None:
+            self.hook.offset = step
+        if isinstance(self.hook, Actor):
+            labels = ("subgoal", "visit")
+            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in labels})
+
+    def _compact(self, tape: Tape, cache: KVCache) -> None:
+        """Cuts rows that are over out of the computation, once they are enough."""
+        driven = self.hook is None or isinstance(self.hook, Actor)
+        if not driven or tape.live.mean() >= CROWDED or not tape.live.any():
+            return
+        index = torch.from_numpy(np.flatnonzero(tape.live))
+        cache.keep(index)
+        if isinstance(self.hook, Actor):
+            self.hook.keep(index)
+        tape.keep()
+
+
+def sample(
+    logits: Float[Tensor, "rows actions"], uniform: Float[Tensor, " rows"]
+) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
+    """Draws one action a row by inverting the cumulative distribution at ``uniform``.
+
+    Returns:
+        The actions and their log-probabilities in nats.
+    """
+    log_probs = logits.float().log_softmax(dim=-1)
+    bounds = log_probs.exp().cumsum(dim=-1)[:, :-1]
+    actions = (bounds <= uniform[:, None]).sum(dim=-1)
+    return actions, log_probs.gather(1, actions[:, None])[:, 0]

@@ -1,0 +1,143 @@
+"""The reinforcement learner: roll out a batch, score it, take a PPO step.
+
+One trainer for both kinds of RL, which differ in what a decision is: a code drawn in the
+residual stream (:mod:`irl_lens.rl.internal`) or a primitive action (:mod:`irl_lens.rl.raw`).
+Every batch is fresh boards, so the training success is an honest estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.config import RLConfig
+from irl_lens.data import stream_seed
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.rl.ppo import Chunk, advantages, update
+from irl_lens.rl.rollout import Player
+from irl_lens.rl.tape import Rollout
+
+
+class Agent(Protocol):
+    """What is trained."""
+
+    @property
+    def trained(self) -> nn.Module:
+        """The module whose parameters are stepped."""
+        ...
+
+    @property
+    def player(self) -> Player:
+        """Acts with it."""
+        ...
+
+    def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
+        """Cuts a batch into pieces that can be scored again."""
+        ...
+
+
+class RLJob:
+    """Trains an agent on the held-out task; a :class:`irl_lens.training.loop.Job`.
+
+    Args:
+        agent: What is trained.
+        world: Where.
+        config: Episodes, batch and optimisation.
+        seed: The run's seed.
+        purpose: Names the random stream, such as the stage's name.
+        prefix: Train on only this many abstract subgoals of the task.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        world: PinpadWorld,
+        config: RLConfig,
+        seed: int,
+        purpose: str,
+        prefix: int | None = None,
+    ) -> None:
+        self.agent, self.world, self.config = agent, world, config
+        self.seed, self.purpose, self.prefix = seed, purpose, prefix
+        self.env = world.vector_env(config.batch, prefix=prefix, solvable=config.solvable)
+        self.silent = 0
+        self.optimizer = torch.optim.AdamW(
+            [p for p in agent.trained.parameters() if p.requires_grad],
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Batches in all; the last may go beyond the configured number of episodes."""
+        return -(-self.config.episodes // self.config.batch)
+
+    def step(self, i: int) -> dict[str, float]:
+        """Plays batch ``i`` and updates the policy; deterministic in (seed, i) and state."""
+        rollout = self.agent.player.play(self.env, draw_seed(self.seed, self.purpose, i))
+        returns = torch.from_numpy(rollout.rewards).float()
+        chunks = self.agent.chunks(rollout, advantages(returns))
+        learned = update(chunks, self.optimizer, self.config)
+        self.silent += not returns.any()
+        figures = {"episodes": (i + 1) * self.config.batch, **summarise(rollout)}
+        return {**figures, **learned, "zero_batches": self.silent / (i + 1)}
+
+    def measure(self, rows: int) -> dict[str, float]:
+        """Plays fresh boards, unsolvable ones among them.
+
+        Returns:
+            Figures over solvable boards, and ``success_all`` over all.
+        """
+        env = self.world.vector_env(rows, prefix=self.prefix, solvable=False)
+        rollout = self.agent.player.play(env, draw_seed(self.seed, f"{self.purpose}-check", 0))
+        solvable = rollout.rows(rollout.solvable)
+        return {**summarise(solvable), "success_all": float(rollout.success.mean())}
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that the next step depends on."""
+        return join_parts(
+            trained=parameters(self.agent.trained),
+            optimizer=pack_optimizer(self.optimizer),
+            count={"silent": torch.tensor(self.silent)},
+        )
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "trained", "optimizer", "count")
+        with torch.no_grad():
+            for name, parameter in self.agent.trained.named_parameters():
+                parameter.copy_(parts["trained"][name])
+        unpack_optimizer(self.optimizer, parts["optimizer"])
+        self.silent = int(parts["count"]["silent"])
+
+
+def parameters(module: nn.Module) -> dict[str, Tensor]:
+    """Returns a module's parameters by name."""
+    return {name: p.detach() for name, p in module.named_parameters()}
+
+
+def draw_seed(seed: int, purpose: str, index: int) -> int:
+    """Returns a 63-bit seed that no other draw shares."""
+    entropy = np.random.SeedSequence(stream_seed(seed, purpose, index))
+    return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def summarise(rollout: Rollout) -> dict[str, float]:
+    """Returns the batch's means: success, subgoals and visits reached, length, switches."""
+    figures = {
+        "success": float(rollout.success.mean()),
+        "subgoals": float(rollout.reached.mean()),
+        "visits": float(rollout.visited.mean()),
+        "length": float(rollout.lengths.mean()),
+    }
+    if rollout.decisions is None:
+        return figures
+    # The first switch is forced and says nothing about the gate.
+    later = rollout.mask[:, 1:].sum()
+    return {**figures, "switch_rate": float(rollout.switches[:, 1:].sum() / max(later, 1))}

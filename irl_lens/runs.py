@@ -1,0 +1,193 @@
+"""Run folders: one folder holds everything a run was asked for and everything it made.
+
+``config.json`` has the preset, the seed and what the run was made with; each stage has
+its own folder (:mod:`irl_lens.stage`). The same command on the same folder continues.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+
+from irl_lens.checkpoint import read_json, write_json
+from irl_lens.config import Preset
+from irl_lens.errors import UserError
+from irl_lens.stage import Stage
+
+STAGES = ("base", "controllers", "metacontroller", "internal-rl", "raw-rl")
+_BUNDLED = Path(__file__).parent / "bundled"
+_LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "irl-lens")
+
+
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: Where the run's files are.
+        preset: Its configuration.
+        seed: The seed that every random stream of the run starts from.
+        config: All of ``config.json``: versions, commit, command, cores and threads too.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.config = config
+        self.preset = _restore(Preset, config["preset"], "preset")
+        self.seed = int(config["seed"])
+        self._stages = {name: Stage(folder / name) for name in STAGES}
+
+    @classmethod
+    def create(cls, folder: Path | str, preset: Preset, seed: int) -> Run:
+        """Starts a run, or opens the one of the same preset and seed that is already there.
+
+        Args:
+            folder: The run's folder, made when it is missing.
+            preset: The configuration of all stages.
+            seed: Where every random stream starts from.
+
+        Raises:
+            UserError: If the folder holds a run of another preset or seed, or other files.
+        """
+        folder = Path(folder)
+        if (folder / "config.json").is_file():
+            return _same(cls.open(folder), preset, seed)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} exists and is no run folder; choose another with --out")
+        write_json(folder / "config.json", _describe(preset, seed))
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """Opens a run folder.
+
+        Raises:
+            UserError: If it is none, or was written by a version with other settings.
+        """
+        folder = Path(folder)
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} is no run folder: it has no config.json")
+        return cls(folder, read_json(folder / "config.json"))
+
+    @property
+    def bundled(self) -> bool:
+        """Whether the run comes with the package: nothing is written into its folder then."""
+        return _BUNDLED in self.folder.parents
+
+    def stage(self, name: str) -> Stage:
+        """One stage; the same object at each call.
+
+        Args:
+            name: One of :data:`STAGES`.
+
+        Raises:
+            UserError: If there is no such stage.
+        """
+        if name not in self._stages:
+            raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
+        return self._stages[name]
+
+    def finished(self) -> dict[str, Stage]:
+        """The stages that are done, by name, in the order of the chain."""
+        return {name: stage for name, stage in self._stages.items() if stage.done}
+
+
+def bundled_names() -> list[str]:
+    """The names of the models that come with the package."""
+    return sorted(path.parent.name for path in _BUNDLED.glob("*/config.json"))
+
+
+def find_run(name_or_folder: Path | str) -> Run:
+    """Opens a run folder, or a bundled model by its name.
+
+    Raises:
+        UserError: If it is neither.
+    """
+    folder = Path(name_or_folder)
+    if not (folder / "config.json").is_file() and str(name_or_folder) in bundled_names():
+        return Run.open(_BUNDLED / str(name_or_folder))
+    if not folder.exists():
+        names = ", ".join(bundled_names()) or "none"
+        raise UserError(f"{folder} is neither a run folder nor a bundled model ({names})")
+    return Run.open(folder)
+
+
+def _same(run: Run, preset: Preset, seed: int) -> Run:
+    if run.preset.name != preset.name or run.seed != seed:
+        raise UserError(
+            f"{run.folder} holds preset {run.preset.name!r} seed {run.seed}, "
+            f"not preset {preset.name!r} seed {seed}; choose another folder with --out"
+        )
+    if run.preset != preset:
+        old, new = _first_difference(run.preset.to_dict(), preset.to_dict())
+        raise UserError(
+            f"{run.folder} was made with {old}, and preset {preset.name!r} now has {new}; "
+            "choose another folder with --out"
+        )
+    return run
+
+
+def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        key = next(key for key in old if old[key] != new[key])
+        return _first_difference(old[key], new[key], f"{path}.{key}".lstrip("."))
+    return f"{path} = {old!r}", f"{path} = {new!r}"
+
+
+def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
+    """Builds a configuration dataclass from JSON values, naming what does not fit."""
+    names = {field.name for field in fields(kind)}
+    if names != set(values):
+        odd = ", ".join(sorted(names ^ set(values)))
+        raise UserError(f"{path}: settings differ from this version's ({odd}); use the one it had")
+    hints = get_type_hints(kind)
+    return kind(**{name: _value(hints[name], values[name], f"{path}.{name}") for name in names})
+
+
+def _value(kind: Any, value: Any, path: str) -> Any:
+    return _restore(kind, value, path) if is_dataclass(kind) else _tuples(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _describe(preset: Preset, seed: int) -> dict[str, Any]:
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    return {
+        "preset": preset.to_dict(),
+        "seed": seed,
+        "command": shlex.join([program, *sys.argv[1:]]),
+        "versions": {"python": platform.python_version()} | {n: _version(n) for n in _LIBRARIES},
+        "commit": _commit(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit this package was run from; None when it does not lie in its own checkout."""
+    package = Path(__file__).resolve().parent
+    command = ["git", "-C", str(package), "rev-parse", "--show-toplevel", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    top, commit = answer.stdout.split("\n")[:2]
+    # An installed copy may lie in a virtual environment inside somebody else's repository.
+    return commit if Path(top) == package.parent else None

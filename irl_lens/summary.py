@@ -1,0 +1,87 @@
+"""One table over the seeds of a preset: what ``results/`` publishes.
+
+For each measurement the median over seeds, and the lowest and the highest: with a handful
+of seeds quartiles would look narrower than what was seen.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from irl_lens.checkpoint import read_json, write_json
+from irl_lens.errors import UserError
+from irl_lens.runs import Run
+
+EVALUATION = "evaluation.json"
+"""A run's measurements: one flat mapping of names to numbers."""
+
+
+def write_evaluation(path: Path, measured: dict[str, float]) -> None:
+    """Writes measurements; those that are not finite become null, as JSON has no others."""
+    values = {name: float(value) for name, value in sorted(measured.items())}
+    write_json(path, {name: v if math.isfinite(v) else None for name, v in values.items()})
+
+
+def write_summary(runs: Sequence[Run], folder: Path) -> Path:
+    """Writes ``summary.json`` and, with versions and hardware, ``runs.json``.
+
+    Args:
+        runs: Evaluated runs of one preset, each of another seed.
+        folder: Where to.
+
+    Returns:
+        The path of ``summary.json``.
+
+    Raises:
+        UserError: If presets differ, a seed comes twice or a run is not evaluated.
+    """
+    runs = sorted(runs, key=lambda run: run.seed)
+    _check(runs)
+    measured = {run.seed: _evaluation(run) for run in runs}
+    names = sorted({name for values in measured.values() for name in values})
+    preset = runs[0].preset.name
+    write_json(folder / "summary.json", {n: _spread(preset, n, measured) for n in names})
+    write_json(folder / "runs.json", [_provenance(run) for run in runs])
+    return folder / "summary.json"
+
+
+def _check(runs: Sequence[Run]) -> None:
+    if not runs:
+        raise UserError("a summary needs at least one run")
+    for before, after in pairwise(runs):
+        if before.preset != after.preset:
+            raise UserError(
+                f"a summary is of one preset: {before.folder} has {before.preset.name!r} and "
+                f"{after.folder} {after.preset.name!r}, or their settings differ"
+            )
+        if before.seed == after.seed:
+            raise UserError(f"{before.folder} and {after.folder} both have seed {after.seed}")
+
+
+def _evaluation(run: Run) -> dict[str, float]:
+    path = run.folder / EVALUATION
+    if not path.is_file():
+        raise UserError(f"{run.folder} is not evaluated; first: irl-lens evaluate {run.folder}")
+    return {name: value for name, value in read_json(path).items() if value is not None}
+
+
+def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> dict[str, Any]:
+    values = {seed: found[name] for seed, found in measured.items() if name in found}
+    return {
+        "median": statistics.median(values.values()),
+        "low": min(values.values()),
+        "high": max(values.values()),
+        "seeds": list(values),
+        "command": "; ".join(f"irl-lens run {preset} --seed {seed}" for seed in values),
+    }
+
+
+def _provenance(run: Run) -> dict[str, Any]:
+    kept = ("seed", "versions", "commit", "cores", "threads")
+    stages = {name: stage.seconds for name, stage in run.finished().items()}
+    return {key: run.config[key] for key in kept} | {"seconds": stages}

@@ -1,0 +1,1 @@
+"""Training: pretraining, supervised controllers, discovery, and the loop they share."""

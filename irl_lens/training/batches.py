@@ -1,0 +1,101 @@
+"""Batches of trajectories as tensors, run through the frozen base with little padding.
+
+A batch is sorted by length; the base then runs over a few slices of rows, each cut to its
+longest row. Attention is causal and padding comes last, so this gives every valid step what
+the padded batch would give it, and the same gradient (tested), for about two thirds of the
+time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.base import hook_name
+from irl_lens.models.fast import FastPath
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Trajectories sorted by length, the longest first.
+
+    Attributes:
+        trajectories: The sorted trajectories.
+        observations: Sparse, [rows, steps, columns].
+        actions: [rows, steps].
+        mask: True on steps that happened, [rows, steps].
+        pieces: (first row, end row, steps) of the slices that the base runs over.
+    """
+
+    trajectories: Trajectories
+    observations: Int[Tensor, "rows steps columns"]
+    actions: Int[Tensor, "rows steps"]
+    mask: Bool[Tensor, "rows steps"]
+    pieces: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, trajectories: Trajectories, chunk: int = 24) -> Batch:
+        """Sorts ``trajectories`` and cuts them into slices of at most ``chunk`` rows."""
+        ordered = trajectories.rows(np.argsort(-trajectories.lengths, kind="stable"))
+        starts = range(0, len(ordered), chunk)
+        return cls(
+            ordered,
+            torch.from_numpy(ordered.observations),
+            torch.from_numpy(ordered.actions),
+            torch.from_numpy(ordered.mask),
+            tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
+        )
+
+    @cached_property
+    def valid(self) -> Int[Tensor, " tokens"]:
+        """Indices of the steps that happened within the flattened [rows * steps]."""
+        return self.mask.flatten().nonzero().squeeze(1)
+
+    def residuals(
+        self, base: FastPath, layers: tuple[int, ...]
+    ) -> dict[int, Float[Tensor, "rows steps d_model"]]:
+        """The stream at the output of each of ``layers``, without a graph; 0 on padding."""
+        shape = (*self.mask.shape, base.model.d_model)
+        streams = {layer: torch.zeros(shape) for layer in layers}
+        for first, end, steps in self.pieces:
+            hooks = [
+                (hook_name(layer), _copier(streams[layer][first:end, :steps])) for layer in layers
+            ]
+            with torch.no_grad():
+                base.residual(self.observations[first:end, :steps], max(layers), hooks)
+        return streams
+
+    def nll(
+        self, base: FastPath, stream: Float[Tensor, "rows steps d_model"], layer: int
+    ) -> Float[Tensor, ""]:
+        """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on."""
+        total = stream.new_zeros(())
+        for first, end, steps in self.pieces:
+            rows, mask = slice(first, end), self.mask[first:end, :steps]
+            logits = base.logits(resid=stream[rows, :steps], start=layer).float()
+            actions = self.actions[rows, :steps]
+            total = total + F.cross_entropy(logits[mask], actions[mask], reduction="sum")
+        return total / self.mask.sum()
+
+    def add(
+        self,
+        stream: Float[Tensor, "rows steps d_model"],
+        delta: Float[Tensor, "tokens d_model"],
+    ) -> Float[Tensor, "rows steps d_model"]:
+        """Adds ``delta``, one row a valid step, to the stream; padding stays as it is."""
+        flat = stream.flatten(0, 1).index_add(0, self.valid, delta.to(stream.dtype))
+        return flat.view_as(stream)
+
+
+def _copier(target: Tensor):
+    def keep(stream: Tensor, hook: object) -> None:
+        target.copy_(stream)
+
+    return keep

@@ -1,0 +1,168 @@
+"""Supervised controllers on the frozen base: what any abstract action could at most do there.
+
+    L = mean over valid steps t of -ln p(a_t | o_1..t),   with e_t <- e_t + U^(g_t) e_t at layer l
+
+One low-rank U a subgoal, g_t the true one at t: the abstract subgoal, never the position in
+the task (arXiv 2512.20605, App. C.2, Tables A7, A8). All layers of the configuration are
+trained side by side, each on its own, from the same batches; comparing them tells where the
+base can be steered, and bounds what discovery can reach there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.config import ControllersConfig
+from irl_lens.data import Stream
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.hooks import ControllerBank
+from irl_lens.models.base import hook_name
+from irl_lens.models.fast import FastPath
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+from irl_lens.training.batches import Batch
+from irl_lens.training.loop import train
+from irl_lens.training.pretrain import load_base
+
+Banks = dict[int, ControllerBank]
+
+
+def controller_banks(config: ControllersConfig, world: PinpadWorld, d_model: int) -> Banks:
+    """Untrained banks by layer: one named controller a subgoal (or a visit)."""
+    names = world.subgoal_names if config.label == "subgoal" else world.visit_names
+    return {
+        layer: ControllerBank.low_rank(names, d_model, config.rank, hook_name(layer), config.init)
+        for layer in config.layers
+    }
+
+
+class ControllersJob:
+    """Trains the banks of all layers; a :class:`irl_lens.training.loop.Job`.
+
+    Args:
+        config: Layers, labels, sizes and schedule.
+        world: Where demonstrations come from.
+        base: The frozen base.
+        seed: Of initialisation and demonstrations.
+    """
+
+    def __init__(
+        self, config: ControllersConfig, world: PinpadWorld, base: FastPath, seed: int
+    ) -> None:
+        self.config, self.world, self.base, self.seed = config, world, base, seed
+        self.steps = config.steps
+        self.stream = Stream(world, seed, "controllers", config.batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.banks = controller_banks(config, world, base.model.d_model)
+        parameters = [p for bank in self.banks.values() for p in bank.parameters()]
+        self.optimizer = torch.optim.AdamW(
+            parameters, config.lr, weight_decay=config.weight_decay, fused=True
+        )
+
+    def step(self, i: int) -> dict[str, float]:
+        """One optimisation step of every bank, one after the other on the same batch."""
+        batch = Batch.of(self.stream[i])
+        streams = batch.residuals(self.base, self.config.layers)
+        self.optimizer.zero_grad(set_to_none=True)
+        figures = {}
+        for layer in self.banks:
+            loss = self._nll(batch, streams[layer], layer)
+            loss.backward()
+            figures[f"nll_layer{layer}"] = float(loss.detach())
+        self.optimizer.step()
+        return figures
+
+    @torch.no_grad()
+    def measure(self, rows: int) -> dict[str, float]:
+        """Mean action NLL on at least ``rows`` fresh demonstrations [nats].
+
+        Returns:
+            ``nll_without``, the base's own, and ``nll_layer{l}`` under each layer's bank.
+        """
+        fresh = Stream(self.world, self.seed, "controllers-check", self.config.batch)
+        sums, tokens, layers = torch.zeros(1 + len(self.banks)), 0, tuple(self.banks)
+        for i in range(math.ceil(rows / self.config.batch)):
+            batch = Batch.of(fresh[i])
+            streams = batch.residuals(self.base, layers)
+            losses = [batch.nll(self.base, streams[layers[-1]], layers[-1])]
+            losses += [self._nll(batch, streams[layer], layer) for layer in layers]
+            sums += torch.stack(losses) * len(batch.valid)
+            tokens += len(batch.valid)
+        names = ("nll_without", *(f"nll_layer{layer}" for layer in layers))
+        return dict(zip(names, (sums / tokens).tolist(), strict=True))
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights of all banks, those of layer l prefixed ``layer{l}.``"""
+        return {
+            f"layer{layer}.{name}": value
+            for layer, bank in self.banks.items()
+            for name, value in bank.state_dict().items()
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser."""
+        return join_parts(banks=self.weights(), optimizer=pack_optimizer(self.optimizer))
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "banks", "optimizer")
+        load_banks(self.banks, parts["banks"])
+        unpack_optimizer(self.optimizer, parts["optimizer"])
+
+    def _nll(
+        self, batch: Batch, stream: Float[Tensor, "rows steps d_model"], layer: int
+    ) -> Float[Tensor, ""]:
+        controlled = self.banks[layer].labelled(self._labels(batch))(stream)
+        return batch.nll(self.base, controlled, layer)
+
+    def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
+        labels = {"subgoal": batch.trajectories.subgoals, "visit": batch.trajectories.visits}
+        return torch.from_numpy(labels[self.config.label])
+
+
+def load_banks(banks: Banks, weights: Mapping[str, Tensor]) -> None:
+    """Copies ``layer{l}.`` prefixed weights into banks of the same layers."""
+    for layer, bank in banks.items():
+        prefix = f"layer{layer}."
+        bank.load_state_dict(
+            {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
+        )
+
+
+def train_controllers(run: Run, progress: Progress) -> None:
+    """The stage ``controllers``: trains the banks of a run.
+
+    Result: see :meth:`ControllersJob.measure`.
+
+    Raises:
+        CheckpointError: If the base is not trained yet.
+    """
+    stage = run.stage("controllers")
+    if stage.done:
+        return
+    world, model = load_base(run)
+    base = FastPath(model, run.preset.pretrain.precision)
+    job = ControllersJob(run.preset.controllers, world, base, run.seed)
+    train(stage, job, progress)
+    stage.finish(job.weights(), job.measure(run.preset.evaluation.trajectories))
+
+
+def load_controllers(run: Run) -> Banks:
+    """A run's trained banks by layer, gradients off.
+
+    Raises:
+        CheckpointError: If the controllers are not trained yet.
+    """
+    world = PinpadWorld(run.preset.world)
+    banks = controller_banks(run.preset.controllers, world, run.preset.base.d_model)
+    load_banks(banks, run.stage("controllers").weights())
+    for bank in banks.values():
+        bank.requires_grad_(False)
+    return banks

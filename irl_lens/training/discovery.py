@@ -1,0 +1,174 @@
+"""Unsupervised discovery of abstract actions: the metacontroller on the frozen base.
+
+    L = mean over valid t of  -ln p(a_t | o_1..t, z_1..t) + alpha * KL(N(mu_t, Sigma_t) || N(0, I))
+
+(arXiv 2512.20605, section D of its methods, Table A9). The KL is charged at every valid step,
+is not multiplied by beta, and nothing else acts on beta, which stays soft. The paper sums over
+t; dividing by the number of valid steps of the batch rescales the whole loss, not alpha.
+
+alpha follows the configuration's knots: with the full weight from the start the posterior
+collapses onto the prior and stays there, so small runs let it rise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.config import DiscoveryConfig
+from irl_lens.data import Stream, stream_seed
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.models.fast import FastPath
+from irl_lens.models.metacontroller import THRESHOLD, Metacontroller
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+from irl_lens.training.batches import Batch
+from irl_lens.training.loop import train
+from irl_lens.training.pretrain import load_base
+from irl_lens.training.switches import SwitchCounts
+
+
+def kl_weight(knots: Sequence[tuple[float, float]], fraction: float) -> float:
+    """alpha at a fraction of training: linear in log alpha between knots, flat outside them.
+
+    Raises:
+        ValueError: An alpha of 0 among several knots, whose logarithm is not finite.
+    """
+    fractions, alphas = zip(*sorted(knots), strict=True)
+    if len(knots) == 1:
+        return alphas[0]
+    if min(alphas) <= 0:
+        raise ValueError(f"alpha knots {tuple(knots)}: give one knot, or positive alphas only")
+    return math.exp(float(np.interp(fraction, fractions, np.log(alphas))))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The two terms of the loss on a batch, and its switches.
+
+    Attributes:
+        nll: Mean -ln p(action) over valid steps, under control [nats].
+        kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
+        switches: Hard switches against true boundaries.
+        tokens: Valid steps.
+    """
+
+    nll: Tensor
+    kl: Tensor
+    switches: SwitchCounts
+    tokens: int
+
+
+def evaluate(meta: Metacontroller, base: FastPath, batch: Batch, noise: Tensor | None) -> Terms:
+    """Runs base and metacontroller over a batch; ``noise`` None takes the encoder's means."""
+    layer, valid = meta.config.layer, batch.valid
+    stream = batch.residuals(base, (layer,))[layer]
+    codes = meta(stream, batch.mask, noise)
+    with torch.autocast("cpu", torch.bfloat16, enabled=base.dtype == torch.bfloat16):
+        delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
+    nll = batch.nll(base, batch.add(stream, delta), layer)
+    opened = (codes.beta.detach() >= THRESHOLD).numpy()
+    truth = batch.trajectories
+    counts = SwitchCounts.of(opened, truth.boundaries(), truth.mask)
+    return Terms(nll, codes.kl()[batch.mask].mean(), counts, len(valid))
+
+
+class DiscoveryJob:
+    """Trains a metacontroller; a :class:`irl_lens.training.loop.Job`.
+
+    Args:
+        config: Sizes and schedule.
+        world: Where demonstrations come from.
+        base: The frozen base.
+        seed: Of initialisation, demonstrations and noise.
+    """
+
+    def __init__(
+        self, config: DiscoveryConfig, world: PinpadWorld, base: FastPath, seed: int
+    ) -> None:
+        self.config, self.world, self.base, self.seed = config, world, base, seed
+        self.steps = config.steps
+        self.stream = Stream(world, seed, "discovery", config.batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.meta = Metacontroller(config, base.model.d_model)
+        self.optimizer = torch.optim.AdamW(
+            self.meta.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
+        )
+
+    def step(self, i: int) -> dict[str, float]:
+        """One optimisation step; deterministic in (seed, i) and the state."""
+        alpha = kl_weight(self.config.alpha, i / self.steps)
+        batch = Batch.of(self.stream[i])
+        terms = evaluate(self.meta, self.base, batch, self._noise(batch, "discovery", i))
+        self.optimizer.zero_grad(set_to_none=True)
+        (terms.nll + alpha * terms.kl).backward()
+        self.optimizer.step()
+        figures = {"nll": float(terms.nll.detach()), "kl": float(terms.kl.detach())}
+        return figures | {"alpha": alpha} | terms.switches.scores()
+
+    @torch.no_grad()
+    def measure(self, rows: int) -> dict[str, float]:
+        """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own."""
+        purpose, layer = "discovery-check", self.config.layer
+        fresh = Stream(self.world, self.seed, purpose, self.config.batch)
+        sums, tokens, counts = torch.zeros(3), 0, SwitchCounts()
+        for i in range(math.ceil(rows / self.config.batch)):
+            batch = Batch.of(fresh[i])
+            terms = evaluate(self.meta, self.base, batch, self._noise(batch, purpose, i))
+            without = batch.nll(self.base, batch.residuals(self.base, (layer,))[layer], layer)
+            sums += torch.stack([terms.nll, without, terms.kl]) * terms.tokens
+            tokens, counts = tokens + terms.tokens, counts + terms.switches
+        means = (sums / tokens).tolist()
+        return dict(zip(("nll", "nll_without", "kl"), means, strict=True)) | counts.scores()
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser."""
+        return join_parts(meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer))
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "meta", "optimizer")
+        self.meta.load_state_dict(parts["meta"])
+        unpack_optimizer(self.optimizer, parts["optimizer"])
+
+    def _noise(self, batch: Batch, purpose: str, i: int) -> Tensor:
+        draw = np.random.SeedSequence(stream_seed(self.seed, f"{purpose}-noise", i))
+        generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+        return torch.randn(*batch.mask.shape, self.config.latent, generator=generator)
+
+
+def discover(run: Run, progress: Progress) -> None:
+    """The stage ``metacontroller``: trains the metacontroller of a run.
+
+    Result: action NLL with (``nll``) and without the metacontroller (``nll_without``), KL
+    [nats a step] and switches against true boundaries, on fresh demonstrations.
+
+    Raises:
+        CheckpointError: If the base is not trained yet.
+    """
+    stage = run.stage("metacontroller")
+    if stage.done:
+        return
+    world, model = load_base(run)
+    base = FastPath(model, run.preset.pretrain.precision)
+    job = DiscoveryJob(run.preset.discovery, world, base, run.seed)
+    train(stage, job, progress)
+    stage.finish(job.meta.state_dict(), job.measure(run.preset.evaluation.trajectories))
+
+
+def load_metacontroller(run: Run) -> Metacontroller:
+    """A run's trained metacontroller, gradients off.
+
+    Raises:
+        CheckpointError: If discovery is not done.
+    """
+    meta = Metacontroller(run.preset.discovery, run.preset.base.d_model)
+    meta.load_state_dict(run.stage("metacontroller").weights())
+    return meta.requires_grad_(False).eval()

@@ -1,0 +1,108 @@
+"""Optimisers: AdamW everywhere, or Muon on the block matrices.
+
+Muon replaces a matrix's momentum by the nearest semi-orthogonal matrix (Newton-Schulz);
+with its step matched to AdamW's RMS it needs about half the steps here. torch's own takes
+2-D parameters, and TransformerLens keeps attention weights per head in 3-D, so it steps
+2-D stand-ins that share no memory with the model and are copied in and out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.config import PretrainConfig
+
+
+class PretrainOptimizer:
+    """Steps all parameters of a base model.
+
+    Args:
+        model: The model.
+        config: Learning rate, weight decay, and whether block matrices get Muon.
+    """
+
+    def __init__(self, model: nn.Module, config: PretrainConfig) -> None:
+        matrices = _block_matrices(model) if config.optimizer == "muon" else {}
+        rest = [p for name, p in model.named_parameters() if name not in matrices]
+        self._matrices = list(matrices.values())
+        self._flat = [nn.Parameter(_flatten(p.detach()).clone()) for p in self._matrices]
+        self._adamw = torch.optim.AdamW(
+            rest, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+        )
+        self._muon = self._flat and torch.optim.Muon(
+            self._flat,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+
+    def step(self, lr: float) -> None:
+        """Takes one step at learning rate ``lr`` and clears the gradients."""
+        for optimizer in filter(None, (self._adamw, self._muon)):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        self._adamw.step()
+        self._adamw.zero_grad()
+        if self._muon:
+            self._step_muon()
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that the next step depends on."""
+        muon = pack_optimizer(self._muon) if self._muon else {}
+        return join_parts(adamw=pack_optimizer(self._adamw), muon=muon)
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "adamw", "muon")
+        unpack_optimizer(self._adamw, parts["adamw"])
+        if self._muon:
+            unpack_optimizer(self._muon, parts["muon"])
+
+    @torch.no_grad()
+    def _step_muon(self) -> None:
+        for flat, matrix in zip(self._flat, self._matrices, strict=True):
+            flat.copy_(_flatten(matrix))
+            flat.grad = None if matrix.grad is None else _flatten(matrix.grad)
+            matrix.grad = None
+        assert self._muon
+        self._muon.step()
+        for flat, matrix in zip(self._flat, self._matrices, strict=True):
+            matrix.copy_(_unflatten(flat, matrix))
+
+
+def learning_rate(config: PretrainConfig, step: int) -> float:
+    """Learning rate of a step: linear warm-up, then constant or cosine to zero."""
+    warm = min(1.0, (step + 1) / (config.warmup + 1))
+    if config.schedule == "constant":
+        return config.lr * warm
+    return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+def _block_matrices(model: nn.Module) -> dict[str, nn.Parameter]:
+    return {
+        name: p for name, p in model.named_parameters() if ".blocks." in name and ".W_" in name
+    }
+
+
+def _flatten(weight: Tensor) -> Tensor:
+    """Joins the heads: W_Q, W_K, W_V ``[h, d, k] -> [d, h k]``; W_O ``[h, k, d] -> [h k, d]``."""
+    if weight.ndim == 2:
+        return weight.contiguous()
+    heads, a, b = weight.shape
+    if a >= b:  # d_model x d_head: an input matrix
+        return weight.transpose(0, 1).reshape(a, heads * b)
+    return weight.reshape(heads * a, b)
+
+
+def _unflatten(flat: Tensor, like: Tensor) -> Tensor:
+    if like.ndim == 2:
+        return flat
+    heads, a, b = like.shape
+    if a >= b:
+        return flat.view(a, heads, b).transpose(0, 1)
+    return flat.view(heads, a, b)

@@ -1,0 +1,136 @@
+"""Pretraining of the base model on a stream of expert trajectories.
+
+    L = mean over valid t of [ -ln p(a_t | o_1..t) - lambda * ln p(o_{t+1} | o_1..t) ]
+
+(arXiv 2512.20605, App. B, Table A4). Every batch is fresh, so the training NLL is an honest
+estimate of the NLL on new boards, and its distance to the exact Bayes filter's is shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from irl_lens.checkpoint import join_parts, split_parts
+from irl_lens.config import Preset
+from irl_lens.data import Stream
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.fast import FastPath
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+from irl_lens.training.loop import train
+from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
+
+
+FLOOR_SAMPLE = 2_048
+"""Trajectories over which the floor shown in training is averaged."""
+
+
+class PretrainJob:
+    """Trains a base model; a :class:`irl_lens.training.loop.Job`.
+
+    Args:
+        preset: The configuration.
+        seed: Seed of the weights and of the data.
+    """
+
+    def __init__(self, preset: Preset, seed: int) -> None:
+        self.config, self.steps = preset.pretrain, preset.pretrain.steps
+        world = PinpadWorld(preset.world)
+        torch.manual_seed(seed)
+        self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        self.fast = FastPath(self.model, self.config.precision)
+        self.optimizer = PretrainOptimizer(self.model, self.config)
+        self.stream = Stream(world, seed, "base", self.config.batch, self.config.epsilon)
+        self.floor = floor_nll(world, Stream(world, seed, "floor", FLOOR_SAMPLE)[0])
+        self._recent: float | None = None
+
+    def step(self, i: int) -> dict[str, float]:
+        """Takes optimisation step ``i`` and returns what to show."""
+        began, batch = time.perf_counter(), self.stream[i]
+        tokens = int(batch.mask.sum())
+        nll = sum(self._backward(chunk, tokens) for chunk in batch.chunks(self.config.chunk))
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step(learning_rate(self.config, i))
+        self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
+        return {
+            "nll": nll,
+            "above_floor": self._recent - self.floor,
+            "grad_norm": float(norm),
+            "tokens_per_second": tokens / (time.perf_counter() - began),
+        }
+
+    def _backward(self, chunk: Trajectories, tokens: int) -> float:
+        action, observation = base_losses(self.model, self.fast, chunk)
+        loss = action.sum() + self.config.observation_weight * observation.sum()
+        (loss / tokens).backward()
+        return float(action.detach().sum()) / tokens
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns all that the next step depends on."""
+        recent = {} if self._recent is None else {"nll": torch.tensor(self._recent).double()}
+        return join_parts(
+            model=self.model.weights(), optimizer=self.optimizer.state(), recent=recent
+        )
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "model", "optimizer", "recent")
+        self.model.load_weights(parts["model"])
+        self.optimizer.load(parts["optimizer"])
+        self._recent = float(parts["recent"]["nll"]) if parts["recent"] else None
+
+
+def base_losses(
+    model: TrajectoryModel, fast: FastPath, batch: Trajectories
+) -> tuple[Float[Tensor, " valid"], Float[Tensor, " valid_pairs"]]:
+    """Negative log-likelihood of each valid action and of each next observation, in nats."""
+    observations, mask = torch.as_tensor(batch.observations), torch.as_tensor(batch.mask)
+    stream = fast.final(observations)
+    logits = model.hooked.unembed(stream[mask])
+    actions = F.cross_entropy(logits, torch.as_tensor(batch.actions)[mask], reduction="none")
+    pairs = mask[:, 1:]
+    predicted = model.next_observation(stream[:, :-1][pairs])
+    return actions, _observation_nll(model, predicted, observations[:, 1:][pairs])
+
+
+def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) -> Tensor:
+    """Sums the cross-entropy of every predicted column."""
+    total, begin = logits.new_zeros(len(logits)), 0
+    for column in model.spec.predicted:
+        size = model.spec.sizes[column]
+        value = following[:, column].long() - int(model.spec.offsets[column])
+        total = total + F.cross_entropy(logits[:, begin : begin + size], value, reduction="none")
+        begin += size
+    return total
+
+
+def floor_nll(world: PinpadWorld, sample: Trajectories) -> float:
+    """Mean action NLL of the exact Bayes filter on ``sample``, in nats."""
+    chosen = np.take_along_axis(world.floor(sample).probs, sample.actions[..., None], -1)[..., 0]
+    return float(-np.log(chosen[sample.mask]).mean())
+
+
+def pretrain(run: Run, progress: Progress) -> None:
+    """Trains the base model of ``run``, resuming where it stopped; nothing when done."""
+    stage = run.stage("base")
+    if stage.done:
+        return
+    job = PretrainJob(run.preset, run.seed)
+    train(stage, job, progress)
+    stage.finish(job.model.weights(), {"nll": job._recent, "floor": job.floor})
+
+
+def load_base(run: Run) -> tuple[PinpadWorld, TrajectoryModel]:
+    """Rebuilds the world and the frozen base model of a run whose base stage is done."""
+    world = PinpadWorld(run.preset.world)
+    model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    return world, model.load_weights(run.stage("base").weights()).frozen()

@@ -1,0 +1,127 @@
+"""A tiny language model, a bare hooked module, and one intervention of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformer_lens import HookedRootModule, HookedTransformer, HookedTransformerConfig
+from transformer_lens.hook_points import HookPoint
+
+from irl_lens.hooks import (
+    AblatePatch,
+    CodeController,
+    ControllerBank,
+    FullController,
+    HypernetworkDecoder,
+    InterpolatePatch,
+    Intervention,
+    LowRankController,
+    Mask,
+    ReplacePatch,
+    Scale,
+    Sequence,
+    SubspacePatch,
+    Sum,
+    VectorController,
+)
+
+D, ROWS, STEPS, RANK = 16, 3, 6, 4
+HOOK = "blocks.1.hook_resid_post"
+LABELS = torch.tensor([[0, 0, 1, 1, -1, 2], [-1] * 6, [2, 1, 0, -1, -1, 0]])
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def low_rank(*lead: int, seed: int = 0) -> LowRankController:
+    generator = torch.Generator().manual_seed(seed)
+    return LowRankController.random(D, RANK, HOOK, 0.5, lead=lead, generator=generator)
+
+
+def bank() -> ControllerBank:
+    generator = torch.Generator().manual_seed(1)
+    return ControllerBank.low_rank("abc", D, RANK, HOOK, 0.5, generator=generator)
+
+
+def decoder() -> HypernetworkDecoder:
+    return HypernetworkDecoder(5, 8, D, RANK, generator=torch.Generator().manual_seed(2))
+
+
+KINDS: dict[str, Callable[[], Intervention]] = {
+    "low rank": low_rank,
+    "low rank per row": lambda: low_rank(ROWS),
+    "low rank per step": lambda: low_rank(ROWS, STEPS),
+    "full": lambda: FullController(nn.Parameter(random(D, D) / 8), HOOK),
+    "full per step": lambda: FullController(nn.Parameter(random(ROWS, STEPS, D, D) / 8), HOOK),
+    "vector": lambda: VectorController(nn.Parameter(random(D)), HOOK),
+    "vector per row": lambda: VectorController(nn.Parameter(random(ROWS, D)), HOOK),
+    "vector per step": lambda: VectorController(nn.Parameter(random(ROWS, STEPS, D)), HOOK),
+    "selected": lambda: bank().select(LABELS),
+    "labelled": lambda: bank().labelled(LABELS),
+    "codes": lambda: CodeController(decoder(), random(ROWS, STEPS, 5), HOOK),
+    "scale": lambda: Scale(low_rank(ROWS, STEPS), -1.5),
+    "sum": lambda: Sum(
+        low_rank(), low_rank(ROWS, STEPS, seed=1), VectorController(random(D), HOOK)
+    ),
+    "sequence": lambda: Sequence(low_rank(), low_rank(seed=1), torch.tensor([0, 3, STEPS])),
+    "mask": lambda: Mask(low_rank(), rows=[0, 2], steps=[1, 4], where=random(1, STEPS) < 1),
+    "replace": lambda: ReplacePatch(random(ROWS, STEPS, D), HOOK, rows=[1], steps=[2, 5]),
+    "ablate": lambda: AblatePatch(HOOK, "resample", random(ROWS, STEPS, D), steps=[0, 3]),
+    "interpolate": lambda: InterpolatePatch(random(1, 1, D), HOOK, 0.3, steps=range(2, 5)),
+    "project": lambda: SubspacePatch(random(2, D), HOOK),
+    "swap": lambda: SubspacePatch(random(2, D), HOOK, random(ROWS, STEPS, D), rows=[0]),
+}
+
+
+@pytest.fixture(params=KINDS)
+def intervention(request: pytest.FixtureRequest) -> Intervention:
+    """One nonzero intervention of every kind, on ROWS x STEPS streams."""
+    return KINDS[request.param]()
+
+
+@pytest.fixture(scope="session", params=["alibi", "standard"])
+def model(request: pytest.FixtureRequest) -> HookedTransformer:
+    """A fresh, frozen language model of three blocks."""
+    config = HookedTransformerConfig(
+        n_layers=3,
+        d_model=D,
+        n_heads=2,
+        d_head=8,
+        d_mlp=32,
+        act_fn="relu",
+        n_ctx=32,
+        d_vocab=11,
+        normalization_type="LN",
+        positional_embedding_type=request.param,
+        seed=0,
+        device="cpu",
+    )
+    return HookedTransformer(config).requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="session")
+def tokens() -> Tensor:
+    return torch.randint(11, (ROWS, STEPS), generator=torch.Generator().manual_seed(0))
+
+
+class Bare(HookedRootModule):
+    """A hooked module that is no transformer: two linear maps, a hook after each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(D, D), nn.Linear(D, D)
+        self.hook_first, self.hook_second = HookPoint(), HookPoint()
+        self.setup()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.hook_second(self.second(self.hook_first(self.first(x))))
+
+
+@pytest.fixture
+def bare() -> Bare:
+    torch.manual_seed(0)
+    return Bare().requires_grad_(False)

@@ -1,0 +1,102 @@
+"""Banks: names, selection, and the efficient application of labels."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from irl_lens.hooks import ControllerBank
+
+D = 16
+HOOK = "blocks.1.hook_resid_post"
+LABELS = torch.tensor([[0, 0, 1, 1, -1, 2], [-1] * 6, [2, 1, 0, -1, -1, 0]])
+
+
+def banks() -> dict[str, ControllerBank]:
+    generator = torch.Generator().manual_seed(0)
+    vector = ControllerBank.vector("abc", D, HOOK)
+    nn.init.normal_(vector.stack.tensors()["v"], generator=generator)
+    return {
+        "low rank": ControllerBank.low_rank("abc", D, 4, HOOK, 0.5, generator=generator),
+        "full": ControllerBank.full(iter("abc"), D, HOOK, 0.5, generator=generator),
+        "vector": vector,
+    }
+
+
+@pytest.fixture(params=["low rank", "full", "vector"])
+def bank(request) -> ControllerBank:
+    return banks()[request.param]
+
+
+def test_stacked_parameters():
+    low = banks()["low rank"]
+    shapes = {name: tuple(parameter.shape) for name, parameter in low.named_parameters()}
+    assert shapes == {"stack.A": (3, 4, D), "stack.B": (3, D, 4)}
+
+
+def test_labelled_applies_the_named_controller(bank):
+    x = torch.randn(3, 6, D)
+    y = bank.labelled(LABELS)(x)
+    torch.testing.assert_close(y, bank.select(LABELS)(x))
+    for label, name in enumerate("abc"):
+        where = label == LABELS
+        torch.testing.assert_close(y[where], bank[name](x)[where])
+
+
+def test_label_minus_one_is_bit_identical(bank):
+    x = torch.randn(3, 6, D)
+    x[:, :, 0] = -0.0
+    y = bank.labelled(LABELS)(x)
+    none = LABELS < 0
+    assert torch.equal(y[none].view(torch.int32), x[none].view(torch.int32))
+    assert torch.equal(bank.select(LABELS)(x)[none], x[none])
+
+
+def test_one_row_of_labels_stands_for_all(bank):
+    x = torch.randn(3, 6, D)
+    row = bank.labelled(LABELS[:1])(x)
+    assert torch.equal(row, bank.labelled(LABELS[:1].expand(3, 6))(x))
+
+
+def test_gradients_go_to_the_labelled_controllers_alone(bank):
+    labels = torch.tensor([[0, 2, -1]])
+    for controller in (bank.labelled(labels), bank.select(labels)):
+        bank.zero_grad()
+        controller(torch.randn(1, 3, D)).square().sum().backward()
+        for parameter in bank.parameters():
+            sizes = parameter.grad.flatten(1).abs().sum(1)
+            assert sizes[0] > 0 and sizes[1] == 0 and sizes[2] > 0
+
+
+def test_training_moves_it(bank, model, tokens):
+    target = torch.randn(3, 6, 11)
+    optimizer = torch.optim.AdamW(bank.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(15):
+        with bank.labelled(LABELS).attached(model):
+            losses.append((model(tokens) - target).square().mean())
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0]
+
+
+def test_names():
+    bank = banks()["full"]
+    assert len(bank) == 3 and bank.names == ("a", "b", "c") and bank.index("c") == 2
+    assert bank.hook_name == bank["a"].hook_name == HOOK
+    with pytest.raises(ValueError, match=r"'d'; there are \('a', 'b', 'c'\)"):
+        bank["d"]
+    with pytest.raises(ValueError, match="all different"):
+        ControllerBank("aab", bank.stack)
+    with pytest.raises(ValueError, match="one name"):
+        ControllerBank("ab", bank.stack)
+
+
+@pytest.mark.parametrize("label", [-2, 3])
+def test_labels_outside_the_bank_are_refused(bank, label):
+    labels = torch.tensor([[0, label]])
+    for use in (bank.labelled, bank.select):
+        with pytest.raises(ValueError, match=rf"labels span .*{label}.* the labels 0\.\.2"):
+            use(labels)

@@ -1,0 +1,124 @@
+"""Attaching: names, counts, other hooks, exceptions, offsets."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from irl_lens.hooks import (
+    Intervention,
+    LowRankController,
+    Mask,
+    ReplacePatch,
+    VectorController,
+    hook_points,
+)
+
+HOOK = "blocks.1.hook_resid_post"
+
+
+def hook_count(model: nn.Module) -> int:
+    return sum(len(p.fwd_hooks) + len(p._forward_hooks) for p in hook_points(model).values())
+
+
+def test_fires_once_per_forward(model, tokens, intervention):
+    with intervention.attached(model) as handle:
+        assert handle.fired == {HOOK: 0}
+        model(tokens)
+        assert handle.fired == {HOOK: 1}
+        model(tokens)
+        model.run_with_cache(tokens)
+    assert handle.fired == {HOOK: 3}
+    model(tokens)
+    assert handle.fired == {HOOK: 3}
+
+
+def test_attached_is_run_with_hooks(model, tokens, intervention):
+    plain = model(tokens)
+    with intervention.attached(model):
+        attached = model(tokens)
+    assert torch.equal(attached, model.run_with_hooks(tokens, fwd_hooks=intervention.fwd_hooks()))
+    assert not torch.equal(attached, plain)
+    assert torch.equal(model(tokens), plain)
+
+
+def test_hooks_that_were_there_survive(model, tokens):
+    calls = []
+    points = hook_points(model)
+    points[HOOK].add_perma_hook(lambda tensor, hook: calls.append("permanent"))
+    points[HOOK].add_hook(lambda tensor, hook: calls.append("temporary"))
+    points[HOOK].register_forward_hook(lambda *_: calls.append("torch"))
+    try:
+        before = hook_count(model)
+        with VectorController(torch.ones(16), HOOK).attached(model):
+            model(tokens)
+        assert hook_count(model) == before
+        model(tokens)
+        assert calls == ["permanent", "temporary", "torch"] * 2
+    finally:
+        model.reset_hooks(including_permanent=True)
+        points[HOOK]._forward_hooks.clear()
+
+
+def test_nothing_of_ours_is_left_after_an_exception(model, tokens, intervention):
+    with pytest.raises(RuntimeError, match="outside"), intervention.attached(model):
+        raise RuntimeError("outside")
+    wide = VectorController(torch.ones(17), HOOK)
+    with pytest.raises(ValueError, match="17 wide"), wide.attached(model):
+        model(tokens)
+    assert hook_count(model) == 0
+
+
+class Half(VectorController):
+    """Its second hook name does not exist."""
+
+    def fwd_hooks(self):
+        return [*super().fwd_hooks(), ("blocks.1.hook_resid_pots", super().fwd_hooks()[0][1])]
+
+
+def test_unknown_name_lists_the_closest_and_attaches_nothing(model):
+    controller = Half(torch.ones(16), HOOK)
+    with (
+        pytest.raises(ValueError, match=r"hook_resid_pots'; .*blocks\.1\.hook_resid_post"),
+        controller.attached(model),
+    ):
+        pass
+    assert hook_count(model) == 0
+
+
+def test_works_on_any_hooked_module_and_on_one_around_it(bare):
+    x = torch.randn(2, 3, 16)
+    controller = VectorController(torch.ones(16), "hook_second")
+    plain = bare(x)
+    for module in (bare, nn.ModuleDict({"inside": bare})):
+        with controller.attached(module) as handle:
+            assert torch.equal(bare(x), plain + 1)
+        assert handle.fired == {"hook_second": 1}
+
+
+def test_nested_attachments_apply_in_order(bare):
+    x = torch.randn(2, 3, 16)
+    add = VectorController(torch.ones(16), "hook_second")
+    double = LowRankController(torch.eye(16), torch.eye(16), "hook_second")
+    plain = bare(x)
+    with add.attached(bare):
+        with double.attached(bare):
+            torch.testing.assert_close(bare(x), 2 * (plain + 1))
+        assert torch.equal(bare(x), plain + 1)
+
+
+def test_offset_reaches_inner_interventions_and_must_not_be_negative():
+    inner = ReplacePatch(torch.zeros(1, 9, 16), HOOK)
+    outer = Mask(inner, steps=[0])
+    outer.offset = 4
+    assert inner.offset == 4 and inner.windowed
+    outer.offset = None
+    assert inner.offset == 0 and not inner.windowed
+    with pytest.raises(ValueError, match="-1 is before the sequence"):
+        outer.offset = -1
+
+
+def test_an_intervention_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Intervention(HOOK)  # type: ignore[abstract]

@@ -1,0 +1,153 @@
+"""Both kinds of RL, from the first batch to the finished stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from irl_lens.config import (
+    BaseConfig,
+    EvaluationConfig,
+    Preset,
+    RLConfig,
+    WorldConfig,
+)
+from irl_lens.progress import QuietProgress
+from irl_lens.rl.internal import InternalAgent, internal_rl, load_policy
+from irl_lens.rl.raw import RawAgent, raw_rl
+from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.runs import Run
+from irl_lens.stage import Stage
+from irl_lens.training.loop import train
+
+if TYPE_CHECKING:
+    from tests.rl.conftest import Parts, Planted
+
+TINY = RLConfig(episodes=64, batch=16, lr=1e-2, width=8)
+
+
+def internal(planted: Planted, config: RLConfig) -> RLJob:
+    """Internal RL in the planted world."""
+    agent = InternalAgent(planted.fast, planted.meta, config, planted.world.horizon, seed=0)
+    return RLJob(agent, planted.world, config, 0, "test")  # type: ignore[arg-type]
+
+
+def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted) -> None:
+    job = internal(planted, RLConfig(batch=128, lr=1e-2, width=16))
+    base, meta = planted.fast.model.hash(), parameters(planted.meta)
+    before = {name: value.clone() for name, value in meta.items()}
+    figures = [job.step(i) for i in range(40)]
+    assert figures[0]["success"] < 0.6
+    assert sum(f["success"] for f in figures[-5:]) / 5 > 0.95
+    assert planted.fast.model.hash() == base
+    assert all(torch.equal(before[name], value) for name, value in meta.items())
+    frozen = (*planted.fast.model.parameters(), *planted.meta.parameters())
+    assert all(parameter.grad is None for parameter in frozen)
+
+
+def test_raw_rl_learns_the_planted_world(planted: Planted) -> None:
+    config = RLConfig(batch=128, lr=3e-2)
+    # Below control the base can do it alone, once it may be trained.
+    agent = RawAgent(planted.fast.model, config, planted.world.horizon)
+    job = RLJob(agent, planted.world, config, 0, "test")  # type: ignore[arg-type]
+    figures = [job.step(i) for i in range(40)]
+    assert figures[0]["success"] < 0.4
+    assert figures[-1]["success"] > 0.9
+    assert "switch_rate" not in figures[0]
+
+
+def test_figures_of_a_batch(planted: Planted) -> None:
+    figures = internal(planted, TINY).step(0)
+    names = ("episodes", "success", "subgoals", "visits", "length", "switch_rate")
+    assert set(figures) == {*names, "kl", "clipped", "entropy", "zero_batches"}
+    assert figures["switch_rate"] == 0
+    assert figures["episodes"] == 16
+    assert figures["entropy"] == pytest.approx(2 * 1.4189, rel=0.3)
+
+
+def test_a_batch_without_success_leaves_everything_as_it_was(parts: Parts) -> None:
+    agent = InternalAgent(parts.fast, parts.meta, TINY, 2, seed=0)  # two steps are too few
+    job = RLJob(agent, parts.world, TINY, 0, "test")
+    before = {name: value.clone() for name, value in job.state().items()}
+    figures = job.step(0)
+    assert figures["success"] == 0
+    assert figures["zero_batches"] == 1
+    after = job.state()
+    assert after.pop("count/silent") == before.pop("count/silent") + 1
+    assert after.keys() == before.keys()
+    assert all(torch.equal(before[name], after[name]) for name in after)
+
+
+class Stop(QuietProgress):
+    """Interrupts after a number of steps."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def update(self, step: int, **shown: float) -> None:
+        """Raises when the time has come."""
+        if step == self.after:
+            raise KeyboardInterrupt
+
+
+def test_resumed_equals_uninterrupted(planted: Planted, tmp_path: Path) -> None:
+    whole, cut = Stage(tmp_path / "whole"), Stage(tmp_path / "cut")
+    train(whole, internal(planted, TINY), QuietProgress(), log_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(cut, internal(planted, TINY), Stop(3), checkpoint_seconds=0.0)
+    resumed = internal(planted, TINY)
+    train(cut, resumed, QuietProgress())
+    expected, found = whole.load_state(), cut.load_state()
+    assert expected is not None and found is not None
+    assert expected[0] == found[0] == 4
+    for name, value in expected[1].items():
+        assert torch.equal(value, found[1][name]), name
+
+
+@pytest.fixture
+def run(parts: Parts, tmp_path: Path) -> Run:
+    """A run whose base and metacontroller are finished, though not trained."""
+    preset = Preset(
+        name="tiny",
+        world=WorldConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
+        base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16),
+        discovery=parts.meta.config,
+        internal_rl=replace(TINY, episodes=32),
+        raw_rl=replace(TINY, episodes=32),
+        evaluation=EvaluationConfig(rollouts=32),
+    )
+    from irl_lens.training.discovery import DiscoveryJob
+    from irl_lens.training.pretrain import PretrainJob
+
+    run = Run.create(tmp_path / "run", preset, 0)
+    base = PretrainJob(preset, 0)
+    run.stage("base").finish(base.model.weights(), {})
+    world, fast = base.stream.world, base.fast
+    meta = DiscoveryJob(preset.discovery, world, fast, 0).meta
+    run.stage("metacontroller").finish(meta.state_dict(), {})
+    return run
+
+
+def test_the_internal_stage(run: Run) -> None:
+    internal_rl(run, QuietProgress())
+    stage = run.stage("internal-rl")
+    assert stage.done
+    assert [row["episodes"] for row in stage.metrics()] == [16, 32]
+    assert {"success", "success_all", "subgoals", "prefixes"} <= set(stage.result)
+    assert list(stage.result["prefixes"]) == ["2"]  # far from half: no longer prefix is tried
+    for prefix in (None, 2):
+        network = load_policy(run, prefix).network
+        assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert torch.equal(network.log_std, Stage(stage.folder / "prefix-2").weights()["log_std"])
+
+
+def test_the_raw_stage(run: Run) -> None:
+    raw_rl(run, QuietProgress())
+    stage = run.stage("raw-rl")
+    assert stage.weights().keys() == run.stage("base").weights().keys()
+    assert [row["episodes"] for row in stage.metrics()] == [16, 32]
+    assert 0 <= stage.result["success_all"] <= 1

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import get_args
+
+import pytest
+
+from irl_lens import cli, runs
+from irl_lens.presets import PRESETS
+from irl_lens.runs import Run
+from irl_lens.summary import write_evaluation
+
+HEAVY = ("torch", "transformer_lens", "numpy", "plotly")
+
+
+def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == code
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", "run", "train", "evaluate", "report", "summary"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    code = (
+        "import sys; from irl_lens.cli import main\n"
+        f"try: main({[command] * bool(command)} + ['--help'])\n"
+        f"except SystemExit: sys.exit(', '.join(n for n in {HEAVY} if n in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == ""
+    assert "usage: irl-lens" in done.stdout
+
+
+def test_python_m_is_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "irl_lens", "--help"], capture_output=True)
+    assert done.returncode == 0
+
+
+def test_stages_are_those_of_the_run_and_resolve() -> None:
+    assert tuple(cli.STAGES) == runs.STAGES == get_args(cli.StageName)
+    assert all(callable(resolve_name(where)) for where in cli.STAGES.values())
+
+
+def test_mistakes_are_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    for said, arguments in {
+        "no preset 'gird'": ("run", "gird", "--out", out),
+        "--seed -1": ("run", "smoke", "--out", out, "--seed", "-1"),
+        "--threads 0": ("run", "smoke", "--out", out, "--threads", "0"),
+        "neither a run folder": ("evaluate", out),
+        "nor a bundled model": ("report", out),
+        "at least one run": ("summary", "--out", out),
+    }.items():
+        error = _fails(capsys, 2, *arguments)
+        assert error.startswith("irl-lens: ") and said in error
+        assert len(error.splitlines()) == 1
+    assert not Path(out).exists()
+
+
+def test_folder_of_another_preset_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.create(tmp_path / "run", PRESETS["grid"], seed=0)
+    error = _fails(capsys, 2, "train", "base", "--preset", "smoke", "--out", str(tmp_path / "run"))
+    assert "'grid' seed 0" in error and "'smoke' seed 0" in error
+
+
+def test_stage_without_the_one_before_says_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("train", "controllers", "--preset", "smoke", "--out", str(tmp_path / "run"))
+    assert "stage 'base'" in _fails(capsys, 2, *arguments)
+
+
+def test_unwritable_place_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    error = _fails(capsys, 2, "run", "smoke", "--out", str(tmp_path / "file" / "run"))
+    assert str(tmp_path / "file") in error and len(error.splitlines()) == 1
+
+
+def _evaluated(folder: Path, seed: int, success: float) -> str:
+    write_evaluation(
+        Run.create(folder / str(seed), PRESETS["smoke"], seed).folder / "evaluation.json",
+        {"internal-rl.success": success, "odd": float("nan") if seed else 1.0},
+    )
+    return str(folder / str(seed))
+
+
+def test_summary_is_median_and_range_over_seeds(tmp_path: Path) -> None:
+    folders = [_evaluated(tmp_path, seed, success) for seed, success in ((2, 0.9), (0, 0.5))]
+    folders.append(_evaluated(tmp_path, 1, 0.6))
+    cli.main(["summary", *folders, "--out", str(tmp_path / "results")])
+    table = json.loads((tmp_path / "results" / "summary.json").read_text())
+    commands = "; ".join(f"irl-lens run smoke --seed {seed}" for seed in range(3))
+    assert table["internal-rl.success"] == {
+        "median": 0.6,
+        "low": 0.5,
+        "high": 0.9,
+        "seeds": [0, 1, 2],
+        "command": commands,
+    }
+    assert table["odd"]["seeds"] == [0]
+    made = json.loads((tmp_path / "results" / "runs.json").read_text())
+    assert [run["seed"] for run in made] == [0, 1, 2] and "torch" in made[0]["versions"]
+
+
+def test_summary_refuses_what_does_not_belong_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = _evaluated(tmp_path, 0, 0.5)
+    other = str(Run.create(tmp_path / "grid", PRESETS["grid"], seed=1).folder)
+    bare = str(Run.create(tmp_path / "bare", PRESETS["smoke"], seed=1).folder)
+    out = ("--out", str(tmp_path / "results"))
+    assert "one preset" in _fails(capsys, 2, "summary", one, other, *out)
+    assert "both have seed 0" in _fails(capsys, 2, "summary", one, one, *out)
+    assert f"irl-lens evaluate {bare}" in _fails(capsys, 2, "summary", one, bare, *out)
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "irl_lens", *arguments]
+
+
+def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def test_ctrl_c_exits_130_and_the_same_command_continues(tmp_path: Path) -> None:
+    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
+    train = ("train", "base", "--preset", "smoke", "--threads", "1", "--out")
+    process = subprocess.Popen(
+        _command(*train, str(stopped)), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    _wait_for(stopped / "base" / "metrics.jsonl", process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "stage base stopped after step" in error and "same command again" in error
+    assert len(error.splitlines()) <= 3
+    assert not Run.open(stopped).stage("base").done
+    for folder in (straight, stopped):
+        cli.main([*train, str(folder)])
+    weights = [folder / "base" / "weights.safetensors" for folder in (straight, stopped)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+@pytest.mark.slow
+def test_smoke_runs_the_whole_chain(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    subprocess.run(_command("run", "smoke", "--out", str(out)), check=True)
+    assert list(Run.open(out).finished()) == list(runs.STAGES)
+    assert json.loads((out / "evaluation.json").read_text())
+    assert "<html" in (out / "report.html").read_text()[:1000].lower()

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from irl_lens.config import Preset
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.errors import UserError
+from irl_lens.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_fit_together(name: str) -> None:
+    chosen = preset(name)
+    assert chosen.name == name
+    layers = chosen.base.n_layers
+    assert all(1 <= layer <= layers for layer in chosen.controllers.layers)
+    assert 1 <= chosen.discovery.layer <= layers
+    knots = [fraction for fraction, _ in chosen.discovery.alpha]
+    assert knots == sorted(knots) and knots[0] == 0.0 and knots[-1] <= 1.0
+    for training in (chosen.internal_rl, chosen.raw_rl):
+        assert training.episodes % training.batch == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_worlds_can_be_made(name: str) -> None:
+    assert PinpadWorld(preset(name).world).n_actions > 1
+
+
+def test_paper_grid_is_the_defaults() -> None:
+    assert preset("paper-grid") == Preset(name="paper-grid")
+
+
+def test_unknown_preset_names_all_and_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"'gird'.*grid, smoke, paper-grid; did you mean 'grid'"):
+        preset("gird")
