@@ -23,10 +23,11 @@ from irl_lens.errors import UserError
 _GRID = Preset(
     name="grid",
     world=WorldConfig(size=7, colours=8, walls=4),
-    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512, act_fn="gelu"),
+    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512),
     pretrain=PretrainConfig(
-        steps=3_000,
-        batch=128,
+        steps=5_000,
+        batch=64,
+        chunk=32,
         optimizer="muon",
         lr=2e-3,
         schedule="cosine",
@@ -59,7 +60,7 @@ _GRID = Preset(
 _SMOKE = Preset(
     name="smoke",
     world=WorldConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant"),
-    base=BaseConfig(d_model=32, n_layers=2, n_heads=2, d_mlp=64, act_fn="gelu"),
+    base=BaseConfig(d_model=32, n_layers=2, n_heads=2, d_mlp=64),
     pretrain=PretrainConfig(
         steps=60, batch=32, chunk=16, optimizer="muon", lr=2e-3, schedule="cosine"
     ),

@@ -107,8 +107,9 @@ class GatedActor(Actor):
         opened = self.meta.gate(residual, self._state) >= THRESHOLD
         code = self._switch(opened.nonzero()[:, 0], residual)
         self._state = self.meta.advance(residual, self._state, code)
-        coordinates = self._read @ residual[..., None]
-        return residual + (coordinates.mT @ self._write)[:, 0]
+        # Summed products: one matrix a row makes batched matrix products slow on processors.
+        coordinates = (self._read * residual[:, None]).sum(dim=-1)
+        return residual + (coordinates[..., None] * self._write).sum(dim=1)
 
     def _switch(self, index: Tensor, residual: Tensor) -> Tensor:
         """Decides for the rows ``index``, and returns the codes now in force in all rows."""

@@ -29,7 +29,6 @@ from irl_lens.runs import Run
 from irl_lens.training.loop import train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 
-
 FLOOR_SAMPLE = 2_048
 """Trajectories over which the floor shown in training is averaged."""
 

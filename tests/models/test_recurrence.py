@@ -9,11 +9,13 @@ from irl_lens.models.recurrence import GRU
 def _as_torch(gru: GRU, lane: int) -> nn.GRU:
     """PyTorch's GRU with the weights of one lane."""
     reference = nn.GRU(gru.inputs, gru.size, batch_first=True)
-    with torch.no_grad():
-        reference.weight_ih_l0.copy_(gru.input_weight[lane].T)
-        reference.weight_hh_l0.copy_(gru.state_weight[lane].T)
-        reference.bias_ih_l0.copy_(gru.input_bias[lane])
-        reference.bias_hh_l0.copy_(gru.state_bias[lane])
+    weights = {
+        "weight_ih_l0": gru.input_weight[lane].T,
+        "weight_hh_l0": gru.state_weight[lane].T,
+        "bias_ih_l0": gru.input_bias[lane],
+        "bias_hh_l0": gru.state_bias[lane],
+    }
+    reference.load_state_dict({name: weight.detach() for name, weight in weights.items()})
     return reference
 
 

@@ -46,8 +46,8 @@ def parts() -> Parts:
     model = TrajectoryModel(base, world.observation, world.n_actions).frozen()
     meta = Metacontroller(DISCOVERY, model.d_model).requires_grad_(False)
     # Larger weights than at initialisation, so that the gate opens and codes matter.
-    meta.switch.context.weight *= 4
-    meta.switch.out.weight *= 4
+    for parameter in meta.switch.parameters():
+        parameter *= 4
     meta.decoder.write.weight *= 5
     return Parts(world, FastPath(model), meta)
 

@@ -22,7 +22,7 @@ def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -
     assert rollout.decisions is None
     controller = bank.labelled(torch.from_numpy(rollout.subgoals))
     logits = parts.fast.model.hooked.run_with_hooks(
-        torch.from_numpy(rollout.observations), fwd_hooks=controller.fwd_hooks()
+        torch.from_numpy(rollout.observations), fwd_hooks=[*controller.fwd_hooks()]
     )
     actions = torch.from_numpy(rollout.actions)[..., None]
     expected = logits.log_softmax(-1).gather(-1, actions)[..., 0].numpy()

@@ -50,8 +50,7 @@ def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted
 
 
 def test_raw_rl_learns_the_planted_world(planted: Planted) -> None:
-    config = RLConfig(batch=128, lr=3e-2)
-    # Below control the base can do it alone, once it may be trained.
+    config = RLConfig(batch=512, lr=1e-2)
     agent = RawAgent(planted.fast.model, config, planted.world.horizon)
     job = RLJob(agent, planted.world, config, 0, "test")  # type: ignore[arg-type]
     figures = [job.step(i) for i in range(40)]

@@ -1,0 +1,114 @@
+"""What the report says about each figure: sentences written from the numbers."""
+
+from __future__ import annotations
+
+from irl_lens.analyses.codes import CodesResult
+from irl_lens.analyses.controllability import ControlResult
+from irl_lens.analyses.findings import Findings
+from irl_lens.analyses.floor import FloorResult
+from irl_lens.analyses.gate import GateResult
+from irl_lens.analyses.heldout import Outcome
+from irl_lens.analyses.learning import HALF, LearningResult
+from irl_lens.analyses.probes import ProbeResult
+
+
+def floor(result: FloorResult) -> str:
+    """Base against the floor."""
+    base, bayes, known = (result.score(m).nll.value for m in ("base", "bayes", "known"))
+    return (
+        f"On boards never seen, the base's action NLL is {base:.3f} nats. The exact Bayes filter, "
+        f"which no model of these demonstrations can beat on average, has {bayes:.3f}: a gap of "
+        f"{result.gap} nats. Told the goal, the expert's own policy has {known:.3f}. Where the "
+        f"filter is at least 0.9 certain of the goal the gap is {result.gap_certain} nats; "
+        "there, it can only be planning."
+    )
+
+
+def probes(result: ProbeResult) -> str:
+    """Probes by layer."""
+    best, embedding = result.best, result.layers[0].accuracy.value
+    return (
+        f"A linear probe reads the current abstract subgoal best at layer {best.layer}: accuracy "
+        f"{best.accuracy} on episodes it was not trained on, {result.gain:+.3f} over the "
+        f"embedding's {embedding:.3f}. The exact filter reaches {result.ceiling.value:.3f}; the "
+        f"same probe trained on shuffled labels {best.shuffled.value:.3f}. That something can be "
+        "read does not show that the model uses it."
+    )
+
+
+def controllers(result: ControlResult) -> str:
+    """Steering by layer."""
+    closed, best = result.most_closed, result.most_successful
+    kind = "abstract subgoal" if result.label == "subgoal" else "single visit"
+    return (
+        f"One controller for each {kind}, the true one active at each step. On demonstrations "
+        f"they close {_share(closed.gap_closed.value)} of the gap between the base and the known "
+        f"goal, most at layer {closed.layer}. On the held-out task, {_success(best.outcome)} at "
+        f"layer {best.layer}, against {_success(best.random)} with controllers of the same norm "
+        f"in random directions, and {_success(result.raw)} by the base alone."
+    )
+
+
+def gate(result: GateResult) -> str:
+    """Switches against boundaries."""
+    scores = result.scores
+    verdict = (
+        "far above"
+        if scores.f1.low > 2 * scores.f1_null.high
+        else ("above" if scores.f1.low > scores.f1_null.high else "not above")
+    )
+    return (
+        f"The hard gate opens at {_share(scores.switch_rate.value)} of steps; a new subgoal begins "
+        f"at {_share(scores.boundary_rate.value)}. At the exact step, precision is "
+        f"{scores.precision.value:.3f}, recall {scores.recall.value:.3f}, F1 {scores.f1}: "
+        f"{verdict} the {scores.f1_null.value:.3f} of the same switches shifted round each "
+        "episode. No label was used in training the gate. Bands are true subgoals."
+    )
+
+
+def codes(result: CodesResult) -> str:
+    """Identity and steering of codes."""
+    return (
+        f"From the code at a switch, the nearest centroid gives the abstract subgoal with accuracy "
+        f"{result.identity} on fresh episodes; always guessing the commonest would give "
+        f"{result.chance:.3f}. With the centroid of the true subgoal put in at the gate's own "
+        f"switches, {_success(result.outcome)} on the held-out task. Large diamonds are centroids."
+    )
+
+
+def learning(findings: Findings) -> str:
+    """Internal against raw-action RL."""
+    result, sentences = findings.learning, []
+    assert result is not None
+    for name, outcome in (("internal", findings.internal), ("raw-action", findings.raw)):
+        if outcome is not None:
+            sentences.append(f"After {name} RL: {_success(outcome)} of the held-out task.")
+    if findings.internal is not None:
+        sentences.append(_longest(result))
+    return " ".join([*sentences, "Every batch is fresh boards, so curves are honest estimates."])
+
+
+def _longest(result: LearningResult) -> str:
+    if result.longest_half:
+        return (
+            f"Internal RL completes the first {result.longest_half} of its {result.subgoals} "
+            f"subgoals on at least {HALF:.0%} of solvable boards, and no longer prefix."
+        )
+    tried = ", ".join(f"{n}: {success:.3f}" for n, success in sorted(result.final.items()))
+    return (
+        f"No prefix of two or more subgoals is completed on {HALF:.0%} of solvable boards "
+        f"(success by number of subgoals: {tried})."
+    )
+
+
+def _success(outcome: Outcome) -> str:
+    solvable, everywhere = outcome.success_solvable, outcome.success_all
+    return (
+        f"success {_share(solvable.value)} on solvable boards (95 % {_share(solvable.low)} to "
+        f"{_share(solvable.high)}; {_share(everywhere.value)} on all) and "
+        f"{outcome.subgoals.value:.2f} subgoals reached"
+    )
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")

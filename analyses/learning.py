@@ -1,0 +1,121 @@
+"""How reinforcement learning went: internal against raw-action, in episodes.
+
+Success of every training batch, which is fresh boards, from the stages' own logs. The
+longest half is the largest number of the held-out task's first abstract subgoals that
+internal RL, trained on just these, completes on at least half of the solvable boards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from irl_lens.analyses.style import CONTRAST, MAIN, PALETTE, styled
+from irl_lens.runs import Run
+from irl_lens.stage import Stage
+
+HALF = 0.5
+"""Success that counts."""
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """One training.
+
+    Attributes:
+        name: Of what, as in a legend.
+        prefix: Abstract subgoals it was trained on; None for the whole task.
+        episodes: Played by the end of each batch.
+        success: Share of each batch's episodes that completed the task.
+        subgoals: Mean abstract subgoals completed in each batch.
+    """
+
+    name: str
+    prefix: int | None
+    episodes: tuple[float, ...]
+    success: tuple[float, ...]
+    subgoals: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LearningResult:
+    """All trainings of a run.
+
+    Attributes:
+        curves: In the order they are drawn.
+        final: Success after training, on fresh solvable boards, by number of abstract
+            subgoals; internal RL only.
+        subgoals: Abstract subgoals of the whole task.
+    """
+
+    curves: tuple[LearningCurve, ...]
+    final: dict[int, float]
+    subgoals: int
+
+    @property
+    def longest_half(self) -> int:
+        """Most abstract subgoals (from 2) completed at least half the time; 0 for none."""
+        return max((n for n, success in self.final.items() if success >= HALF), default=0)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a batch."""
+        frames = [
+            pd.DataFrame({"episodes": c.episodes, "success": c.success, "subgoals": c.subgoals})
+            for c in self.curves
+        ]
+        return pd.concat([f.assign(name=c.name) for f, c in zip(frames, self.curves, strict=True)])
+
+    def figure(self) -> go.Figure:
+        """Draws success and subgoals reached against episodes."""
+        titles = ("success", f"subgoals reached, of {self.subgoals}")
+        figure = make_subplots(cols=2, subplot_titles=titles)
+        short = iter(PALETTE[1:5] * len(self.curves))
+        for curve in self.curves:
+            main = MAIN if curve.name.startswith("internal") else CONTRAST
+            colour = main if curve.prefix is None else next(short)
+            line = {"color": colour, "dash": "solid" if curve.prefix is None else "dot"}
+            for column, y in ((1, curve.success), (2, curve.subgoals)):
+                figure.add_scatter(
+                    x=curve.episodes,
+                    y=y,
+                    name=curve.name,
+                    legendgroup=curve.name,
+                    showlegend=column == 1,
+                    line=line,
+                    row=1,
+                    col=column,
+                )
+        figure.update_xaxes(title="episodes", rangemode="tozero")
+        figure.update_yaxes(rangemode="tozero")
+        figure.update_yaxes(range=[-0.02, 1.02], col=1)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 130}}
+        return styled(figure, "Reinforcement learning on the held-out task", 430, **layout)
+
+
+def learning_curves(run: Run, subgoals: int) -> LearningResult:
+    """Reads the logs of the finished RL stages.
+
+    Args:
+        run: The run.
+        subgoals: Abstract subgoals of the whole task.
+    """
+    curves, final, internal, raw = [], {}, run.stage("internal-rl"), run.stage("raw-rl")
+    if internal.done:
+        curves.append(_curve(internal, "internal RL", None))
+        final = {int(n): part["success"] for n, part in internal.result["prefixes"].items()}
+        for prefix in sorted(final):
+            part = Stage(internal.folder / f"prefix-{prefix}")
+            curves.append(_curve(part, f"internal RL, first {prefix} subgoals", prefix))
+        final[subgoals] = internal.result["success"]
+    if raw.done:
+        curves.append(_curve(raw, "raw-action RL", None))
+    return LearningResult(tuple(curves), final, subgoals)
+
+
+def _curve(stage: Stage, name: str, prefix: int | None) -> LearningCurve:
+    rows = stage.metrics()
+    columns = (tuple(r[key] for r in rows) for key in ("episodes", "success", "subgoals"))
+    return LearningCurve(name, prefix, *columns)

@@ -1,0 +1,187 @@
+"""The report of a run: one HTML page with live figures, which needs nothing but a browser.
+
+Measured from the run's weights as it is built. plotly.js is put in once, and nothing is
+fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from irl_lens.analyses import captions
+from irl_lens.analyses.evaluate import HEADLINES, numbers
+from irl_lens.analyses.findings import Findings, analyse
+from irl_lens.checkpoint import write_bytes
+from irl_lens.progress import Progress, QuietProgress
+from irl_lens.runs import STAGES, Run
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page.
+
+    Attributes:
+        title: What it is about.
+        stage: The stage that must be finished.
+        caption: What the numbers say; "" when the stage is not finished.
+        figures: Drawn under each other.
+    """
+
+    title: str
+    stage: str
+    caption: str = ""
+    figures: tuple[go.Figure, ...] = ()
+
+
+def build_report(run: Run, out_path: Path | str, progress: Progress | None = None) -> Path:
+    """Measures a run and writes its report.
+
+    Args:
+        run: The run; sections whose stage is not finished say so.
+        out_path: The HTML file.
+        progress: Told of every analysis.
+
+    Returns:
+        ``out_path``.
+
+    Raises:
+        OSError: It cannot be written; what was there before still is.
+    """
+    findings = analyse(run, progress or QuietProgress())
+    write_bytes(Path(out_path), _page(run, findings).encode())
+    return Path(out_path)
+
+
+def sections(found: Findings) -> list[Section]:
+    """Returns the sections of the page, those without findings empty."""
+    made = {
+        "Base model and Bayes floor": ("base", found.floor and _base(found)),
+        "Probes": ("base", found.probes and _one(found.probes, captions.probes)),
+        "Controllers": (
+            "controllers",
+            found.controllers and _one(found.controllers, captions.controllers),
+        ),
+        "Gate": ("metacontroller", found.gate and _one(found.gate, captions.gate)),
+        "Codes": ("metacontroller", found.codes and _one(found.codes, captions.codes)),
+        "Reinforcement learning": ("internal-rl", found.learning and _learning(found)),
+    }
+    return [Section(title, stage, *(body or ())) for title, (stage, body) in made.items()]
+
+
+def _one(result, caption) -> tuple[str, tuple[go.Figure, ...]]:
+    return caption(result), (result.figure(),)
+
+
+def _base(found: Findings) -> tuple[str, tuple[go.Figure, ...]]:
+    assert found.floor is not None and found.pretraining is not None
+    figures = (found.floor.figure(), found.pretraining.figure())
+    return captions.floor(found.floor), figures
+
+
+def _learning(found: Findings) -> tuple[str, tuple[go.Figure, ...]]:
+    assert found.learning is not None
+    return captions.learning(found), (found.learning.figure(),)
+
+
+def _page(run: Run, findings: Findings) -> str:
+    title = f"irl-lens: {run.preset.name}, seed {run.seed}"
+    body = "\n".join(_section(section, i) for i, section in enumerate(sections(findings)))
+    return _PAGE.format(
+        title=escape(title),
+        style=_STYLE,
+        plotly=get_plotlyjs(),
+        record=_rows(_record(run)),
+        numbers=_numbers(numbers(run, findings)),
+        body=body,
+    )
+
+
+def _section(section: Section, number: int) -> str:
+    heading = f"<h2>{escape(section.title)}</h2>"
+    if not section.caption:
+        missing = f"The stage {section.stage} of this run is not finished, so nothing is shown."
+        return f"<section>{heading}<p class=missing>{escape(missing)}</p></section>"
+    drawn = "\n".join(
+        figure.to_html(
+            full_html=False,
+            include_plotlyjs=False,
+            div_id=f"figure-{number}-{i}",
+            config={"displaylogo": False, "responsive": True},
+        )
+        for i, figure in enumerate(section.figures)
+    )
+    return f"<section>{heading}<p>{escape(section.caption)}</p>{drawn}</section>"
+
+
+def _record(run: Run) -> Iterator[tuple[str, str]]:
+    config = run.config
+    yield "preset", run.preset.name
+    yield "seed", str(run.seed)
+    yield "command", config["command"]
+    yield "commit", config["commit"] or "not known"
+    yield "versions", ", ".join(f"{name} {version}" for name, version in config["versions"].items())
+    yield "machine", f"{config['cores']} cores, {config['threads']} threads"
+    finished = run.finished()
+    minutes = (f"{name} {stage.seconds / 60:.1f}" for name, stage in finished.items())
+    yield "minutes", ", ".join(minutes) or "no stage is finished"
+    if missing := [name for name in STAGES if name not in finished]:
+        yield "not finished", ", ".join(missing)
+    sizes = run.preset.evaluation
+    yield (
+        "measured on",
+        f"{sizes.trajectories:,} fresh demonstrations and {sizes.rollouts:,} fresh boards of the "
+        "held-out task for each player; intervals are 95 %, over episodes",
+    )
+
+
+def _rows(pairs: Iterator[tuple[str, str]]) -> str:
+    return "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in pairs)
+
+
+def _numbers(measured: dict[str, float]) -> str:
+    def row(name: str, about: str) -> str:
+        value = measured.get(name, math.nan)
+        shown = f"{value:.3g}" if math.isfinite(value) else "not measured"
+        return (
+            f"<tr><td><code>{name}</code></td><td class=number>{shown}</td>"
+            f"<td>{escape(about)}</td></tr>"
+        )
+
+    return "".join(row(name, about) for name, about in HEADLINES.items())
+
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1000px; margin: 2rem auto;
+       padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
+table { border-collapse: collapse; font-size: .9rem; margin: 1rem 0; }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
+th { font-weight: 600; white-space: nowrap; } .number { text-align: right; white-space: nowrap; }
+tr { border-bottom: 1px solid #e3e3e3; } .missing { color: #777; font-style: italic; }
+"""
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+<script>{plotly}</script>
+</head>
+<body>
+<h1>{title}</h1>
+<table>{record}</table>
+<h2>Numbers</h2>
+<table>{numbers}</table>
+{body}
+</body>
+</html>
+"""
