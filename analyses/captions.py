@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from irl_lens.analyses.codes import CodesResult
 from irl_lens.analyses.controllability import ControlResult
-from irl_lens.analyses.findings import Findings
 from irl_lens.analyses.floor import FloorResult
 from irl_lens.analyses.gate import GateResult
 from irl_lens.analyses.heldout import Outcome
@@ -52,16 +51,12 @@ def controllers(result: ControlResult) -> str:
 def gate(result: GateResult) -> str:
     """Switches against boundaries."""
     scores = result.scores
-    verdict = (
-        "far above"
-        if scores.f1.low > 2 * scores.f1_null.high
-        else ("above" if scores.f1.low > scores.f1_null.high else "not above")
-    )
+    above = "above" if scores.f1.low > scores.f1_null.high else "not above"
     return (
         f"The hard gate opens at {_share(scores.switch_rate.value)} of steps; a new subgoal begins "
         f"at {_share(scores.boundary_rate.value)}. At the exact step, precision is "
         f"{scores.precision.value:.3f}, recall {scores.recall.value:.3f}, F1 {scores.f1}: "
-        f"{verdict} the {scores.f1_null.value:.3f} of the same switches shifted round each "
+        f"{above} the {scores.f1_null.value:.3f} of the same switches shifted round each "
         "episode. No label was used in training the gate. Bands are true subgoals."
     )
 
@@ -72,18 +67,19 @@ def codes(result: CodesResult) -> str:
         f"From the code at a switch, the nearest centroid gives the abstract subgoal with accuracy "
         f"{result.identity} on fresh episodes; always guessing the commonest would give "
         f"{result.chance:.3f}. With the centroid of the true subgoal put in at the gate's own "
-        f"switches, {_success(result.outcome)} on the held-out task. Large diamonds are centroids."
+        f"switches, {_success(result.outcome)} on the held-out task. Diamonds are centroids."
     )
 
 
-def learning(findings: Findings) -> str:
+def learning(result: LearningResult, internal: Outcome | None, raw: Outcome | None) -> str:
     """Internal against raw-action RL."""
-    result, sentences = findings.learning, []
-    assert result is not None
-    for name, outcome in (("internal", findings.internal), ("raw-action", findings.raw)):
-        if outcome is not None:
-            sentences.append(f"After {name} RL: {_success(outcome)} of the held-out task.")
-    if findings.internal is not None:
+    players = {"internal": internal, "raw-action": raw}
+    sentences = [
+        f"On the held-out task after {name} RL: {_success(outcome)}."
+        for name, outcome in players.items()
+        if outcome is not None
+    ]
+    if internal is not None:
         sentences.append(_longest(result))
     return " ".join([*sentences, "Every batch is fresh boards, so curves are honest estimates."])
 

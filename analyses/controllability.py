@@ -24,7 +24,7 @@ from plotly.subplots import make_subplots
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.heldout import Outcome, Trial
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
-from irl_lens.analyses.style import CONTRAST, GREY, INK, MAIN, styled
+from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.models.fast import FastPath, HookList
@@ -101,7 +101,6 @@ class ControlResult:
             self._panel(figure, column, [(name, *rest) for name, rest in kinds.items()])
         figure.update_xaxes(title="output of block", type="category", showgrid=False)
         figure.update_yaxes(rangemode="tozero")
-        figure.add_hline(0, line={"color": INK, "width": 1})
         layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
         return styled(figure, "Steering with the true subgoal", 420, **layout)
 

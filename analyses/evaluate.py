@@ -16,7 +16,7 @@ from irl_lens.runs import STAGES, Run
 HEADLINES = {
     "base.gap_to_bayes": "action NLL over the Bayes floor, nats, fresh boards",
     "probe.gain": "accuracy of the best layer's probe for the subgoal, over the embedding's",
-    "controllers.gap_closed": "part of the gap to the known goal that controllers close, best layer",
+    "controllers.gap_closed": "part of the gap to the known goal closed by controllers, best layer",
     "controllers.success_solvable": "held-out task, true subgoals in order, best layer",
     "gate.f1": "hard gate against true boundaries, exact step, first step excluded",
     "gate.f1_null": "the same with each episode's switches shifted round at random",

@@ -162,9 +162,7 @@ def _raw(bench: Bench) -> Outcome:
     config = bench.run.preset
     model = TrajectoryModel(config.base, bench.world.observation, bench.world.n_actions)
     model.load_weights(bench.run.stage("raw-rl").weights())
-    trial = Trial(
-        bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature
-    )
+    trial = Trial(bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature)
     return trial.play(FastPath(model.frozen()))
 
 

@@ -140,8 +140,11 @@ def gate_against_boundaries(
     steps = int(trajectories.lengths[:episodes].max())
     switches = trace.switches.copy()
     switches[:, 0] = False
-    parts = (trajectories.subgoals, trace.beta, switches, boundaries)
-    return GateResult(scores, Raster(*(part[:episodes, :steps] for part in parts)), tuple(names))
+    shown = slice(episodes), slice(steps)
+    raster = Raster(
+        trajectories.subgoals[shown], trace.beta[shown], switches[shown], boundaries[shown]
+    )
+    return GateResult(scores, raster, tuple(names))
 
 
 def score_gate(

@@ -208,9 +208,7 @@ def _gather(
     return [torch.cat(streams) for streams in zip(*found, strict=True)]
 
 
-def _test(
-    base: FastPath, trajectories: Trajectories, probes: list[LinearProbe]
-) -> list[Estimate]:
+def _test(base: FastPath, trajectories: Trajectories, probes: list[LinearProbe]) -> list[Estimate]:
     """Accuracy of several rounds of probes, each round one a layer."""
     layers = range(base.model.n_layers + 1)
 

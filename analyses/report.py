@@ -7,10 +7,11 @@ fetched from anywhere.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -18,6 +19,7 @@ from plotly.offline import get_plotlyjs
 from irl_lens.analyses import captions
 from irl_lens.analyses.evaluate import HEADLINES, numbers
 from irl_lens.analyses.findings import Findings, analyse
+from irl_lens.analyses.learning import LearningResult
 from irl_lens.checkpoint import write_bytes
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs import STAGES, Run
@@ -61,38 +63,39 @@ def build_report(run: Run, out_path: Path | str, progress: Progress | None = Non
 
 def sections(found: Findings) -> list[Section]:
     """Returns the sections of the page, those without findings empty."""
-    made = {
-        "Base model and Bayes floor": ("base", found.floor and _base(found)),
-        "Probes": ("base", found.probes and _one(found.probes, captions.probes)),
-        "Controllers": (
-            "controllers",
-            found.controllers and _one(found.controllers, captions.controllers),
-        ),
-        "Gate": ("metacontroller", found.gate and _one(found.gate, captions.gate)),
-        "Codes": ("metacontroller", found.codes and _one(found.codes, captions.codes)),
-        "Reinforcement learning": ("internal-rl", found.learning and _learning(found)),
-    }
-    return [Section(title, stage, *(body or ())) for title, (stage, body) in made.items()]
+    return [
+        _base(found),
+        _section("Probes", "base", found.probes, captions.probes),
+        _section("Controllers", "controllers", found.controllers, captions.controllers),
+        _section("Gate", "metacontroller", found.gate, captions.gate),
+        _section("Codes", "metacontroller", found.codes, captions.codes),
+        _learning(found),
+    ]
 
 
-def _one(result, caption) -> tuple[str, tuple[go.Figure, ...]]:
-    return caption(result), (result.figure(),)
+def _section(title: str, stage: str, result: Any, caption: Callable[[Any], str]) -> Section:
+    if result is None:
+        return Section(title, stage)
+    return Section(title, stage, caption(result), (result.figure(),))
 
 
-def _base(found: Findings) -> tuple[str, tuple[go.Figure, ...]]:
-    assert found.floor is not None and found.pretraining is not None
-    figures = (found.floor.figure(), found.pretraining.figure())
-    return captions.floor(found.floor), figures
+def _base(found: Findings) -> Section:
+    section = _section("Base model and Bayes floor", "base", found.floor, captions.floor)
+    if found.pretraining is None:
+        return section
+    return replace(section, figures=(found.pretraining.figure(), *section.figures))
 
 
-def _learning(found: Findings) -> tuple[str, tuple[go.Figure, ...]]:
-    assert found.learning is not None
-    return captions.learning(found), (found.learning.figure(),)
+def _learning(found: Findings) -> Section:
+    def caption(result: LearningResult) -> str:
+        return captions.learning(result, found.internal, found.raw)
+
+    return _section("Reinforcement learning", "internal-rl", found.learning, caption)
 
 
 def _page(run: Run, findings: Findings) -> str:
     title = f"irl-lens: {run.preset.name}, seed {run.seed}"
-    body = "\n".join(_section(section, i) for i, section in enumerate(sections(findings)))
+    body = "\n".join(_html(section, i) for i, section in enumerate(sections(findings)))
     return _PAGE.format(
         title=escape(title),
         style=_STYLE,
@@ -103,7 +106,7 @@ def _page(run: Run, findings: Findings) -> str:
     )
 
 
-def _section(section: Section, number: int) -> str:
+def _html(section: Section, number: int) -> str:
     heading = f"<h2>{escape(section.title)}</h2>"
     if not section.caption:
         missing = f"The stage {section.stage} of this run is not finished, so nothing is shown."

@@ -32,7 +32,13 @@ TEMPLATE = go.layout.Template(
         "paper_bgcolor": "white",
         "xaxis": _AXIS,
         "yaxis": _AXIS,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "itemsizing": "constant",
+        },
         "margin": {"l": 60, "r": 20, "t": 90, "b": 50},
         "hoverlabel": {"namelength": -1},
     }

@@ -37,7 +37,9 @@ def test_stepwise_equals_the_full_forward_with_the_recorded_codes(parts: Parts) 
     rollout = played(parts)
     observations, codes, _ = whole(parts, rollout)
     controller = CodeController(parts.meta.decoder, codes, parts.meta.hook_name)
-    logits = parts.fast.model.hooked.run_with_hooks(observations, fwd_hooks=[*controller.fwd_hooks()])
+    logits = parts.fast.model.hooked.run_with_hooks(
+        observations, fwd_hooks=[*controller.fwd_hooks()]
+    )
     actions = torch.from_numpy(rollout.actions)[..., None]
     expected = logits.log_softmax(-1).gather(-1, actions)[..., 0].numpy()
     assert abs(expected - rollout.log_probs)[rollout.mask].max() < 1e-4

@@ -1,0 +1,69 @@
+"""Probes find what was planted, and nothing where nothing is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from irl_lens.analyses.probes import ProbeResult, fit_probe, probe_layers
+from irl_lens.analyses.sample import Sample
+from irl_lens.models.fast import FastPath
+
+if TYPE_CHECKING:
+    from tests.analyses.conftest import Planter
+
+SUBGOALS = 4
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_planted_direction_is_found_and_nothing_on_shuffled_labels(
+    generator: torch.Generator,
+) -> None:
+    labels = torch.randint(SUBGOALS, (4_000,), generator=generator)
+    directions = 2 * torch.randn(SUBGOALS, 32, generator=generator)
+    noise = torch.randn(4_000, 32, generator=generator)
+    features = 100 + directions[labels] + noise
+    half = slice(2_000), slice(2_000, None)
+    probe = fit_probe(features[half[0]], labels[half[0]], SUBGOALS)
+    assert (probe.predict(features[half[1]]) == labels[half[1]]).float().mean() > 0.97
+    shuffled = labels[half[0]][torch.randperm(2_000, generator=generator)]
+    control = fit_probe(features[half[0]], shuffled, SUBGOALS)
+    chance = (control.predict(features[half[1]]) == labels[half[1]]).float().mean()
+    assert 0.15 < chance < 0.35
+
+
+Probing = Callable[[bool], ProbeResult]
+
+
+@pytest.fixture
+def probing(sighted: FastPath, plant: Planter, uniform_floor: Callable) -> Probing:
+    """Probes the base on demonstrations whose observations tell the subgoal, or do not."""
+
+    def result(told: bool) -> ProbeResult:
+        train, test = plant(200, 0, told), plant(200, 1, told)
+        return probe_layers(sighted, train, Sample(test, uniform_floor(test)), SUBGOALS)
+
+    return result
+
+
+def test_a_subgoal_in_the_observation_is_read_from_the_embedding_on(probing: Probing) -> None:
+    result = probing(True)
+    assert [p.layer for p in result.layers] == [0, 1, 2]
+    assert result.layers[0].accuracy.value == 1 and result.ceiling.value == 1
+    assert result.gain == pytest.approx(0, abs=1e-9)
+    assert all(p.shuffled.value < 0.5 for p in result.layers)
+    assert list(result.to_dataframe()["layer"]) == [0, 1, 2]
+    assert len(result.figure().to_dict()["data"]) == 3
+
+
+def test_a_subgoal_that_nothing_tells_is_not_read(probing: Probing) -> None:
+    result = probing(False)
+    assert all(p.accuracy.low < 0.3 for p in result.layers)
+    assert result.ceiling.value == 1
