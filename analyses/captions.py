@@ -7,7 +7,7 @@ from irl_lens.analyses.controllability import ControlResult
 from irl_lens.analyses.floor import FloorResult
 from irl_lens.analyses.gate import GateResult
 from irl_lens.analyses.heldout import Outcome
-from irl_lens.analyses.learning import HALF, LearningResult
+from irl_lens.analyses.learning import LearningResult
 from irl_lens.analyses.probes import ProbeResult
 
 
@@ -85,14 +85,17 @@ def learning(result: LearningResult, internal: Outcome | None, raw: Outcome | No
 
 
 def _longest(result: LearningResult) -> str:
-    if result.longest_half:
+    longest = result.longest_half
+    if longest == result.subgoals:
+        return f"Internal RL completes all {longest} subgoals on at least half of solvable boards."
+    if longest:
         return (
-            f"Internal RL completes the first {result.longest_half} of its {result.subgoals} "
-            f"subgoals on at least {HALF:.0%} of solvable boards, and no longer prefix."
+            f"Trained on a prefix of its own, internal RL completes {longest} of the "
+            f"{result.subgoals} subgoals on at least half of solvable boards, and no more."
         )
     tried = ", ".join(f"{n}: {success:.3f}" for n, success in sorted(result.final.items()))
     return (
-        f"No prefix of two or more subgoals is completed on {HALF:.0%} of solvable boards "
+        f"No prefix of two or more subgoals is completed on half of solvable boards "
         f"(success by number of subgoals: {tried})."
     )
 

@@ -133,7 +133,7 @@ def _floor(bench: Bench) -> FloorResult:
 
 
 def _probes(bench: Bench) -> ProbeResult:
-    classes, iterations = len(bench.world.subgoal_names), bench.sizes.probe_steps
+    classes, iterations = len(bench.world.subgoal_names), bench.sizes.probe_iterations
     return probe_layers(bench.base, bench.fit, bench.test, classes, iterations)
 
 

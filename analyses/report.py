@@ -56,7 +56,11 @@ def build_report(run: Run, out_path: Path | str, progress: Progress | None = Non
     Raises:
         OSError: It cannot be written; what was there before still is.
     """
-    findings = analyse(run, progress or QuietProgress())
+    return write_report(run, analyse(run, progress or QuietProgress()), out_path)
+
+
+def write_report(run: Run, findings: Findings, out_path: Path | str) -> Path:
+    """Writes the report of findings at hand; see :func:`build_report`."""
     write_bytes(Path(out_path), _page(run, findings).encode())
     return Path(out_path)
 

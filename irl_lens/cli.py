@@ -62,8 +62,7 @@ def run(
     with _progress() as progress:
         for name in STAGES:
             _run_stage(name, opened, progress)
-    _evaluate(opened, opened.folder / "evaluation.json")
-    _report(opened, opened.folder / "report.html")
+    _measure(opened, opened.folder / "evaluation.json", opened.folder / "report.html")
 
 
 def train(
@@ -96,7 +95,7 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
             or in the working folder for a bundled model.
     """
     opened = _find(run_name)
-    _evaluate(opened, out or _beside(opened, "evaluation.json"))
+    _measure(opened, out or _beside(opened, "evaluation.json"), None)
 
 
 def report(
@@ -114,7 +113,7 @@ def report(
     """
     opened = _find(run_name)
     path = out or _beside(opened, "report.html")
-    _report(opened, path)
+    _measure(opened, None, path)
     if show and _has_screen():
         webbrowser.open(path.resolve().as_uri())
 
@@ -198,23 +197,23 @@ def _find(name: str) -> Run:
     return find_run(name)
 
 
-def _evaluate(opened: Run, path: Path) -> None:
-    from irl_lens.analyses.evaluate import evaluate_run
+def _measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
+    """Measures a run once and writes what is wanted of it."""
+    from irl_lens.analyses.evaluate import numbers
+    from irl_lens.analyses.findings import analyse
+    from irl_lens.analyses.report import write_report
     from irl_lens.summary import write_evaluation
 
     with _progress() as progress:
-        measured = evaluate_run(opened, progress)
-    write_evaluation(path, measured)
-    for name, value in sorted(measured.items()):
-        print(f"{name} {value:.6g}")
-    print(path)
-
-
-def _report(opened: Run, path: Path) -> None:
-    from irl_lens.analyses.report import build_report
-
-    build_report(opened, path)
-    print(path)
+        findings = analyse(opened, progress)
+    if evaluation is not None:
+        measured = numbers(opened, findings)
+        write_evaluation(evaluation, measured)
+        for name, value in sorted(measured.items()):
+            print(f"{name} {value:.6g}")
+        print(evaluation)
+    if page is not None:
+        print(write_report(opened, findings, page))
 
 
 def _beside(opened: Run, name: str) -> Path:

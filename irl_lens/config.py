@@ -98,6 +98,8 @@ class DiscoveryConfig:
     One knot is the paper's constant alpha."""
     log_sigma: float = 0.0
     """Initial log standard deviation of the encoder."""
+    gate_bias: float | None = None
+    """Initial logit of the gate, negative to start nearly closed; small random if None."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ class EvaluationConfig:
 
     trajectories: int = 4_096
     rollouts: int = 1_024
-    probe_steps: int = 1_500
+    probe_iterations: int = 100
+    """Most L-BFGS iterations of a probe."""
 
 
 @dataclass(frozen=True)

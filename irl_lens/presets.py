@@ -53,8 +53,9 @@ _GRID = Preset(
         ),
         log_sigma=-2.0,
     ),
-    internal_rl=RLConfig(episodes=204_800, batch=1_024),
-    raw_rl=RLConfig(episodes=204_800, batch=1_024),
+    internal_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-4, epochs=4),
+    raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5),
+    evaluation=EvaluationConfig(trajectories=2_048, rollouts=1_024),
 )
 
 _SMOKE = Preset(
@@ -80,7 +81,7 @@ _SMOKE = Preset(
     ),
     internal_rl=RLConfig(episodes=256, batch=64, width=32),
     raw_rl=RLConfig(episodes=256, batch=64),
-    evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_steps=30),
+    evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )
 
 PRESETS: dict[str, Preset] = {

@@ -6,26 +6,18 @@ its own folder (:mod:`irl_lens.stage`). The same command on the same folder cont
 
 from __future__ import annotations
 
-import os
-import platform
-import shlex
-import subprocess
-import sys
 from dataclasses import fields, is_dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, get_type_hints
-
-import torch
 
 from irl_lens.checkpoint import read_json, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
+from irl_lens.provenance import describe
 from irl_lens.stage import Stage
 
 STAGES = ("base", "controllers", "metacontroller", "internal-rl", "raw-rl")
 _BUNDLED = Path(__file__).parent / "bundled"
-_LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "irl-lens")
 
 
 class Run:
@@ -62,7 +54,7 @@ class Run:
             return _same(cls.open(folder), preset, seed)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} exists and is no run folder; choose another with --out")
-        write_json(folder / "config.json", _describe(preset, seed))
+        write_json(folder / "config.json", {"preset": preset.to_dict(), "seed": seed} | describe())
         return cls.open(folder)
 
     @classmethod
@@ -158,36 +150,3 @@ def _value(kind: Any, value: Any, path: str) -> Any:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _describe(preset: Preset, seed: int) -> dict[str, Any]:
-    program = Path(sys.argv[0]).name if sys.argv else ""
-    return {
-        "preset": preset.to_dict(),
-        "seed": seed,
-        "command": shlex.join([program, *sys.argv[1:]]),
-        "versions": {"python": platform.python_version()} | {n: _version(n) for n in _LIBRARIES},
-        "commit": _commit(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def _version(library: str) -> str | None:
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _commit() -> str | None:
-    """The commit this package was run from; None when it does not lie in its own checkout."""
-    package = Path(__file__).resolve().parent
-    command = ["git", "-C", str(package), "rev-parse", "--show-toplevel", "HEAD"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    top, commit = answer.stdout.split("\n")[:2]
-    # An installed copy may lie in a virtual environment inside somebody else's repository.
-    return commit if Path(top) == package.parent else None

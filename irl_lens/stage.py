@@ -24,6 +24,7 @@ from irl_lens.checkpoint import (
     write_bytes,
     write_json,
 )
+from irl_lens.provenance import describe
 
 
 class Stage:
@@ -134,7 +135,8 @@ class Stage:
         if arrays:
             tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
             save_tensors(self.folder / "arrays.safetensors", tensors)
-        write_json(self.folder / "result.json", {"result": dict(result), "seconds": seconds})
+        made = {"result": dict(result), "seconds": seconds, "made_with": describe()}
+        write_json(self.folder / "result.json", made)
         self._state_path.unlink(missing_ok=True)
 
     @property

@@ -88,7 +88,10 @@ def internal_rl(run: Run, progress: Progress) -> None:
     for prefix in range(2, len(whole.world.heldout_subgoals)):
         part = Stage(stage.folder / f"prefix-{prefix}")
         if not part.done:
-            job, figures = _train(run, part, progress, prefix)
+            try:
+                job, figures = _train(run, part, progress, prefix)
+            finally:  # the time spent here counts, even when it is interrupted
+                stage.save_state(whole.steps, whole.state())
             part.finish(parameters(job.agent.trained), figures)
         prefixes[str(prefix)] = part.result
         if part.result["success"] < LEARNED:
