@@ -1,5 +1,7 @@
 """The base model and its fast path against TransformerLens' own forward."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from irl_lens.config import BaseConfig, WorldConfig
 from irl_lens.envs.world import PinpadWorld
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.models.fast import FastPath
+from irl_lens.training.pretrain import base_losses
 
 WORLD = PinpadWorld(WorldConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant"))
 BATCH = WORLD.demonstrate(6, 0)
@@ -150,3 +153,12 @@ def test_weights_of_another_shape_are_refused(model):
 def test_layers_are_counted_from_one():
     with pytest.raises(ValueError, match="layer 0"):
         hook_name(0)
+
+
+def test_actions_are_targets_and_never_inputs(model):
+    other = replace(BATCH, actions=(BATCH.actions + 1) % WORLD.n_actions)
+    with torch.no_grad():
+        actions, following = base_losses(model, FastPath(model), BATCH)
+        other_actions, other_following = base_losses(model, FastPath(model), other)
+    assert torch.equal(following, other_following)
+    assert not torch.equal(actions, other_actions)
