@@ -98,8 +98,6 @@ class DiscoveryConfig:
     One knot is the paper's constant alpha."""
     log_sigma: float = 0.0
     """Initial log standard deviation of the encoder."""
-    gate_bias: float | None = None
-    """Initial logit of the gate, negative to start nearly closed; small random if None."""
 
 
 @dataclass(frozen=True)

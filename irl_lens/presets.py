@@ -37,14 +37,14 @@ _GRID = Preset(
     controllers=ControllersConfig(layers=(1, 2, 3), label="subgoal", steps=400, batch=128, lr=2e-3),
     discovery=DiscoveryConfig(
         layer=2,
-        steps=3_600,
+        steps=4_300,
         batch=64,
         lr=2e-3,
         # At full weight from the start the KL term collapses the posterior and it stays
-        # collapsed, so alpha rises slowly from almost nothing.
-        alpha=((0.0, 5e-4), (0.25, 5e-4), (0.375, 0.05), (0.6, 0.6)),
+        # collapsed, so alpha rises slowly from almost nothing; the gate opens between 0.05
+        # and 0.12, and stays shut when alpha is through there too soon.
+        alpha=((0.0, 5e-4), (0.28, 5e-4), (0.4, 0.05), (0.63, 0.12), (0.81, 0.6)),
         log_sigma=-2.0,
-        gate_bias=-3.0,
     ),
     internal_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-4, epochs=4),
     raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5),

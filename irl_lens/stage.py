@@ -148,6 +148,15 @@ class Stage:
         """
         return self._finished()["result"]
 
+    def made_with(self) -> dict[str, Any]:
+        """Time spent [s], and the command, versions and commit that finished the stage.
+
+        Raises:
+            CheckpointError: If the stage is not done.
+        """
+        made = self._finished()
+        return {"seconds": made["seconds"]} | made["made_with"]
+
     def weights(self) -> dict[str, Tensor]:
         """The weights given to :meth:`finish`.
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from irl_lens.checkpoint import read_json, write_json
+from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.errors import UserError
 from irl_lens.runs import Run
 
@@ -28,7 +28,7 @@ def write_evaluation(path: Path, measured: dict[str, float]) -> None:
 
 
 def write_summary(runs: Sequence[Run], folder: Path) -> Path:
-    """Writes ``summary.json`` and, with versions and hardware, ``runs.json``.
+    """Writes ``summary.json``, the same as a table, and ``runs.json`` with versions and hardware.
 
     Args:
         runs: Evaluated runs of one preset, each of another seed.
@@ -45,7 +45,9 @@ def write_summary(runs: Sequence[Run], folder: Path) -> Path:
     measured = {run.seed: _evaluation(run) for run in runs}
     names = sorted({name for values in measured.values() for name in values})
     preset = runs[0].preset.name
-    write_json(folder / "summary.json", {n: _spread(preset, n, measured) for n in names})
+    spread = {name: _spread(preset, name, measured) for name in names}
+    write_json(folder / "summary.json", spread)
+    write_bytes(folder / "summary.md", _table(preset, spread).encode())
     write_json(folder / "runs.json", [_provenance(run) for run in runs])
     return folder / "summary.json"
 
@@ -81,7 +83,24 @@ def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> di
     }
 
 
+def _table(preset: str, spread: dict[str, dict[str, Any]]) -> str:
+    """The summary as Markdown, for people."""
+    seeds = sorted({seed for row in spread.values() for seed in row["seeds"]})
+    lines = [
+        f"`irl-lens run {preset} --seed N` for N in {', '.join(map(str, seeds))}; median, lowest",
+        "and highest of the seeds. Versions, commits and hardware are in `runs.json`.",
+        "",
+        "| measurement | median | low | high |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{name}` | {row['median']:.3g} | {row['low']:.3g} | {row['high']:.3g} |"
+        for name, row in spread.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _provenance(run: Run) -> dict[str, Any]:
     kept = ("seed", "versions", "commit", "cores", "threads")
-    stages = {name: stage.seconds for name, stage in run.finished().items()}
-    return {key: run.config[key] for key in kept} | {"seconds": stages}
+    stages = {name: stage.made_with() for name, stage in run.finished().items()}
+    return {key: run.config[key] for key in kept} | {"stages": stages}

@@ -135,9 +135,7 @@ class Metacontroller(nn.Module):
         self.history = GRU(d_model, config.history)
         self.embedder = SequenceEmbedder(d_model, config.sequence)
         self.encoder = Encoder(d_model, config)
-        self.switch = SwitchingUnit(
-            d_model, config.history, config.latent, config.hidden, config.gate_bias
-        )
+        self.switch = SwitchingUnit(d_model, config.history, config.latent, config.hidden)
         self.decoder = HypernetworkDecoder(
             config.latent, config.decoder_hidden, d_model, config.rank
         )

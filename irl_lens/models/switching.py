@@ -20,26 +20,14 @@ from torch.amp.autocast_mode import custom_bwd, custom_fwd
 
 
 class SwitchingUnit(nn.Module):
-    """f_switch: reads the stream, the history before it, and the integrated code before it.
+    """f_switch: reads the stream, the history before it, and the integrated code before it."""
 
-    Args:
-        d_model: Width of the stream.
-        history: Size of the history.
-        latent: Size of a code.
-        hidden: Width of the hidden layer.
-        bias: Initial logit of an unread gate; PyTorch's small random one when None.
-    """
-
-    def __init__(
-        self, d_model: int, history: int, latent: int, hidden: int, bias: float | None = None
-    ) -> None:
+    def __init__(self, d_model: int, history: int, latent: int, hidden: int) -> None:
         super().__init__()
         self.stream = nn.Linear(d_model, hidden)
         self.history = nn.Linear(history, hidden, bias=False)
         self.code = nn.Linear(latent, hidden, bias=False)
         self.out = nn.Linear(hidden, 1)
-        if bias is not None:
-            nn.init.constant_(self.out.bias, bias)
 
     def forward(
         self,
