@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -132,9 +132,7 @@ class FastPath:
             fwd_hooks: Hooks on the residual stream, as in ``run_with_hooks``.
         """
         with self._hooked(fwd_hooks):
-            if self._needs_transformer_lens():
-                return self._tl_residual(observation, stop)
-            return self._blocks(self.model.hooked.embed(observation), 0, stop, None)
+            return self._stream(observation, None, 0, stop, None)
 
     def logits(
         self,
@@ -169,24 +167,37 @@ class FastPath:
         cache: KVCache | None = None,
     ) -> Float[Tensor, "rows pos d_model"]:
         """Returns the normalised last residual stream, which the heads read; see logits."""
-        hooked = self.model.hooked
         with self._hooked(fwd_hooks):
-            if observation is not None and self._needs_transformer_lens():
-                if cache is not None:
-                    raise ValueError(
-                        "cached decoding takes hooks on the residual stream only; detach the "
-                        "others or run the whole sequence"
-                    )
-                return hooked.ln_final(self._tl_residual(observation, None))
-            if observation is not None:
-                resid = hooked.embed(observation)
-            elif start > 0:
-                resid = hooked.blocks[start - 1].hook_resid_post(resid)
-            stream = self._blocks(resid, start, None, cache)
+            if (observation is None) == (resid is None):
+                raise ValueError("give either observations or a residual stream, not both or none")
+            if resid is not None and start > 0:
+                resid = self.model.hooked.blocks[start - 1].hook_resid_post(resid)
+            stream = self._stream(observation, resid, start, None, cache)
         if cache is not None:
             cache.length += stream.shape[1]
-        ln = hooked.ln_final
-        return F.layer_norm(stream, (stream.shape[-1],), ln.w, ln.b, ln.eps)
+        return _norm(self.model.hooked.ln_final, stream)
+
+    def _stream(
+        self,
+        observation: Tensor | None,
+        resid: Tensor | None,
+        start: int,
+        stop: int | None,
+        cache: KVCache | None,
+    ) -> Tensor:
+        """Runs blocks ``start`` to ``stop``, by TransformerLens where other hooks ask for it."""
+        hooked, stop = self.model.hooked, self.model.n_layers if stop is None else stop
+        if not self._needs_transformer_lens():
+            entry = resid if observation is None else hooked.embed(observation)
+            return self._blocks(entry, start, stop, cache)  # type: ignore[arg-type]
+        if cache is not None:
+            raise ValueError(
+                "cached decoding takes hooks on the residual stream only; detach the "
+                "others or run the whole sequence"
+            )
+        if observation is not None:
+            return hooked(observation, stop_at_layer=stop)
+        return hooked(resid, start_at_layer=start, stop_at_layer=stop)
 
     def _hooked(self, fwd_hooks: HookList):
         return self.model.hooked.hooks(fwd_hooks=list(fwd_hooks)) if fwd_hooks else nullcontext()
@@ -194,14 +205,7 @@ class FastPath:
     def _needs_transformer_lens(self) -> bool:
         return any(p._forward_hooks or p._backward_hooks for p in self._other_hooks)
 
-    def _tl_residual(self, observation: Tensor, stop: int | None) -> Tensor:
-        layers = self.model.n_layers if stop is None else stop
-        return self.model.hooked(observation, stop_at_layer=layers)
-
-    def _blocks(
-        self, resid: Tensor, start: int, stop: int | None, cache: KVCache | None
-    ) -> Tensor:
-        stop = self.model.n_layers if stop is None else stop
+    def _blocks(self, resid: Tensor, start: int, stop: int, cache: KVCache | None) -> Tensor:
         past = 0 if cache is None else cache.length
         bias = self._alibi(past, past + resid.shape[1])
         for layer in range(start, stop):
@@ -238,14 +242,11 @@ class FastPath:
         if self._bias is None or self._bias.shape[-1] < total:
             size, heads = max(total, 128), self.model.hooked.cfg.n_heads
             attn = self.model.hooked.blocks[0].attn
-            slopes = attn.create_alibi_multipliers(heads)
-            step = torch.arange(size)
-            distance = (step[None, :] - step[:, None]).float()
-            allowed: Bool[Tensor, "q k"] = distance <= 0
-            with torch.inference_mode(False):
-                self._bias = torch.where(
-                    allowed, slopes.view(-1, 1, 1) * distance, torch.tensor(-torch.inf)
-                )[None]
+            with torch.inference_mode(False):  # it outlives this call, and may meet autograd
+                slopes, step = attn.create_alibi_multipliers(heads), torch.arange(size)
+                distance = (step[None, :] - step[:, None]).float()
+                bias = slopes.view(-1, 1, 1) * distance
+                self._bias = bias.masked_fill(distance > 0, -torch.inf)[None]
         return self._bias[:, :, past:total, :total]
 
     def _weights(self, layer: int) -> BlockWeights:
@@ -263,7 +264,7 @@ class FastPath:
         qkv = torch.cat([a.W_Q, a.W_K, a.W_V]).transpose(1, 2).flatten(0, 1)
         qkv_bias = torch.cat([a.b_Q, a.b_K, a.b_V]).flatten()
         fused = (qkv, qkv_bias, a.W_O.flatten(0, 1).T, a.b_O, m.W_in.T, m.b_in, m.W_out.T, m.b_out)
-        return BlockWeights(*(w.to(self.dtype) for w in fused))
+        return BlockWeights(*(w.to(self.dtype) for w in fused))  # type: ignore[union-attr]
 
 
 def _norm(ln: torch.nn.Module, x: Tensor) -> Tensor:

@@ -34,12 +34,14 @@ class PretrainOptimizer:
         self._adamw = torch.optim.AdamW(
             rest, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
         )
-        self._muon = self._flat and torch.optim.Muon(
-            self._flat,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        )
+        self._muon = None
+        if self._flat:
+            self._muon = torch.optim.Muon(
+                self._flat,
+                lr=config.lr,
+                weight_decay=config.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            )
 
     def step(self, lr: float) -> None:
         """Takes one step at learning rate ``lr`` and clears the gradients."""
@@ -48,8 +50,8 @@ class PretrainOptimizer:
                 group["lr"] = lr
         self._adamw.step()
         self._adamw.zero_grad()
-        if self._muon:
-            self._step_muon()
+        if self._muon is not None:
+            self._step_muon(self._muon)
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
@@ -64,13 +66,12 @@ class PretrainOptimizer:
             unpack_optimizer(self._muon, parts["muon"])
 
     @torch.no_grad()
-    def _step_muon(self) -> None:
+    def _step_muon(self, muon: torch.optim.Muon) -> None:
         for flat, matrix in zip(self._flat, self._matrices, strict=True):
             flat.copy_(_flatten(matrix))
             flat.grad = None if matrix.grad is None else _flatten(matrix.grad)
             matrix.grad = None
-        assert self._muon
-        self._muon.step()
+        muon.step()
         for flat, matrix in zip(self._flat, self._matrices, strict=True):
             matrix.copy_(_unflatten(flat, matrix))
 

@@ -28,7 +28,8 @@ def test_the_agent_is_seen_and_the_task_is_not(kind):
 
 def _displacement(cells: np.ndarray, size: int) -> np.ndarray:
     steps = np.diff(cells, axis=1, prepend=cells[:, :1])
-    return sum((steps == d) * (i + 1) for i, d in enumerate((-size, 1, size, -1)))
+    moves = [(steps == d) * (i + 1) for i, d in enumerate((-size, 1, size, -1))]
+    return np.sum(moves, axis=0)
 
 
 def test_egocentric_columns_are_offsets_from_the_agent():

@@ -117,6 +117,21 @@ def test_any_other_hook_falls_back_to_transformer_lens(model, point):
     torch.testing.assert_close(fast, slow, atol=1e-5, rtol=0)
 
 
+def test_any_other_hook_is_honoured_from_a_layer_too(model):
+    hooks = [("blocks.2.attn.hook_pattern", lambda x, hook: x * 0)]
+    fast = FastPath(model)
+    begun = fast.logits(resid=fast.residual(OBSERVATIONS, 1), start=1, fwd_hooks=hooks)
+    slow = model.hooked.run_with_hooks(OBSERVATIONS, fwd_hooks=hooks)
+    torch.testing.assert_close(begun, slow, atol=1e-5, rtol=0)
+
+
+def test_cached_decoding_refuses_other_hooks(model):
+    fast = FastPath(model)
+    hooks = [("blocks.1.hook_mlp_out", lambda x, hook: x)]
+    with pytest.raises(ValueError, match="residual stream only"):
+        fast.logits(OBSERVATIONS[:, :1], fwd_hooks=hooks, cache=fast.cache(6, 2))
+
+
 def test_the_fast_path_sees_new_weights(model):
     fast = FastPath(model)
     with torch.no_grad():

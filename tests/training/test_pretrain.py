@@ -25,7 +25,8 @@ def test_chunks_have_the_gradient_of_the_padded_batch():
         batch = job.stream[0]
         for piece in batch.chunks(chunk):
             job._backward(piece, int(batch.mask.sum()))
-        gradients.append(torch.cat([p.grad.flatten() for p in job.model.parameters()]))
+        found = [p.grad for p in job.model.parameters()]
+        gradients.append(torch.cat([g.flatten() for g in found if g is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
 
 
