@@ -111,6 +111,8 @@ def test_summary_is_median_and_range_over_seeds(tmp_path: Path) -> None:
     assert table["odd"]["seeds"] == [0]
     made = json.loads((tmp_path / "results" / "runs.json").read_text())
     assert [run["seed"] for run in made] == [0, 1, 2] and "torch" in made[0]["versions"]
+    lines = (tmp_path / "results" / "summary.md").read_text().splitlines()
+    assert "| `internal-rl.success` | 0.6 | 0.5 | 0.9 |" in lines
 
 
 def test_summary_refuses_what_does_not_belong_together(

@@ -159,6 +159,9 @@ def test_finish_keeps_results_and_drops_the_checkpoint(run: Run) -> None:
 
 def test_finish_without_arrays(run: Run) -> None:
     run.stage("base").finish({}, {})
+    made = run.stage("base").made_with()
+    assert made["versions"]["torch"] == torch.__version__
+    assert made["seconds"] >= 0
     assert run.stage("base").arrays() == {}
 
 
