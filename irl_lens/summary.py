@@ -78,6 +78,7 @@ def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> di
         "median": statistics.median(values.values()),
         "low": min(values.values()),
         "high": max(values.values()),
+        "spread": "range over seeds",
         "seeds": list(values),
         "command": "; ".join(f"irl-lens run {preset} --seed {seed}" for seed in values),
     }

@@ -105,6 +105,7 @@ def test_summary_is_median_and_range_over_seeds(tmp_path: Path) -> None:
         "median": 0.6,
         "low": 0.5,
         "high": 0.9,
+        "spread": "range over seeds",
         "seeds": [0, 1, 2],
         "command": commands,
     }
