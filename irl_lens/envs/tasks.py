@@ -109,3 +109,17 @@ def grammar(name: str) -> Grammar:
     if name not in GRAMMARS:
         raise ValueError(f"no grammar {name!r}; there are: {', '.join(sorted(GRAMMARS))}")
     return GRAMMARS[name]
+
+
+def register(added: Grammar) -> Grammar:
+    """Makes a grammar known by its name, so that worlds and environments can be given it.
+
+    Returns:
+        The grammar itself.
+
+    Raises:
+        ValueError: Another grammar already has the name.
+    """
+    if GRAMMARS.setdefault(added.name, added) != added:
+        raise ValueError(f"there is another grammar {added.name!r} already; give this one a name")
+    return added
