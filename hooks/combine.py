@@ -92,6 +92,7 @@ class Sequence(Intervention):
         self.register_buffer("until", torch.as_tensor(until).reshape(-1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Applies ``first`` to the steps before ``until`` and ``then`` to the others."""
         axis = Axes.of(self.hook_name).step
         self._check(x, axis)
         steps = torch.arange(x.shape[axis], device=x.device) + self.offset

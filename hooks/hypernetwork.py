@@ -124,6 +124,7 @@ class CodeController(Intervention):
         self.hold("z", z)
 
     def delta(self, x: Float[Tensor, "rows steps d_model"]) -> Float[Tensor, "rows steps d_model"]:
+        """Returns U(z) e for the codes held; the stream must be as wide as the decoder."""
         if x.shape[-1] != self.decoder.d_model:
             raise ValueError(
                 f"the decoder is {self.decoder.d_model} wide, the stream at {self.hook_name} "
