@@ -16,10 +16,7 @@ from safetensors.numpy import load, save
 
 from irl_lens.checkpoint import CheckpointError, read_json, write_bytes, write_json
 from irl_lens.config import WorldConfig
-from irl_lens.envs.board import Layouts
 from irl_lens.envs.trajectories import Trajectories
-
-_ARRAYS = ("observations", "actions", "mask", "subgoals", "visits", "progress", "tasks")
 
 
 def write_trajectories(
@@ -33,11 +30,7 @@ def write_trajectories(
         world: The world they were played in.
         seed: The seed they were drawn from.
     """
-    arrays = {name: np.ascontiguousarray(getattr(trajectories, name)) for name in _ARRAYS}
-    arrays |= {
-        f"layouts.{name}": np.ascontiguousarray(value)
-        for name, value in vars(trajectories.layouts).items()
-    }
+    arrays = {name: np.ascontiguousarray(a) for name, a in trajectories.arrays().items()}
     data = save(arrays)
     write_bytes(Path(folder) / "trajectories.safetensors", data)
     manifest = {
@@ -67,6 +60,4 @@ def read_trajectories(folder: Path | str) -> tuple[Trajectories, WorldConfig]:
             f"{path} ({len(data)} bytes) has SHA-256 {found}, its manifest says "
             f"{manifest['sha256']}: it is truncated or was edited; write it again"
         )
-    arrays = load(data)
-    layouts = Layouts(arrays.pop("layouts.objects"), arrays.pop("layouts.start"))
-    return Trajectories(**arrays, layouts=layouts), WorldConfig(**manifest["world"])
+    return Trajectories.from_arrays(load(data)), WorldConfig(**manifest["world"])

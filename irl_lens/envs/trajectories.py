@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
+
+from irl_lens.envs.board import Layouts
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,18 @@ class Trajectories:
         changes = np.zeros_like(self.mask)
         changes[:, 1:] = self.mask[:, 1:] & (self.subgoals[:, 1:] != self.subgoals[:, :-1])
         return changes
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns everything as named arrays, the layouts' prefixed ``layouts.``"""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layouts"}
+        return plain | {f"layouts.{name}": value for name, value in vars(self.layouts).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Trajectories:
+        """Undoes :meth:`arrays`."""
+        plain = {name: value for name, value in arrays.items() if "." not in name}
+        parts = {n.removeprefix("layouts."): v for n, v in arrays.items() if "." in n}
+        return cls(**plain, layouts=Layouts(**parts))
 
     def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:
         """Returns the selected rows, cut to the longest of them."""
