@@ -30,6 +30,7 @@ from irl_lens.models.trace import MetaTrace
 from irl_lens.rl.oracle import OracleCodes
 
 Codes = Float[NDArray[np.floating], "codes latent"]
+Centroids = Float[NDArray[np.floating], "subgoals latent"]
 Labels = Int[NDArray[np.int64], " codes"]
 SHOWN = 1_500
 """Codes drawn in the figure."""
@@ -55,7 +56,7 @@ class CodesResult:
     identity_later: Estimate
     chance: float
     confusion: Float[NDArray[np.float64], "subgoals guesses"]
-    centroids: Codes
+    centroids: Centroids
     codes: Codes
     labels: Labels
     names: tuple[str, ...]
@@ -133,7 +134,7 @@ def codes_at_switches(
     )
 
 
-def class_means(codes: Codes, labels: Labels, classes: int) -> Codes:
+def class_means(codes: Codes, labels: Labels, classes: int) -> Centroids:
     """Returns the mean of each class; NaN for a class without members."""
     counts = np.bincount(labels, minlength=classes)[:, None]
     sums = np.zeros((classes, codes.shape[1]))
@@ -141,7 +142,7 @@ def class_means(codes: Codes, labels: Labels, classes: int) -> Codes:
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def nearest(codes: Codes, centroids: Codes) -> Labels:
+def nearest(codes: Codes, centroids: Centroids) -> Labels:
     """Returns the nearest centroid of each code (Euclidean); never one that is NaN."""
     distances = np.square(codes[:, None] - centroids).sum(axis=2)
     return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.style import CONTRAST, INK, paler, styled, subgoal_colours
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.hooks import circularly_shifted
 from irl_lens.models.trace import MetaTrace
 from irl_lens.training.switches import SwitchCounts
 
@@ -177,12 +179,10 @@ def score_gate(
 
 def circular_shift(marks: Marks, mask: Marks, rng: np.random.Generator) -> Marks:
     """Moves each row's marks round its episode, the first step aside, by 1 step or more."""
-    span = np.maximum(mask.sum(axis=1, keepdims=True) - 1, 1)
-    by = rng.integers(1, np.maximum(span, 2))
-    source = 1 + (np.arange(marks.shape[1] - 1) - by) % span
-    moved = marks & mask
-    moved[:, 1:] = np.take_along_axis(moved, source, axis=1) & mask[:, 1:]
-    return moved
+    lengths = mask.sum(axis=1)
+    by = rng.integers(1, np.maximum(lengths - 1, 2))
+    counted, lengths, by = map(torch.from_numpy, (marks & mask, lengths, by))
+    return circularly_shifted(counted, lengths, by).numpy()
 
 
 def _f1(switches: Marks, boundaries: Marks, mask: Marks) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from irl_lens.analyses.estimates import Estimate, mean, proportion
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
 from irl_lens.rl.rollout import Player
@@ -23,7 +23,7 @@ class Trial:
         temperature: Of the primitive actions.
     """
 
-    world: PinpadWorld
+    world: World
     rows: int
     seed: int
     temperature: float = 1.0

@@ -11,9 +11,8 @@ from jaxtyping import Float, Int, Shaped
 from numpy.typing import NDArray
 
 from irl_lens.data import Stream
-from irl_lens.envs.bayes import Floor
+from irl_lens.envs.protocol import Floor, World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.world import PinpadWorld
 from irl_lens.models.fast import FastPath, HookList
 
 Index = Int[NDArray[np.intp], " rows"]
@@ -27,7 +26,7 @@ class Sample:
     floor: Floor
 
 
-def draw(world: PinpadWorld, seed: int, purpose: str, n: int) -> Sample:
+def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
     """Draws a sample; another ``purpose`` gives other boards.
 
     Args:

@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.presets import preset
@@ -34,7 +34,7 @@ def main() -> None:
 def measure(name: str, steps: int) -> dict[str, object]:
     """Returns milliseconds a step and of each part of it."""
     chosen = preset(name)
-    world = PinpadWorld(chosen.world)
+    world = make_world(chosen.world)
     model = TrajectoryModel(chosen.base, world.observation, world.n_actions).frozen()
     job = DiscoveryJob(chosen.discovery, world, FastPath(model, chosen.pretrain.precision), seed=0)
     layer = chosen.discovery.layer

@@ -11,24 +11,45 @@ Knows torch and TransformerLens; nothing of environments, training or plots.
 """
 
 from .address import Address
-from .bank import BankController, ControllerBank
-from .combine import Mask, Scale, Sequence, Sum
+from .attach import Handle, attach, find_hook_point, hook_points
+from .bank import ControllerBank
+from .bank_controller import BankController
+from .combine import Compose, Interpolate, Scale, Sum
 from .controller import Controller
-from .files import Header, load, read_header, save
+from .export import export_fwd_hooks
+from .files import inspect, load, save
 from .full import FullController
-from .gate import Gate, first_switch, forced, replayed, shifted, silenced, switches
+from .gate import Gate, first_switch, switches
+from .gate_traces import circularly_shifted, forced, replayed, shifted, shuffled, silenced
+from .header import Header
 from .hypernetwork import CodeController, HypernetworkDecoder
-from .intervention import Handle, Intervention, find_hook_point, hook_points
+from .identity import model_hash
+from .intervention import Intervention
 from .low_rank import LowRankController
+from .mask import Mask
 from .part import Part
-from .patch import AblatePatch, InterpolatePatch, Patch, ReplacePatch, SubspacePatch
+from .patches import (
+    AblatePatch,
+    ActivationMean,
+    InterpolatePatch,
+    Patch,
+    ReplacePatch,
+    SubspacePatch,
+    TransplantPatch,
+)
+from .project import ProjectOut
+from .sequence import Sequence
+from .spectrum import Spectrum
+from .together import Together
 from .vector import VectorController
 
 __all__ = [
     "AblatePatch",
+    "ActivationMean",
     "Address",
     "BankController",
     "CodeController",
+    "Compose",
     "Controller",
     "ControllerBank",
     "FullController",
@@ -36,27 +57,37 @@ __all__ = [
     "Handle",
     "Header",
     "HypernetworkDecoder",
+    "Interpolate",
     "InterpolatePatch",
     "Intervention",
     "LowRankController",
     "Mask",
     "Part",
     "Patch",
+    "ProjectOut",
     "ReplacePatch",
     "Scale",
     "Sequence",
+    "Spectrum",
     "SubspacePatch",
     "Sum",
+    "Together",
+    "TransplantPatch",
     "VectorController",
+    "attach",
+    "circularly_shifted",
+    "export_fwd_hooks",
     "find_hook_point",
     "first_switch",
     "forced",
     "hook_points",
+    "inspect",
     "load",
-    "read_header",
+    "model_hash",
     "replayed",
     "save",
     "shifted",
+    "shuffled",
     "silenced",
     "switches",
 ]

@@ -1,4 +1,15 @@
-"""Which rows, steps and heads of a hooked tensor an intervention touches."""
+"""Which rows, steps, heads and attended steps of a hooked tensor an intervention touches.
+
+TransformerLens has three layouts, told apart by the hook point's name and the number of axes:
+
+    [rows, steps, width]                   residual stream, MLP, layer norms
+    [rows, steps, heads, width]            hook_q, hook_k, hook_v, hook_z, hook_result, ...
+    [rows, heads, steps, attended steps]   hook_pattern, hook_attn_scores
+
+In the last, a step is that of the query and an attended step that of the key. In cached
+decoding all hold the new steps alone, but for keys that were rotated, hook_rot_k, and attended
+steps: those begin at the start of the sequence.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +20,55 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-HEADED = ("hook_q", "hook_k", "hook_v", "hook_z", "hook_rot_q", "hook_rot_k", "hook_result")
-PATTERNS = ("hook_pattern", "hook_attn_scores")
+SCORES = "hook_attn_scores"
+PATTERNS = (SCORES, "hook_pattern")
 
 
 @dataclass(frozen=True)
 class Axes:
-    """Where TransformerLens keeps steps and heads; rows are always first."""
+    """Where a hooked tensor keeps steps, heads and attended steps; rows are always first.
+
+    Attributes:
+        step: axis of steps; of the queries' steps in attention patterns.
+        head: axis of heads, in tensors of four axes.
+        key: axis of attended steps; None but in attention patterns.
+        past: whether steps begin at the start of the sequence in cached decoding too.
+
+    Examples:
+        >>> Axes.of("blocks.0.hook_resid_post").step, Axes.of("blocks.0.attn.hook_pattern").step
+        (1, 2)
+    """
 
     step: int = 1
-    head: int | None = None
+    head: int = 2
+    key: int | None = None
+    past: bool = False
 
     @classmethod
     def of(cls, hook_name: str) -> Axes:
         """Returns the axes of a hook point's tensor.
 
-        Most are [rows, steps, width]; queries, keys, values and head outputs are
-        [rows, steps, heads, width]; attention patterns [rows, heads, steps, steps attended].
+        Examples:
+            >>> Axes.of("blocks.0.attn.hook_attn_scores")
+            Axes(step=2, head=1, key=3, past=False)
         """
         last = hook_name.rsplit(".", 1)[-1]
-        if last in PATTERNS:
-            return cls(step=2, head=1)
-        return cls(head=2) if last in HEADED else cls()
+        return cls(2, 1, 3) if last in PATTERNS else cls(past=last == "hook_rot_k")
 
 
 @dataclass(frozen=True)
 class Address:
-    """Rows, steps and heads, each a tuple of indices, None for all."""
+    """Rows, steps, heads and attended steps, each a tuple of indices, None for all.
+
+    Examples:
+        >>> Address.at(rows=[0], steps=range(2, 4))
+        Address(rows=(0,), steps=(2, 3), heads=None, keys=None)
+    """
 
     rows: tuple[int, ...] | None = None
     steps: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
+    keys: tuple[int, ...] | None = None
 
     @classmethod
     def at(
@@ -47,9 +76,20 @@ class Address:
         rows: Iterable[int] | None = None,
         steps: Iterable[int] | None = None,
         heads: Iterable[int] | None = None,
+        keys: Iterable[int] | None = None,
     ) -> Address:
-        """Returns the address of any iterables of indices."""
-        return cls(*(None if i is None else tuple(map(int, i)) for i in (rows, steps, heads)))
+        """Returns the address of any iterables of indices.
+
+        Raises:
+            ValueError: a negative index; steps have no last one while a sequence goes on.
+
+        Examples:
+            >>> Address.at(steps=[-1])
+            Traceback (most recent call last):
+            ValueError: step -1 is before the first, 0; count from the start
+        """
+        given = {"row": rows, "step": steps, "head": heads, "attended step": keys}
+        return cls(*(None if i is None else _indices(what, i) for what, i in given.items()))
 
     def mask(
         self, x: Tensor, hook_name: str, offset: int = 0, windowed: bool = False
@@ -63,34 +103,48 @@ class Address:
             windowed: whether the sequence goes on after `x`.
 
         Raises:
-            ValueError: an index outside `x`, or heads where there are none.
+            ValueError: an index outside `x`, or one along an axis it does not have.
+
+        Examples:
+            >>> Address.at(steps=[2]).mask(torch.zeros(1, 4, 8), "hook_embed").flatten().tolist()
+            [False, False, True, False]
         """
         axes = Axes.of(hook_name)
-        if self.heads is not None and axes.head is None:
-            raise ValueError(f"heads {self.heads} at {hook_name}, which has no axis of heads")
         mask = torch.ones((1,) * x.ndim, dtype=torch.bool, device=x.device)
-        if self.rows is not None:
-            mask = mask & _along(x, 0, self.rows, "row", hook_name)
-        if self.heads is not None and axes.head is not None:
-            mask = mask & _along(x, axes.head, self.heads, "head", hook_name)
-        if self.steps is not None:
-            steps = [step - offset for step in self.steps]
-            if windowed:
-                steps = [step for step in steps if 0 <= step < x.shape[axes.step]]
-            mask = mask & _along(x, axes.step, steps, "step", hook_name)
+        for what, axis, first, indices in (
+            ("row", 0, 0, self.rows),
+            ("step", axes.step, offset, self.steps),
+            ("head", axes.head if x.ndim == 4 else None, 0, self.heads),
+            ("attended step", axes.key, 0, self.keys),
+        ):
+            if indices is None:
+                continue
+            if axis is None:
+                raise ValueError(f"{what}s {indices} at {hook_name}, which has no axis of {what}s")
+            here = range(first, first + x.shape[axis])
+            if windowed and "step" in what:  # the others come later, or came before
+                indices = [index for index in indices if index in here]
+            mask = mask & _along(x, axis, here, indices, what, hook_name)
         return mask
 
 
+def _indices(what: str, indices: Iterable[int]) -> tuple[int, ...]:
+    indices = tuple(map(int, indices))
+    if indices and min(indices) < 0:
+        raise ValueError(f"{what} {min(indices)} is before the first, 0; count from the start")
+    return indices
+
+
 def _along(
-    x: Tensor, axis: int, indices: Iterable[int], what: str, hook_name: str
+    x: Tensor, axis: int, here: range, indices: Iterable[int], what: str, hook_name: str
 ) -> Bool[Tensor, "_ ..."]:
-    """Returns a mask along one axis of `x`, size 1 along the others."""
-    selected = torch.zeros(x.shape[axis], dtype=torch.bool, device=x.device)
+    """Returns a mask along one axis of `x`, which carries `here`; size 1 along the others."""
     for index in indices:
-        if not 0 <= index < x.shape[axis]:
+        if index not in here:
             raise ValueError(
-                f"{what} {index} at {hook_name}, which has {x.shape[axis]} {what}s here; the "
-                f"last is {x.shape[axis] - 1}"
+                f"{what} {index} at {hook_name}, which has {len(here)} {what}s here; the "
+                f"last is {here[-1] if here else None}"
             )
-        selected[index] = True
+    selected = torch.zeros(len(here), dtype=torch.bool, device=x.device)
+    selected[[index - here.start for index in indices]] = True
     return selected.reshape([-1 if i == axis else 1 for i in range(x.ndim)])

@@ -1,62 +1,132 @@
-"""Interventions made of interventions, all at one hook point.
+"""Arithmetic of interventions at one hook point: scale, add, negate, interpolate, compose.
 
-With delta(x) = f(x) - x: Scale is x + factor delta(x), Sum is x + sum_i delta_i(x), each
-part seeing the same x; Sequence is one intervention up to a step and another from it on;
-Mask confines one to rows and steps. At several hook points, attach several interventions.
+With delta(x) = f(x) - x, interventions form a vector space: 2 f is x + 2 delta(x), f + g is
+x + delta_f(x) + delta_g(x), both seeing the same x. Compose is g(f(x)): g sees what f made
+of x. At several hook points there is :class:`~irl_lens.hooks.Together`.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any, Self
 
 import torch
-from jaxtyping import Bool, Int
 from torch import Tensor
 
-from .address import Address, Axes
 from .intervention import Intervention
 from .part import Part
 
 
-class Scale(Intervention):
+class Operators(Intervention):
+    """Interventions that are written ``2 * a``, ``-a``, ``a + b`` and ``a - b``.
+
+    The other summand may be any intervention at the same hook point.
+
+    Examples:
+        >>> from irl_lens.hooks import VectorController
+        >>> a = VectorController(torch.tensor([1.0, 0.0]), "hook")
+        >>> b = VectorController(torch.tensor([0.0, 1.0]), "hook")
+        >>> (3 * a - b)(torch.zeros(1, 1, 2)).tolist()
+        [[[3.0, -1.0]]]
+    """
+
+    def __mul__(self, factor: float) -> Operators:
+        return Scale(self, float(factor)) if isinstance(factor, Real) else NotImplemented
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Operators:
+        return self * -1.0
+
+    def __add__(self, other: Intervention) -> Operators:
+        return Sum(self, other) if isinstance(other, Intervention) else NotImplemented
+
+    def __sub__(self, other: Intervention) -> Operators:
+        return Sum(self, Scale(other, -1.0)) if isinstance(other, Intervention) else NotImplemented
+
+
+class Additive(Operators):
+    """An intervention that is given by its change: x <- x + delta(x).
+
+    A zero change returns x bit for bit, but for the sign of a negative zero.
+
+    Examples:
+        >>> class Double(Additive):
+        ...     def delta(self, x):
+        ...         return x
+        >>> Double("hook")(torch.ones(1, 1, 2)).tolist()
+        [[[2.0, 2.0]]]
+    """
+
+    @abstractmethod
+    def delta(self, x: Tensor) -> Tensor:
+        """Returns the change, in the units of `x`.
+
+        Examples:
+            >>> from irl_lens.hooks import VectorController
+            >>> VectorController(torch.ones(2), "hook").delta(torch.zeros(1, 1, 2)).tolist()
+            [[[1.0, 1.0]]]
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.delta(x).to(x.dtype)
+
+
+class Scale(Additive):
     """x <- x + factor delta(x): 0 is no intervention, 1 the intervention, 2 twice its change.
 
     Args:
         inner: the intervention.
         factor: the factor.
+
+    Examples:
+        >>> from irl_lens.hooks import AblatePatch
+        >>> Scale(AblatePatch("hook"), 0.25)(torch.ones(1, 1, 2)).tolist()
+        [[[0.75, 0.75]]]
     """
 
     def __init__(self, inner: Intervention, factor: float) -> None:
-        super().__init__(inner.hook_name)
+        super().__init__(common_hook((inner,)))
         self.inner = inner
         self.factor = factor
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + (self.factor * self.inner.delta(x)).to(x.dtype)
+    def delta(self, x: Tensor) -> Tensor:
+        return self.factor * self.inner.delta(x)
 
     def config(self) -> dict[str, Any]:
         return {"factor": self.factor}
 
 
-class Sum(Intervention):
-    """x <- x + sum_i delta_i(x).
+class Several(Operators):
+    """An intervention made of any number of others, in order; a base of the kinds below.
 
     Args:
-        *terms: interventions at one hook point.
+        hook_name: where.
+        members: the interventions; the same one may occur twice.
 
-    Raises:
-        ValueError: there is none, or they act at different hook points.
+    Examples:
+        >>> from irl_lens.hooks import AblatePatch
+        >>> len(Sum(*[AblatePatch("hook")] * 2).members)
+        2
     """
 
-    def __init__(self, *terms: Intervention) -> None:
-        super().__init__(_common_hook(terms))
-        for number, term in enumerate(terms):
-            self.add_module(str(number), term)
+    def __init__(self, hook_name: str, members: Iterable[Intervention]) -> None:
+        super().__init__(hook_name)
+        for number, member in enumerate(members):
+            self.add_module(str(number), member)
 
-    def forward(self, x: Tensor) -> Tensor:
-        deltas = [part.delta(x) for part in self.children() if isinstance(part, Intervention)]
-        return x + torch.stack(deltas).sum(0).to(x.dtype)
+    @property
+    def members(self) -> tuple[Intervention, ...]:
+        """The interventions, in order.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> [type(step).__name__ for step in Compose(AblatePatch("hook")).members]
+            ['AblatePatch']
+        """
+        return tuple(m for m in self._modules.values() if isinstance(m, Intervention))
 
     def config(self) -> dict[str, Any]:
         return {}
@@ -68,103 +138,100 @@ class Sum(Intervention):
         return cls(*(parts[name] for name in sorted(parts, key=int)))  # type: ignore[arg-type]
 
 
-class Sequence(Intervention):
-    """`first` before step `until`, `then` from it on.
+class Sum(Several, Additive):
+    """x <- x + sum_i delta_i(x).
 
     Args:
-        first: acts on steps 0..until-1.
-        then: acts on the others.
-        until: a step, or one for each row; the number of steps means never. To change when
-            the gate fires: :func:`~irl_lens.hooks.first_switch` of the gate.
+        *terms: interventions at one hook point.
 
     Raises:
-        ValueError: different hook points; when run, a step beyond the sequence.
+        ValueError: there is none, or they act at different hook points.
+
+    Examples:
+        >>> from irl_lens.hooks import AblatePatch, VectorController
+        >>> add = VectorController(torch.tensor([5.0]), "hook")
+        >>> Sum(add, AblatePatch("hook"))(torch.full((1, 1, 1), 2.0)).item()
+        5.0
     """
 
-    until: Tensor
+    def __init__(self, *terms: Intervention) -> None:
+        super().__init__(common_hook(terms), terms)
 
-    def __init__(
-        self, first: Intervention, then: Intervention, until: int | Int[Tensor, " rows"]
-    ) -> None:
-        super().__init__(_common_hook((first, then)))
-        self.first = first
-        self.then = then
-        self.register_buffer("until", torch.as_tensor(until).reshape(-1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Applies ``first`` to the steps before ``until`` and ``then`` to the others."""
-        axis = Axes.of(self.hook_name).step
-        self._check(x, axis)
-        steps = torch.arange(x.shape[axis], device=x.device) + self.offset
-        early = steps < self.until.to(x.device).unsqueeze(-1)
-        shape = [1] * x.ndim
-        shape[0], shape[axis] = early.shape
-        return torch.where(early.reshape(shape), self.first(x), self.then(x))
-
-    def _check(self, x: Tensor, axis: int) -> None:
-        if len(self.until) not in (1, x.shape[0]):
-            raise ValueError(f"{len(self.until)} steps to change at, for {x.shape[0]} rows")
-        low, high = int(self.until.min()), int(self.until.max())
-        if low < 0 or (high > x.shape[axis] and not self.windowed):
-            raise ValueError(
-                f"to change at step {low if low < 0 else high}, in a sequence of "
-                f"{x.shape[axis]} steps at {self.hook_name}; give 0..{x.shape[axis]}"
-            )
-
-    def config(self) -> dict[str, Any]:
-        return {}
+    def delta(self, x: Tensor) -> Tensor:
+        return torch.stack([term.delta(x) for term in self.members]).sum(0)
 
 
-class Mask(Intervention):
-    """Confines an intervention to rows and steps; elsewhere x is carried on bit for bit.
+class Compose(Several):
+    """x <- g(f(x)): one after the other, each seeing what the one before it made.
 
     Args:
-        inner: the intervention.
-        rows: rows of the batch, all if None.
-        steps: steps of the sequence, all if None.
-        where: a mask over rows (or one row for all) and steps, on top of both.
+        *steps: interventions at one hook point, the first to act first.
 
     Raises:
-        ValueError: when run, at rows or steps outside the hooked tensor.
+        ValueError: there is none, or they act at different hook points.
+
+    Examples:
+        >>> from irl_lens.hooks import AblatePatch, VectorController
+        >>> add = VectorController(torch.tensor([5.0]), "hook")
+        >>> x = torch.full((1, 1, 1), 2.0)
+        >>> Compose(AblatePatch("hook"), add)(x).item(), Compose(add, AblatePatch("hook"))(x).item()
+        (5.0, 0.0)
     """
 
-    where: Tensor | None
-
-    def __init__(
-        self,
-        inner: Intervention,
-        rows: Iterable[int] | None = None,
-        steps: Iterable[int] | None = None,
-        where: Bool[Tensor, "rows steps"] | None = None,
-    ) -> None:
-        super().__init__(inner.hook_name)
-        self.inner = inner
-        self.address = Address.at(rows, steps)
-        self.register_buffer("where", where)
+    def __init__(self, *steps: Intervention) -> None:
+        super().__init__(common_hook(steps), steps)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(self.mask(x), self.inner(x), x)
+        for step in self.members:
+            x = step(x)
+        return x
 
-    def mask(self, x: Tensor) -> Bool[Tensor, "_ ..."]:
-        """Returns where the intervention acts, in a shape that broadcasts to `x`."""
-        mask = self.address.mask(x, self.hook_name, self.offset, self.windowed)
-        if self.where is None:
-            return mask
-        axis = Axes.of(self.hook_name).step
-        whole = self.where.reshape(
-            [self.where.shape[(0, axis).index(i)] if i in (0, axis) else 1 for i in range(x.ndim)]
-        )
-        return mask & self.window(whole, x, axis)
+
+class Interpolate(Operators):
+    """x <- (1 - weight) a(x) + weight b(x).
+
+    Args:
+        a: the intervention at weight 0, to the bit.
+        b: the intervention at weight 1, to the bit.
+        weight: beyond 0 and 1 is extrapolation.
+
+    Raises:
+        ValueError: they act at different hook points.
+
+    Examples:
+        >>> from irl_lens.hooks import VectorController
+        >>> a = VectorController(torch.tensor([0.0, 4.0]), "hook")
+        >>> b = VectorController(torch.tensor([4.0, 0.0]), "hook")
+        >>> Interpolate(a, b, 0.25)(torch.zeros(1, 1, 2)).tolist()
+        [[[1.0, 3.0]]]
+    """
+
+    def __init__(self, a: Intervention, b: Intervention, weight: float) -> None:
+        super().__init__(common_hook((a, b)))
+        self.a, self.b, self.weight = a, b, weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.lerp(self.a(x), self.b(x), self.weight)
 
     def config(self) -> dict[str, Any]:
-        return {"rows": self.address.rows, "steps": self.address.steps}
+        return {"weight": self.weight}
 
 
-def _common_hook(parts: Iterable[Intervention]) -> str:
-    names = list(dict.fromkeys(part.hook_name for part in parts))
+def common_hook(parts: Iterable[Intervention]) -> str:
+    """Returns the one hook point at which all the parts act.
+
+    Raises:
+        ValueError: there is none, or more than one.
+
+    Examples:
+        >>> from irl_lens.hooks import AblatePatch
+        >>> common_hook([AblatePatch("hook"), AblatePatch("hook")])
+        'hook'
+    """
+    names = list(dict.fromkeys(name for part in parts for name, _ in part.fwd_hooks()))
     if len(names) != 1:
         raise ValueError(
             f"interventions at {names or 'no hook point'}: only those at one hook point "
-            "combine; attach the others beside"
+            "combine; keep the others beside them with Together"
         )
     return names[0]

@@ -1,73 +1,41 @@
 """Saving and loading: one safetensors file, its header a JSON description.
 
-The header (:class:`Header`) holds the kind, configuration and parts of what was saved, the
-hook name, the hash of the base model it was made for, the shapes of its tensors, and a free
-`card`. No pickle: a file can be read without running any of its content.
+The header (:class:`Header`) and a SHA-256 over it and all tensors stand in the file's
+metadata. No pickle: a file can be read without running any of its content. What comes back
+is equal bit for bit; a file that was cut, extended or changed anywhere is refused.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from .bank import BankController, ControllerBank
-from .combine import Mask, Scale, Sequence, Sum
-from .full import FullController
-from .hypernetwork import CodeController, HypernetworkDecoder
-from .low_rank import LowRankController
+from .header import Header
+from .identity import model_hash
+from .kinds import KINDS
 from .part import Part
-from .patch import AblatePatch, InterpolatePatch, ReplacePatch, SubspacePatch
-from .vector import VectorController
 
-FORMAT = "irl-lens intervention, 1"
-KEY = "intervention"
-KINDS: dict[str, type[Part]] = {
-    kind.__name__: kind
-    for kind in (
-        *(LowRankController, FullController, VectorController, ControllerBank, BankController),
-        *(HypernetworkDecoder, CodeController, Scale, Sum, Sequence, Mask),
-        *(ReplacePatch, AblatePatch, InterpolatePatch, SubspacePatch),
-    )
-}
-"""What can be saved, by class name. Add a :class:`Part` of your own to save it too."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file says about itself.
-
-    Attributes:
-        format: format and version.
-        hook_name: where it acts; None for a decoder, which acts where it is told.
-        base_hash: hash of the base model's weights; None if it belongs to none.
-        description: kind, config and parts, nested.
-        shapes: shape of each tensor.
-        trainable: names of the tensors that are parameters.
-        card: anything else worth knowing.
-    """
-
-    format: str
-    hook_name: str | None
-    base_hash: str | None
-    description: dict[str, Any]
-    shapes: dict[str, list[int]]
-    trainable: list[str]
-    card: dict[str, Any]
+HEADER_LIMIT = 2**24
+"""Bytes that the header may take; a file that declares more is not read."""
+KEYS = ("intervention", "sha256")
 
 
 def save(
     part: Part,
     path: str | Path,
     *,
-    base_hash: str | None = None,
+    base: nn.Module | str | None = None,
+    environment: str | None = None,
+    training: Mapping[str, Any] | None = None,
     card: Mapping[str, Any] | None = None,
 ) -> Path:
     """Saves an intervention, a bank or a decoder.
@@ -77,74 +45,128 @@ def save(
     Args:
         part: what to save.
         path: a file ending in ``.safetensors``, or a folder to put one in.
-        base_hash: hash of the base model it was made for; :func:`load` can insist on it.
-        card: JSON-able notes: what trained it, on what, how good it is.
+        base: the base model it was made for, or its hash; :func:`load` can insist on it.
+        environment: id of the environment it was made in.
+        training: how it was trained, JSON-able.
+        card: metrics measured now, JSON-able.
 
     Returns:
         The file.
 
     Raises:
-        ValueError: a kind that cannot be rebuilt.
+        ValueError: a kind that cannot be rebuilt, or a header beyond 16 MiB.
+        TypeError: notes that are not JSON-able.
+
+    Examples:
+        >>> import tempfile
+        >>> from irl_lens.hooks import VectorController
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(VectorController(torch.ones(2), "hook_embed"), folder).name
+        'intervention.safetensors'
     """
+    for inner in part.modules():
+        if isinstance(inner, Part) and KINDS.get(type(inner).__name__) is not type(inner):
+            known = ", ".join(KINDS)
+            raise ValueError(f"a {type(inner).__name__} cannot be saved; those that can: {known}")
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in part.state_dict().items()}
-    header = Header(
-        format=FORMAT,
-        hook_name=getattr(part, "hook_name", None),
-        base_hash=base_hash,
-        description=_describe(part),
-        shapes={name: list(tensor.shape) for name, tensor in tensors.items()},
-        trainable=[name for name, _ in part.named_parameters()],
-        card=dict(card or {}),
-    )
+    text = Header.of(part, _hash(base), environment, training, card).to_json()
+    content = to_bytes(tensors, dict(zip(KEYS, (text, _digest(text, tensors)), strict=True)))
     file = _file(path)
+    if int.from_bytes(content[:8], "little") > HEADER_LIMIT:
+        raise ValueError(f"{file}: its header exceeds {HEADER_LIMIT} bytes; shorten the card")
     file.parent.mkdir(parents=True, exist_ok=True)
-    _write(file, to_bytes(tensors, {KEY: json.dumps(asdict(header))}))
+    write(file, content)
     return file
 
 
-def load(path: str | Path, verify: str | None = None) -> Part:
+def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
     """Loads what :func:`save` saved, on the CPU.
 
     Args:
         path: the file, or the folder it is in.
-        verify: hash of the base model it is to act on; any other is refused.
+        verify: the base model it is to act on, or its hash; any other is refused.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: another base model; a truncated or foreign file; shapes that differ.
+        ValueError: another base model; a truncated, changed or foreign file.
+
+    Examples:
+        >>> import tempfile
+        >>> from irl_lens.hooks import VectorController
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = save(VectorController(torch.ones(2), "hook_embed"), folder, base="3f2a")
+        ...     load(file, verify="3f2a").v
+        tensor([1., 1.])
     """
-    file = _file(path)
-    header, tensors = _read(file)
-    if verify is not None and header.base_hash != verify:
-        raise ValueError(
-            f"{file} was made for the base model {header.base_hash}, not for {verify}; "
-            "load the base model it belongs to"
-        )
-    for name in header.shapes.keys() | tensors.keys():
-        said, found = header.shapes.get(name), tensors.get(name)
-        if found is None or said != list(found.shape):
-            shape = None if found is None else list(found.shape)
-            raise ValueError(f"{file}: the header says {name} is {said}, the file holds {shape}")
-    parameters = {name: nn.Parameter(tensors[name]) for name in header.trainable}
-    return _restore(header.description, {**tensors, **parameters})
+    with _opened(path) as content:
+        metadata = content.metadata() or {}
+        header = Header.from_json(metadata.get(KEYS[0], "{}"))
+        if verify is not None and header.base_hash != _hash(verify):
+            raise ValueError(
+                f"made for the base model {header.base_hash}, not for {_hash(verify)}; load the "
+                "base model it belongs to"
+            )
+        # Cloned: a tensor read lies in the mapped file, which may change, and where it lies
+        # there decides the last bits of products with it.
+        tensors = {n: content.get_tensor(n).clone() for n in content.keys()}  # noqa: SIM118
+        _check_tensors(header, tensors)
+        if metadata.get(KEYS[1]) != _digest(metadata[KEYS[0]], tensors):
+            raise ValueError("the content is not what was saved; copy it again")
+        return _restored(header, tensors)
 
 
-def read_header(path: str | Path) -> Header:
-    """Returns what a file says about itself, without reading its tensors."""
-    file = _file(path)
-    with _opened(file) as content:
-        return _header(file, content.metadata())
+def inspect(path: str | Path) -> Header:
+    """Returns what a file says about itself; print it. Its tensors are not read.
+
+    Args:
+        path: the file, or the folder it is in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a truncated or foreign file.
+
+    Examples:
+        >>> import tempfile
+        >>> from irl_lens.hooks import LowRankController
+        >>> controller = LowRankController.random(64, rank=4, hook_name="hook_embed")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     print(inspect(save(controller, folder, card={"nll": 0.5})))
+        LowRankController at hook_embed
+          d_model      64
+          rank         4
+          card         nll 0.5
+          tensors      A float32 [4, 64] trainable, B float32 [64, 4] trainable
+    """
+    with _opened(path) as content:
+        return Header.from_json((content.metadata() or {}).get(KEYS[0], "{}"))
 
 
-def _describe(part: Part) -> dict[str, Any]:
-    kind = type(part).__name__
-    if KINDS.get(kind) is not type(part):
-        raise ValueError(f"a {kind} cannot be saved; those that can: {', '.join(KINDS)}")
-    parts = {name: _describe(child) for name, child in part.parts().items()}
-    return {"kind": kind, "config": part.config(), "parts": parts}
+def _hash(base: nn.Module | str | None) -> str | None:
+    return model_hash(base) if isinstance(base, nn.Module) else base
 
 
-def _restore(description: dict[str, Any], tensors: dict[str, Tensor]) -> Part:
+def _check_tensors(header: Header, tensors: dict[str, Tensor]) -> None:
+    """Raises ValueError unless the tensors are those of the header."""
+    said = {n: f"{about['dtype']} {about['shape']}" for n, about in header.tensors.items()}
+    found = {n: f"{t.dtype} {list(t.shape)}".removeprefix("torch.") for n, t in tensors.items()}
+    for name in sorted(said.keys() | found.keys()):
+        if said.get(name) != found.get(name):
+            raise ValueError(
+                f"the header says {name} is {said.get(name)}, the file holds {found.get(name)}"
+            )
+
+
+def _restored(header: Header, tensors: dict[str, Tensor]) -> Part:
+    """Rebuilds the part, which must then describe itself as the header does."""
+    trainable = {n: nn.Parameter(tensors[n]) for n, t in header.tensors.items() if t["trainable"]}
+    part = _restore(vars(header), {**tensors, **trainable})
+    notes = header.base_hash, header.environment, header.training, header.card
+    if Header.of(part, *notes).to_json() != header.to_json():
+        raise ValueError(f"the header is not that of the {header.kind} it comes with")
+    return part
+
+
+def _restore(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> Part:
     kind = description["kind"]
     if kind not in KINDS:
         raise ValueError(f"the file holds a {kind}; known are {', '.join(KINDS)}")
@@ -160,43 +182,58 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of the header's text and of all tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def _file(path: str | Path) -> Path:
     path = Path(path)
     return path if path.suffix == ".safetensors" else path / "intervention.safetensors"
 
 
-def _write(file: Path, content: bytes) -> None:
+def write(file: Path, content: bytes) -> None:
+    """Writes a file whole or not at all.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write(Path(folder) / "a", b"content")
+        ...     (Path(folder) / "a").read_bytes()
+        b'content'
+    """
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _read(file: Path) -> tuple[Header, dict[str, Tensor]]:
-    with _opened(file) as content:
-        header = _header(file, content.metadata())
-        return header, {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-
-
-def _opened(file: Path) -> Any:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    """Opens a file; whatever is wrong with it is a ValueError that names it."""
+    file = _file(path)
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
     try:
-        return safe_open(file, framework="pt")
-    except SafetensorError as error:
+        with file.open("rb") as head:
+            declared = int.from_bytes(head.read(8), "little")
         size = file.stat().st_size
-        raise ValueError(
-            f"{file} ({size} bytes) is truncated or no safetensors file: {error}; copy it again"
-        ) from error
-
-
-def _header(file: Path, metadata: dict[str, str] | None) -> Header:
-    header = json.loads((metadata or {}).get(KEY, "{}"))
-    if header.get("format") != FORMAT:
-        raise ValueError(
-            f"{file} has the format {header.get('format')!r}, not {FORMAT!r}; it is not a "
-            "saved intervention, or one of another version"
-        )
-    return Header(**header)
+        if not 0 < declared <= min(HEADER_LIMIT, size - 8):
+            raise ValueError(f"{size} bytes, of which a header of {declared}; truncated or foreign")
+        with safe_open(file, framework="pt") as content:
+            yield content
+    except SafetensorError as error:
+        raise ValueError(f"{file}: truncated or no safetensors file ({error})") from error
+    except OSError:
+        raise
+    except Exception as error:  # of whatever kind: a header can hold anything
+        raise ValueError(f"{file}: {error}") from error

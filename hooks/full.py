@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import FactoredMatrix
@@ -26,6 +27,11 @@ class FullController(Controller):
 
     Raises:
         ValueError: U is not square.
+
+    Examples:
+        >>> U = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+        >>> FullController(U, "hook")(torch.tensor([[[3.0, 5.0]]])).tolist()
+        [[[8.0, 5.0]]]
     """
 
     U: Tensor
@@ -46,7 +52,12 @@ class FullController(Controller):
         lead: tuple[int, ...] = (),
         generator: torch.Generator | None = None,
     ) -> Self:
-        """Returns trainable controllers with |U e| about `init` times |e|: U ~ N(0, init^2/d)."""
+        """Returns trainable controllers with |U e| about `init` times |e|: U ~ N(0, init^2/d).
+
+        Examples:
+            >>> FullController.random(8, "hook", lead=(3,)).U.shape
+            torch.Size([3, 8, 8])
+        """
         U = torch.randn(*lead, d_model, d_model, generator=generator) * init * d_model**-0.5
         return cls(nn.Parameter(U), hook_name)
 
@@ -64,9 +75,25 @@ class FullController(Controller):
             "nod,...nd->...o", self.U.to(x), x.unsqueeze(-2) * weights.unsqueeze(-1)
         )
 
+    def inner(self, other: Self) -> Float[Tensor, "*lead"]:
+        return (precise(self.U) * precise(other.U)).sum((-2, -1))
+
+    @property
+    def spectrum(self) -> Spectrum:
+        return Spectrum.of(self.U)
+
     @property
     def factored(self) -> FactoredMatrix:
-        """U^T I as TransformerLens' FactoredMatrix: ``e @ factored.AB`` is U e."""
+        """U^T I as TransformerLens' FactoredMatrix: ``e @ factored.AB`` is U e.
+
+        Of U^T, the left singular vectors ``factored.U`` are what U reads, the right ones
+        ``factored.V`` what it writes; see :attr:`spectrum`.
+
+        Examples:
+            >>> controller, e = FullController.random(8, "hook"), torch.randn(5, 8)
+            >>> torch.allclose(e @ controller.factored.AB, controller.delta(e), atol=1e-6)
+            True
+        """
         from transformer_lens import FactoredMatrix
 
         return FactoredMatrix(self.U.mT, torch.eye(self.d_model).to(self.U))

@@ -1,26 +1,19 @@
-"""The gate: when the code changes, and functions that change when.
+"""The gate: when the code changes.
 
     z_t = beta_t z~_t + (1 - beta_t) z_{t-1}
 
 The paper's temporal integration (arXiv 2512.20605, section D), beta in [0, 1]; z_0 = 0
 and beta_1 = 1. Hard, as in internal RL (App. E): z_t is z~_t where beta_t >= 0.5, else
 z_{t-1}, copied and so held bit for bit.
-
-The functions below rewrite a gate's trace beta [rows, steps]: the interventions of the
-question "what if it had switched elsewhere?". None of them changes its argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-
-Where = Sequence[int] | Bool[Tensor, "rows steps"]
-"""Steps of every row, or a mask over rows and steps."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +23,13 @@ class Gate:
     Attributes:
         hard: copy one of the two codes, in place of mixing them.
         threshold: beta from which a hard gate switches.
+
+    Examples:
+        >>> proposals, beta = torch.tensor([[[4.0], [8.0]]]), torch.tensor([[1.0, 0.25]])
+        >>> Gate().integrate(proposals, beta).flatten()
+        tensor([4., 5.])
+        >>> Gate(hard=True).integrate(proposals, beta).flatten()
+        tensor([4., 4.])
     """
 
     hard: bool = False
@@ -41,7 +41,12 @@ class Gate:
         proposal: Float[Tensor, "*rows n_z"],
         beta: Float[Tensor, "*rows"],
     ) -> Float[Tensor, "*rows n_z"]:
-        """Returns z_t from z_{t-1}, z~_t and beta_t."""
+        """Returns z_t from z_{t-1}, z~_t and beta_t.
+
+        Examples:
+            >>> Gate().step(torch.tensor([0.0]), torch.tensor([8.0]), torch.tensor(0.25))
+            tensor([2.])
+        """
         beta = beta.unsqueeze(-1)
         if self.hard:
             return torch.where(beta >= self.threshold, proposal, previous)
@@ -62,6 +67,11 @@ class Gate:
 
         Raises:
             ValueError: proposals and beta differ in rows or steps.
+
+        Examples:
+            >>> beta = torch.tensor([[0.0, 1.0, 0.0]])
+            >>> Gate(hard=True).integrate(torch.tensor([[[1.0], [2.0], [3.0]]]), beta).flatten()
+            tensor([0., 2., 2.])
         """
         if proposals.shape[:2] != beta.shape:
             raise ValueError(
@@ -79,7 +89,12 @@ class Gate:
 def switches(
     beta: Float[Tensor, "rows steps"], threshold: float = 0.5
 ) -> Bool[Tensor, "rows steps"]:
-    """Returns where a hard gate switches."""
+    """Returns where a hard gate switches.
+
+    Examples:
+        >>> switches(torch.tensor([[1.0, 0.4, 0.5]]))
+        tensor([[ True, False,  True]])
+    """
     return beta >= threshold
 
 
@@ -90,68 +105,12 @@ def first_switch(
 
     Step 0 always switches, so the default is the first switch that says something. Made
     for :class:`~irl_lens.hooks.Sequence`'s `until`.
+
+    Examples:
+        >>> first_switch(torch.tensor([[1.0, 0.4, 0.5], [1.0, 0.0, 0.0]]))
+        tensor([2, 3])
     """
     steps = torch.arange(beta.shape[1], device=beta.device)
     never = torch.full_like(steps, beta.shape[1])
     later = switches(beta, threshold) & (steps > after)
     return torch.where(later, steps, never).amin(dim=1)
-
-
-def forced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "rows steps"]:
-    """Returns the gate open (1) at the given places."""
-    return torch.where(_places(beta, where), torch.ones_like(beta), beta)
-
-
-def silenced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "rows steps"]:
-    """Returns the gate shut (0) at the given places: whatever code was there is held."""
-    return torch.where(_places(beta, where), torch.zeros_like(beta), beta)
-
-
-def replayed(
-    beta: Float[Tensor, "rows steps"],
-    recorded: Float[Tensor, "_ steps"],
-    where: Where | None = None,
-) -> Float[Tensor, "rows steps"]:
-    """Returns a recorded gate at the given places (everywhere if not given).
-
-    Args:
-        beta: the gate of this run.
-        recorded: the gate of another, as many steps; one row stands for all rows.
-        where: places to take from the record.
-
-    Raises:
-        ValueError: the record does not span the same rows and steps.
-    """
-    if recorded.shape[1:] != beta.shape[1:] or recorded.shape[0] not in (1, beta.shape[0]):
-        raise ValueError(
-            f"the recorded gate spans {tuple(recorded.shape)} rows and steps, this one "
-            f"{tuple(beta.shape)}; cut or pad the record"
-        )
-    recorded = recorded.to(beta).expand_as(beta)
-    return recorded.clone() if where is None else torch.where(_places(beta, where), recorded, beta)
-
-
-def shifted(beta: Float[Tensor, "rows steps"], by: int) -> Float[Tensor, "rows steps"]:
-    """Returns the gate moved `by` steps later (earlier if negative), zeros moving in.
-
-    Step 0 stays as it is: its switch starts the sequence and has no other place.
-    """
-    moved = torch.zeros_like(beta)
-    steps = torch.arange(1, beta.shape[1], device=beta.device)
-    source = steps[(steps + by >= 1) & (steps + by < beta.shape[1])]
-    moved[:, source + by] = beta[:, source]
-    moved[:, 0] = beta[:, 0]
-    return moved
-
-
-def _places(beta: Tensor, where: Where) -> Bool[Tensor, "rows steps"]:
-    if isinstance(where, Tensor):
-        if where.shape != beta.shape:
-            raise ValueError(f"the mask spans {tuple(where.shape)}, beta {tuple(beta.shape)}")
-        return where.to(beta.device)
-    for step in where:
-        if not 0 <= step < beta.shape[1]:
-            raise ValueError(f"step {step} is outside the sequence of {beta.shape[1]} steps")
-    places = torch.zeros_like(beta, dtype=torch.bool)
-    places[:, list(where)] = True
-    return places

@@ -18,8 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .intervention import Intervention
-from .low_rank import LowRankController
+from .combine import Additive
 from .part import Part
 
 
@@ -33,6 +32,12 @@ class HypernetworkDecoder(Part):
         rank: rank of the controllers.
         init: |U e| relative to |e| at initialisation, for a standard normal code.
         generator: draws the initial weights.
+
+    Examples:
+        >>> decoder = HypernetworkDecoder(n_z=8, hidden=32, d_model=64, rank=16)
+        >>> A, B = decoder(torch.randn(3, 5, 8))
+        >>> A.shape
+        torch.Size([3, 5, 16, 64])
     """
 
     def __init__(
@@ -58,7 +63,13 @@ class HypernetworkDecoder(Part):
     def forward(
         self, z: Float[Tensor, "*lead n_z"]
     ) -> tuple[Float[Tensor, "*lead rank d_model"], Float[Tensor, "*lead rank d_model"]]:
-        """Returns the factors A and B of the codes' controllers."""
+        """Returns the factors A and B of the codes' controllers.
+
+        Examples:
+            >>> A, B = HypernetworkDecoder(8, 32, d_model=64, rank=16)(torch.zeros(8))
+            >>> A.shape == B.shape == (16, 64)
+            True
+        """
         h = self._features(z)
         shape = (*z.shape[:-1], self.rank, self.d_model)
         return self.read(h).reshape(shape), self.write(h).reshape(shape)
@@ -70,17 +81,19 @@ class HypernetworkDecoder(Part):
 
         Both factors are linear in h1 = [h, 1]: A e = sum_k h1_k (W_A,k e), likewise for B.
         So the largest array is [.., rank, hidden + 1] in place of [.., rank, d_model].
+
+        Examples:
+            >>> decoder = HypernetworkDecoder(8, 32, d_model=64, rank=16)
+            >>> z, e = torch.randn(8), torch.randn(64)
+            >>> A, B = decoder(z)
+            >>> torch.allclose(decoder.delta(z, e), B.mT @ (A @ e), atol=1e-5)
+            True
         """
         h1 = nn.functional.pad(self._features(z), (0, 1), value=1.0).to(e)
         per_feature = torch.einsum("rdk,...d->...rk", self._stacked(self.read).to(e), e)
         coordinates = torch.einsum("...rk,...k->...r", per_feature, h1)
         outer = coordinates.unsqueeze(-1) * h1.unsqueeze(-2)
         return torch.einsum("rdk,...rk->...d", self._stacked(self.write).to(e), outer)
-
-    def controller(self, z: Float[Tensor, "*lead n_z"], hook_name: str) -> LowRankController:
-        """Returns the codes' controllers with their factors, leading axes as those of z."""
-        A, B = self(z)
-        return LowRankController(A, B.mT, hook_name)
 
     def _features(self, z: Tensor) -> Tensor:
         if z.shape[-1] != self.n_z:
@@ -100,18 +113,29 @@ class HypernetworkDecoder(Part):
     def restore(
         cls, config: dict[str, Any], tensors: dict[str, Tensor], parts: dict[str, Part]
     ) -> Self:
-        decoder = cls(**config)
-        decoder.load_state_dict(tensors)
+        # Nothing is allocated until the file's own tensors have proved to be of these sizes.
+        with torch.device("meta"):
+            decoder = cls(**config)
+        decoder.load_state_dict(tensors, assign=True)
         return decoder
 
 
-class CodeController(Intervention):
+class CodeController(Additive):
     """The decoded controller of each row's and step's code: e_t <- e_t + U(z_t) e_t.
 
     Args:
         decoder: decodes the codes; its gradients flow, and those of the codes.
         z: one code a position. One row stands for all rows.
         hook_name: where.
+
+    Raises:
+        ValueError: when run, at rows, steps or a width that differ.
+
+    Examples:
+        >>> decoder = HypernetworkDecoder(n_z=8, hidden=32, d_model=64, rank=16)
+        >>> controller = CodeController(decoder, torch.randn(3, 5, 8), "hook")
+        >>> controller(torch.zeros(3, 5, 64)).any().item()
+        False
     """
 
     z: Tensor
@@ -124,7 +148,6 @@ class CodeController(Intervention):
         self.hold("z", z)
 
     def delta(self, x: Float[Tensor, "rows steps d_model"]) -> Float[Tensor, "rows steps d_model"]:
-        """Returns U(z) e for the codes held; the stream must be as wide as the decoder."""
         if x.shape[-1] != self.decoder.d_model:
             raise ValueError(
                 f"the decoder is {self.decoder.d_model} wide, the stream at {self.hook_name} "
@@ -132,8 +155,3 @@ class CodeController(Intervention):
             )
         codes = self.window(self.z, x).expand(*x.shape[:2], -1)
         return self.decoder.delta(codes, x)
-
-    def forward(
-        self, x: Float[Tensor, "rows steps d_model"]
-    ) -> Float[Tensor, "rows steps d_model"]:
-        return x + self.delta(x).to(x.dtype)

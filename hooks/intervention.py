@@ -10,43 +10,16 @@ sequence the hooked tensor starts at.
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any
 
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
+from .address import Axes
+from .attach import Handle, HookFunction, attach
 from .part import Part
-
-if TYPE_CHECKING:
-    from transformer_lens.hook_points import HookPoint
-
-HookFunction = Callable[..., "Tensor | None"]
-
-
-@dataclass
-class Handle:
-    """What an attached intervention did.
-
-    Attributes:
-        fired: calls so far, by hook name.
-    """
-
-    fired: dict[str, int] = field(default_factory=dict)
-
-    def counted(self, name: str, function: HookFunction) -> HookFunction:
-        """Returns `function`, counting its calls under `name`."""
-        self.fired.setdefault(name, 0)
-
-        def counting(tensor: Tensor, hook: Any) -> Tensor | None:
-            self.fired[name] += 1
-            return function(tensor, hook=hook)
-
-        return counting
 
 
 class Intervention(Part, ABC):
@@ -54,6 +27,15 @@ class Intervention(Part, ABC):
 
     Args:
         hook_name: TransformerLens name of the hook point, e.g. ``blocks.2.hook_resid_post``.
+
+    All that a kind of one's own must give is :meth:`forward`.
+
+    Examples:
+        >>> class Negate(Intervention):
+        ...     def forward(self, x):
+        ...         return -x
+        >>> Negate("hook_embed")(3)
+        -3
     """
 
     def __init__(self, hook_name: str) -> None:
@@ -63,10 +45,24 @@ class Intervention(Part, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Returns what the hook point carries on instead of `x`."""
+        """Returns what the hook point carries on instead of `x`.
+
+        Examples:
+            >>> import torch
+            >>> from irl_lens.hooks import VectorController
+            >>> VectorController(torch.ones(2), "hook_embed")(torch.zeros(1, 1, 2)).tolist()
+            [[[1.0, 1.0]]]
+        """
 
     def delta(self, x: Tensor) -> Tensor:
-        """Returns the change alone, f(x) - x."""
+        """Returns the change alone, f(x) - x.
+
+        Examples:
+            >>> import torch
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_embed").delta(torch.ones(1, 1, 2)).tolist()
+            [[[-1.0, -1.0]]]
+        """
         return self(x) - x
 
     def config(self) -> dict[str, Any]:
@@ -79,8 +75,18 @@ class Intervention(Part, ABC):
         Never set, or set to None: the tensor is a whole sequence, and a step addressed
         beyond its end is an error. Set to a number, 0 included: the tensor is a window on
         a longer sequence, as in cached decoding. Interventions inside this one follow.
+
+        Examples:
+            >>> import torch
+            >>> from irl_lens.hooks import VectorController
+            >>> per_step = VectorController(torch.arange(4.0).reshape(1, 4, 1), "hook_embed")
+            >>> per_step.offset = 3
+            >>> per_step(torch.zeros(1, 1, 1)).item()
+            3.0
         """
-        return self._offset or 0
+        if self._offset is None or Axes.of(self.hook_name).past:
+            return 0
+        return self._offset
 
     @offset.setter
     def offset(self, step: int | None) -> None:
@@ -92,7 +98,13 @@ class Intervention(Part, ABC):
 
     @property
     def windowed(self) -> bool:
-        """Whether the hooked tensor is a window on a longer sequence."""
+        """Whether the hooked tensor is a window on a longer sequence.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_embed").windowed
+            False
+        """
         return self._offset is not None
 
     def window(
@@ -107,6 +119,14 @@ class Intervention(Part, ABC):
 
         Raises:
             ValueError: the rows differ, or one of the two reaches beyond the other.
+
+        Examples:
+            >>> import torch
+            >>> from irl_lens.hooks import AblatePatch
+            >>> patch = AblatePatch("hook_embed")
+            >>> patch.offset = 2
+            >>> patch.window(torch.arange(6).reshape(1, 6), torch.zeros(1, 3)).tolist()
+            [[2, 3, 4]]
         """
         if values.shape[0] not in (1, x.shape[0]):
             raise ValueError(
@@ -122,66 +142,46 @@ class Intervention(Part, ABC):
         return values.narrow(axis, self.offset, x.shape[axis]).to(x.device)
 
     def fwd_hooks(self) -> list[tuple[str, HookFunction]]:
-        """Returns (hook name, function) pairs, as TransformerLens' ``run_with_hooks`` takes."""
+        """Returns (hook name, function) pairs, as TransformerLens' ``run_with_hooks`` takes.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> [(name, function)] = AblatePatch("hook_embed").fwd_hooks()
+            >>> name
+            'hook_embed'
+        """
 
         def apply(tensor: Tensor, hook: Any) -> Tensor | None:
             return self(tensor)
 
         return [(self.hook_name, apply)]
 
-    @contextmanager
-    def attached(self, model: nn.Module) -> Iterator[Handle]:
+    def attached(self, model: nn.Module) -> AbstractContextManager[Handle]:
         """Keeps the intervention on `model` inside a ``with`` block.
 
         Only our own hooks are added, and only they are removed, whatever happens inside.
+        Blocks nest; ``model.reset_hooks()`` inside one leaves the intervention in place
+        (see :mod:`irl_lens.hooks.attach`).
 
         Args:
             model: a hooked model, or any module with one inside.
 
-        Yields:
-            A handle that counts how often each hook fired.
+        Returns:
+            A context manager; it yields a handle that counts how often each hook fired.
 
         Raises:
-            ValueError: no hook point of the model has the name.
+            ValueError: no hook point of the model has the name, or the model does not run it.
+
+        Examples:
+            >>> import torch
+            >>> from transformer_lens.hook_points import HookPoint
+            >>> from irl_lens.hooks import VectorController
+            >>> model = nn.Sequential(HookPoint())
+            >>> model[0].name = "stream"
+            >>> with VectorController(torch.ones(2), "stream").attached(model) as handle:
+            ...     model(torch.zeros(1, 1, 2)).tolist()
+            [[[1.0, 1.0]]]
+            >>> handle.fired
+            {'stream': 1}
         """
-        points, handle = hook_points(model), Handle()
-        hooks = [(find_hook_point(points, name), fn) for name, fn in self.fwd_hooks()]
-        with ExitStack() as stack:
-            for point, function in hooks:
-                stack.callback(_added(point, handle.counted(str(point.name), function)))
-            yield handle
-
-
-def hook_points(model: nn.Module) -> dict[str, HookPoint]:
-    """Returns the hook points of a hooked model, or of the one inside `model`, by name."""
-    from transformer_lens.hook_points import HookPoint
-
-    named = getattr(model, "hook_dict", None)
-    if named is not None:
-        return named
-    points = (module for module in model.modules() if isinstance(module, HookPoint))
-    return {point.name: point for point in points if point.name}
-
-
-def find_hook_point(points: dict[str, HookPoint], name: str) -> HookPoint:
-    """Returns the hook point called `name`.
-
-    Raises:
-        ValueError: there is none; the message lists the closest names.
-    """
-    if name not in points:
-        nearest = difflib.get_close_matches(name, points, n=5, cutoff=0.0)
-        raise ValueError(f"no hook point is called {name!r}; the closest are {nearest}")
-    return points[name]
-
-
-def _added(point: HookPoint, function: HookFunction) -> Callable[[], None]:
-    """Adds a hook and returns what removes it, and it alone."""
-    point.add_hook(function)
-    ours = point.fwd_hooks[-1]
-
-    def remove() -> None:
-        ours.hook.remove()
-        point.fwd_hooks = [handle for handle in point.fwd_hooks if handle is not ours]
-
-    return remove
+        return attach(model, self.fwd_hooks())

@@ -12,9 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import FactoredMatrix
+
+    from .hypernetwork import HypernetworkDecoder
 
 
 class LowRankController(Controller):
@@ -27,6 +30,12 @@ class LowRankController(Controller):
 
     Raises:
         ValueError: the shapes of A and B do not belong together.
+
+    Examples:
+        >>> A = torch.tensor([[0.0, 1.0]])
+        >>> B = torch.tensor([[10.0], [0.0]])
+        >>> LowRankController(A, B, "hook")(torch.tensor([[[2.0, 3.0]]])).tolist()
+        [[[32.0, 3.0]]]
     """
 
     A: Tensor
@@ -64,14 +73,51 @@ class LowRankController(Controller):
         variance |e|^2 / d, so each of the d components of B A e has variance
         init^2 |e|^2 / d. Both factors are nonzero, and U is not tiny: from factors so
         small that |U e| is far below |e|, neither gets a gradient worth having.
+
+        Examples:
+            >>> controller = LowRankController.random(64, rank=16, hook_name="hook")
+            >>> controller.A.shape, controller.B.shape
+            (torch.Size([16, 64]), torch.Size([64, 16]))
         """
         A = torch.randn(*lead, rank, d_model, generator=generator) * d_model**-0.5
         B = torch.randn(*lead, d_model, rank, generator=generator) * init * rank**-0.5
         return cls(nn.Parameter(A), nn.Parameter(B), hook_name)
 
+    @classmethod
+    def from_latent(
+        cls, decoder: HypernetworkDecoder, z: Float[Tensor, "*lead n_z"], hook_name: str
+    ) -> Self:
+        """Returns the controllers that codes stand for, leading axes as those of `z`.
+
+        Gradients reach codes and decoder. To apply one code a step without forming its
+        factors: :class:`~irl_lens.hooks.CodeController`.
+
+        Args:
+            decoder: the hypernetwork; arXiv 2512.20605, section D.
+            z: the codes.
+            hook_name: where.
+
+        Raises:
+            ValueError: the codes are not as wide as the decoder takes.
+
+        Examples:
+            >>> from irl_lens.hooks import HypernetworkDecoder
+            >>> decoder = HypernetworkDecoder(n_z=8, hidden=32, d_model=64, rank=16)
+            >>> controllers = LowRankController.from_latent(decoder, torch.randn(3, 8), "hook")
+            >>> controllers.lead, controllers.rank
+            ((3,), 16)
+        """
+        A, B = decoder(z)
+        return cls(A, B.mT, hook_name)
+
     @property
     def rank(self) -> int:
-        """Rank r of U = B A."""
+        """Rank r of U = B A, at most: the number of its factors' columns.
+
+        Examples:
+            >>> LowRankController.random(64, rank=16, hook_name="hook").rank
+            16
+        """
         return self.A.shape[-2]
 
     @property
@@ -88,12 +134,28 @@ class LowRankController(Controller):
         read = torch.einsum("nrd,...d->...nr", self.A.to(x), x)
         return torch.einsum("ndr,...nr->...d", self.B.to(x), read * weights.unsqueeze(-1))
 
+    def inner(self, other: Self) -> Float[Tensor, "*lead"]:
+        # tr(U^T U') from the factors: the largest array is [.., rank, rank'].
+        written = precise(self.B).mT @ precise(other.B)
+        return (written * (precise(self.A) @ precise(other.A).mT)).sum((-2, -1))
+
+    @property
+    def spectrum(self) -> Spectrum:
+        return Spectrum.of_product(self.B, self.A)
+
     @property
     def factored(self) -> FactoredMatrix:
         """U^T = A^T B^T as TransformerLens' FactoredMatrix: ``e @ factored.AB`` is U e.
 
         TransformerLens multiplies rows from the left, so this composes with its weights
-        as they are: ``factored @ model.W_U`` is what the controller does to the logits.
+        as they are: ``factored @ model.W_U`` is what the controller does to the logits. Of
+        U^T, the left singular vectors ``factored.U`` are what U reads, the right ones
+        ``factored.V`` what it writes; see :attr:`spectrum`.
+
+        Examples:
+            >>> controller, e = LowRankController.random(8, 2, "hook"), torch.randn(5, 8)
+            >>> torch.allclose(e @ controller.factored.AB, controller.delta(e), atol=1e-6)
+            True
         """
         from transformer_lens import FactoredMatrix
 

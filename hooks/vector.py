@@ -1,25 +1,41 @@
 """Additive controllers: e <- e + v, a steering vector.
 
-Not in the paper: the simplest controller, to hold the linear ones against.
+Not in the paper: the simplest controller, to hold the linear ones against. Mean differences
+of activations and directions of linear probes are the usual ones.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .spectrum import Spectrum, precise
+
+if TYPE_CHECKING:
+    from transformer_lens import ActivationCache
 
 
 class VectorController(Controller):
     """e <- e + v, whatever e is.
 
+    It is no matrix and has no `factored`. Its change is one of [e, 1], and so is its
+    spectrum: one singular value |v|, which writes v / |v| and reads nothing of the stream.
+
     Args:
         v: what is added, in the stream's units.
         hook_name: where.
+
+    Examples:
+        >>> steer = VectorController(torch.tensor([3.0, 4.0]), "hook")
+        >>> steer(torch.zeros(1, 1, 2)).tolist()
+        [[[3.0, 4.0]]]
+        >>> steer.spectrum.norm.item(), steer.spectrum.reads.tolist()
+        (5.0, [[0.0, 0.0]])
     """
 
     v: Tensor
@@ -31,8 +47,98 @@ class VectorController(Controller):
 
     @classmethod
     def zeros(cls, d_model: int, hook_name: str, *, lead: tuple[int, ...] = ()) -> Self:
-        """Returns trainable zero vectors: unlike a product of factors, zero trains."""
+        """Returns trainable zero vectors: unlike a product of factors, zero trains.
+
+        Examples:
+            >>> VectorController.zeros(8, "hook", lead=(3,)).v.shape
+            torch.Size([3, 8])
+        """
         return cls(nn.Parameter(torch.zeros(*lead, d_model)), hook_name)
+
+    @classmethod
+    def from_difference(
+        cls,
+        cache_a: ActivationCache | Mapping[str, Tensor],
+        cache_b: ActivationCache | Mapping[str, Tensor],
+        hook_name: str,
+        *,
+        valid_a: Bool[Tensor, "rows steps"] | None = None,
+        valid_b: Bool[Tensor, "rows steps"] | None = None,
+    ) -> Self:
+        """Returns v = mean(a) - mean(b), over rows and steps: it moves b's mean to a's.
+
+        The mean-difference steering vector (Turner et al., arXiv 2308.10248; Rimsky et al.,
+        arXiv 2312.06681). It is a constant: no gradient goes back into the caches.
+
+        Args:
+            cache_a: activations to move towards; rows and steps need not be those of `b`.
+            cache_b: activations to move away from.
+            hook_name: where they are taken and v is added.
+            valid_a: which steps of `a` count, all if None.
+            valid_b: which steps of `b` count, all if None.
+
+        Raises:
+            ValueError: a cache that lacks the hook point, activations that are not [rows,
+                steps, d_model] or differ in width, a mask of another shape or without steps.
+
+        Examples:
+            >>> a, b = {"hook": torch.full((2, 3, 1), 5.0)}, {"hook": torch.zeros(4, 6, 1)}
+            >>> VectorController.from_difference(a, b, "hook").v.tolist()
+            [5.0]
+        """
+        a, b = _mean(cache_a, hook_name, valid_a), _mean(cache_b, hook_name, valid_b)
+        if a.shape != b.shape:
+            raise ValueError(
+                f"the caches are {len(a)} and {len(b)} wide at {hook_name}; take both from "
+                "one model"
+            )
+        return cls(a - b, hook_name)
+
+    @classmethod
+    def from_probe(
+        cls,
+        weight: Float[Tensor, "classes d_model"],
+        label: int,
+        hook_name: str,
+        size: float = 1.0,
+    ) -> Self:
+        """Returns the direction in which a linear probe's class gains on the others' mean.
+
+            v = size (w_c - w) / |w_c - w|,   w the mean of all classes' weights
+
+        A softmax does not change when one vector is added to all its weights, so only
+        their differences mean anything; hence the centring. A probe of one logit for two
+        classes is the softmax probe with the weights [-w / 2, w / 2].
+
+        Args:
+            weight: the probe's, for the raw stream: divide by its scale one that was fitted
+                on scaled features.
+            label: the class c.
+            hook_name: where the probe reads.
+            size: |v|, in the stream's units.
+
+        Raises:
+            ValueError: no such class, or a weight that does not differ from the mean.
+
+        Examples:
+            >>> weight = torch.tensor([[5.0, 2.0], [5.0, 0.0]])
+            >>> VectorController.from_probe(weight, 0, "hook", size=3.0).v.tolist()
+            [0.0, 3.0]
+        """
+        if weight.ndim != 2 or not 0 <= label < len(weight):
+            raise ValueError(
+                f"class {label} of a probe with weights {tuple(weight.shape)}; they must be "
+                "[classes, d_model], and the class one of these"
+            )
+        centred = precise(weight.detach())
+        direction = centred[label] - centred.mean(dim=0)
+        length = direction.norm()
+        if not length > 0:
+            raise ValueError(
+                f"the weights of class {label} are the mean of all {len(weight)} classes and "
+                "point nowhere; of a single logit w, give [-w / 2, w / 2]"
+            )
+        return cls(direction * (size / length), hook_name)
 
     @property
     def d_model(self) -> int:
@@ -45,3 +151,27 @@ class VectorController(Controller):
         self, x: Float[Tensor, "*batch d_model"], weights: Float[Tensor, "*batch n"]
     ) -> Float[Tensor, "*batch d_model"]:
         return weights @ self.v.to(x)
+
+    def inner(self, other: Self) -> Float[Tensor, "*lead"]:
+        return (precise(self.v) * precise(other.v)).sum(-1)
+
+    @property
+    def spectrum(self) -> Spectrum:
+        v = precise(self.v).unsqueeze(-2)
+        return Spectrum(v.norm(dim=-1), torch.zeros_like(v), nn.functional.normalize(v, dim=-1))
+
+
+def _mean(
+    cache: ActivationCache | Mapping[str, Tensor], hook_name: str, valid: Tensor | None
+) -> Float[Tensor, " d_model"]:
+    if hook_name not in cache:
+        raise ValueError(f"the cache has no {hook_name!r}; run with names_filter={hook_name!r}")
+    values = precise(cache[hook_name].detach())
+    valid = torch.ones(values.shape[:2]) if valid is None else valid
+    if values.ndim != 3 or valid.shape != values.shape[:2] or not valid.any():
+        raise ValueError(
+            f"activations {tuple(values.shape)} at {hook_name}, a mask {tuple(valid.shape)} of "
+            f"{int(valid.sum())} steps; give [rows, steps, d_model] and a mask of its rows and "
+            "steps, some of them true"
+        )
+    return values[valid.bool()].mean(dim=0)

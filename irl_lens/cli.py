@@ -2,7 +2,8 @@
 
 Everything heavy is imported inside the sub-commands, so that ``--help`` and mistakes in the
 arguments are answered at once. Results go to standard output, progress and errors to
-standard error. Exit codes: 0, 2 for a mistake the user can mend, 130 after Ctrl-C.
+standard error. Exit codes: 0, 1 when a conformance oracle failed, 2 for a mistake the user
+can mend, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from irl_lens.errors import UserError
-from irl_lens.presets import PRESETS, preset
 
 if TYPE_CHECKING:
+    from irl_lens.config import Preset
     from irl_lens.progress import Progress
     from irl_lens.runs import Run
 
@@ -35,13 +36,20 @@ STAGES = {
 }
 """The chain in its order: each stage and the function that runs it."""
 
+PRESET_NAMES = ("grid", "smoke", "paper-grid")
+"""Those of :mod:`irl_lens.presets`, which brings the worlds and with them Gymnasium."""
+
 StageName = Literal["base", "controllers", "metacontroller", "internal-rl", "raw-rl"]
-PresetName = Annotated[str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESETS)}.")]
+PresetName = Annotated[
+    str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESET_NAMES)}.")
+]
 RunName = Annotated[
     str, tyro.conf.arg(metavar="RUN", help="A run folder, or a bundled model such as grid.")
 ]
 OutFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 OutFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+OWN_ADAPTER = "irl_lens.adapters.own:OwnAdapter"
+Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
 
 
 def run(
@@ -50,6 +58,7 @@ def run(
     out: OutFolder = None,
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    settings: Settings = (),
 ) -> None:
     """Runs the whole chain, evaluates it and writes its report. The same command continues.
 
@@ -57,8 +66,10 @@ def run(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with; its own choice when not given.
+        settings: Settings that replace the preset's, such as base.d_model=256; a list's
+            items stand between commas.
     """
-    opened = _open_for_training(preset_name, out, seed, threads)
+    opened = _open_for_training(preset_name, settings, out, seed, threads)
     with _progress() as progress:
         for name in STAGES:
             _run_stage(name, opened, progress)
@@ -72,6 +83,7 @@ def train(
     out: OutFolder = None,
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
     threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    settings: Settings = (),
 ) -> None:
     """Runs one stage of the chain; the stages before it must be finished.
 
@@ -80,8 +92,10 @@ def train(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with; its own choice when not given.
+        settings: Settings that replace the preset's, such as base.d_model=256; a list's
+            items stand between commas.
     """
-    opened = _open_for_training(preset_name, out, seed, threads)
+    opened = _open_for_training(preset_name, settings, out, seed, threads)
     with _progress() as progress:
         _run_stage(stage, opened, progress)
     print(opened.folder / stage)
@@ -134,6 +148,32 @@ def summary(
     print(write_summary([_find(name) for name in runs], out))
 
 
+def conformance(
+    adapter: Annotated[str, tyro.conf.arg(metavar="MODULE:NAME")] = OWN_ADAPTER,
+    out: OutFile = None,
+) -> None:
+    """Puts an implementation of internal RL through the conformance oracles.
+
+    Exits with 1 if one of them fails.
+
+    Args:
+        adapter: A class or function that makes an irl_lens.hooks.conformance.Adapter.
+        out: Where to write a page of it (Markdown).
+    """
+    from irl_lens.checkpoint import write_bytes
+    from irl_lens.hooks.conformance import check, load_adapter, report, table
+
+    subject = load_adapter(adapter)
+    outcomes = check(subject)
+    print(table(outcomes))
+    if out is not None:
+        command = f"irl-lens conformance --adapter {adapter}"
+        write_bytes(out, report(subject, outcomes, command).encode())
+        print(out)
+    if any(outcome.verdict == "fail" for outcome in outcomes):
+        raise SystemExit(1)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point of the ``irl-lens`` command.
 
@@ -141,14 +181,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The command line without the program; sys.argv when not given.
 
     Raises:
-        SystemExit: With 2 after a mistake the user can mend, with 130 after Ctrl-C.
+        SystemExit: With 1 after a failed conformance oracle, with 2 after a mistake the user
+            can mend, with 130 after Ctrl-C.
     """
+    # OpenMP's threads wait for one another by spinning: with another program on the processor
+    # that makes torch tens of times slower. It reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     commands: dict[str, Callable[..., None]] = {
         "run": run,
         "train": train,
         "evaluate": evaluate,
         "report": report,
         "summary": summary,
+        "conformance": conformance,
     }
     try:
         tyro.extras.subcommand_cli_from_dict(
@@ -171,8 +216,12 @@ _DESCRIPTION = (
 )
 
 
-def _open_for_training(name: str, out: Path | None, seed: int, threads: int | None) -> Run:
-    chosen = preset(name)
+def _open_for_training(
+    name: str, settings: Sequence[str], out: Path | None, seed: int, threads: int | None
+) -> Run:
+    from irl_lens.presets import preset
+
+    chosen = _changed(preset(name), settings)
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more")
     if threads is not None and threads < 1:
@@ -184,6 +233,17 @@ def _open_for_training(name: str, out: Path | None, seed: int, threads: int | No
     if threads is not None:
         torch.set_num_threads(threads)
     return Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
+
+
+def _changed(chosen: Preset, settings: Sequence[str]) -> Preset:
+    """Replaces settings of a preset; tyro checks names and types."""
+    arguments: list[str] = []
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set {setting}: write KEY=VALUE, such as base.d_model=256")
+        arguments += [f"--{key}", *value.split(",")]
+    return tyro.cli(type(chosen), default=chosen, args=arguments, prog="irl-lens ... --set")
 
 
 def _run_stage(name: str, opened: Run, progress: Progress) -> None:

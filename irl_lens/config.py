@@ -10,17 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-
-@dataclass(frozen=True)
-class WorldConfig:
-    """A pinpad world and the grammar of its tasks (paper, App. A.1)."""
-
-    size: int = 7
-    colours: int = 8
-    walls: int = 4
-    horizon: int = 100
-    grammar: str = "paper-grid"
-    observation: Literal["onehot", "egocentric"] = "egocentric"
+from irl_lens.envs.worlds import GRID, WorldConfig
 
 
 @dataclass(frozen=True)
@@ -55,6 +45,9 @@ class PretrainConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     schedule: Literal["constant", "cosine"] = "constant"
     warmup: int = 0
+    targets: Literal["actions", "policy"] = "actions"
+    """What the action head learns from: the actions drawn (the paper), or the probabilities
+    the expert drew them from. The expected gradient is the same; the latter's is less noisy."""
     observation_weight: float = 0.01
     epsilon: float = 0.0
     """Probability that the expert takes a random non-terminating action."""
@@ -135,7 +128,7 @@ class Preset:
     """The whole chain's configuration."""
 
     name: str
-    world: WorldConfig = field(default_factory=WorldConfig)
+    world: WorldConfig = GRID
     base: BaseConfig = field(default_factory=BaseConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     controllers: ControllersConfig = field(default_factory=ControllersConfig)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
+from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.world import PinpadWorld
 
 
 def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
@@ -30,7 +30,7 @@ class Stream:
         epsilon: Probability that the expert takes a random harmless action.
     """
 
-    world: PinpadWorld
+    world: World
     seed: int
     purpose: str
     batch: int

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from irl_lens.checkpoint import CheckpointError, read_json, write_bytes, write_json
-from irl_lens.config import WorldConfig
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.envs.worlds import WorldConfig
 
 
 def write_trajectories(

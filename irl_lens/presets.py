@@ -16,13 +16,13 @@ from irl_lens.config import (
     Preset,
     PretrainConfig,
     RLConfig,
-    WorldConfig,
 )
+from irl_lens.envs.worlds import GRID, SMALL_GRID
 from irl_lens.errors import UserError
 
 _GRID = Preset(
     name="grid",
-    world=WorldConfig(size=7, colours=8, walls=4),
+    world=GRID,
     base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512),
     pretrain=PretrainConfig(
         steps=5_000,
@@ -53,7 +53,7 @@ _GRID = Preset(
 
 _SMOKE = Preset(
     name="smoke",
-    world=WorldConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant"),
+    world=SMALL_GRID,
     base=BaseConfig(d_model=32, n_layers=2, n_heads=2, d_mlp=64),
     pretrain=PretrainConfig(
         steps=60, batch=32, chunk=16, optimizer="muon", lr=2e-3, schedule="cosine"

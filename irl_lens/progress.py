@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +21,7 @@ _LINE_SECONDS = 30.0
 _REST = Column(no_wrap=True, overflow="ellipsis", ratio=1)
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What a stage tells while it runs."""
 

@@ -135,13 +135,23 @@ def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
 
 
 def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
-    """Builds a configuration dataclass from JSON values, naming what does not fit."""
-    names = {field.name for field in fields(kind)}
-    if names != set(values):
-        odd = ", ".join(sorted(names ^ set(values)))
-        raise UserError(f"{path}: settings differ from this version's ({odd}); use the one it had")
+    """Builds a configuration dataclass from JSON values, naming what does not fit.
+
+    A setting that the run does not have is newer than the run, and takes its default: that of
+    a new setting must be what was done before there was a choice.
+    """
+    names = [field.name for field in fields(kind)]
+    if unknown := ", ".join(sorted(values.keys() - names)):
+        raise UserError(
+            f"{path}: this version has no setting {unknown}; use the one it was made with"
+        )
     hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], values[name], f"{path}.{name}") for name in names})
+    known = {
+        name: _value(hints[name], values[name], f"{path}.{name}")
+        for name in names
+        if name in values
+    }
+    return kind(**known)
 
 
 def _value(kind: Any, value: Any, path: str) -> Any:

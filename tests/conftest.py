@@ -1,21 +1,36 @@
-"""Shared by all tests: a run whose whole chain was trained, as small as can be."""
+"""Shared by all tests: checked annotations, and a run whose whole chain was trained."""
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import replace
-from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 
 import pytest
+import transformer_lens  # noqa: F401  (imported under the hook, it would be compiled afresh)
+from jaxtyping import install_import_hook
 
-from irl_lens import cli
-from irl_lens.presets import preset
-from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+import irl_lens
+
+if TYPE_CHECKING:
+    from irl_lens.runs import Run
+
+# Before any of these is imported: shapes and types of arguments, results and fields are
+# checked at every call. As to type checkers, an int is a float.
+install_import_hook(
+    [f"irl_lens.{m.name}" for m in pkgutil.iter_modules(irl_lens.__path__) if m.name != "hooks"],
+    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))",
+)
 
 
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the smoke preset with a few steps a stage; do not write to it."""
+    from irl_lens import cli
+    from irl_lens.presets import preset
+    from irl_lens.progress import QuietProgress
+    from irl_lens.runs import Run
+
     smoke = preset("smoke")
     small = replace(
         smoke,
@@ -27,5 +42,5 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
     run = Run.create(tmp_path_factory.mktemp("smoke") / "run", small, seed=0)
     for stage in cli.STAGES.values():
-        resolve_name(stage)(run, QuietProgress())
+        pkgutil.resolve_name(stage)(run, QuietProgress())
     return run

@@ -26,7 +26,9 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> st
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["", "run", "train", "evaluate", "report", "summary"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "train", "evaluate", "report", "summary", "conformance"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (
         "import sys; from irl_lens.cli import main\n"
@@ -46,6 +48,10 @@ def test_python_m_is_the_command() -> None:
 def test_stages_are_those_of_the_run_and_resolve() -> None:
     assert tuple(cli.STAGES) == runs.STAGES == get_args(cli.StageName)
     assert all(callable(resolve_name(where)) for where in cli.STAGES.values())
+
+
+def test_help_names_the_presets_there_are() -> None:
+    assert tuple(PRESETS) == cli.PRESET_NAMES
 
 
 def test_mistakes_are_one_line_and_exit_2(

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from irl_lens.checkpoint import CheckpointError
-from irl_lens.config import WorldConfig
 from irl_lens.data import Stream
 from irl_lens.dataset import read_trajectories, write_trajectories
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig, make_world
 
-CONFIG = WorldConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
-WORLD = PinpadWorld(CONFIG)
+CONFIG = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
+WORLD = make_world(CONFIG)
 
 
 def test_a_stream_is_a_function_of_seed_purpose_and_index():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from irl_lens.config import Preset
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import VectorWorld, World
+from irl_lens.envs.worlds import make_world
 from irl_lens.errors import UserError
 from irl_lens.presets import PRESETS, preset
 
@@ -23,7 +24,8 @@ def test_presets_fit_together(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_worlds_can_be_made(name: str) -> None:
-    assert PinpadWorld(preset(name).world).n_actions > 1
+    world = make_world(preset(name).world)
+    assert isinstance(world, World) and isinstance(world.vector_env(2), VectorWorld)
 
 
 def test_paper_grid_is_the_defaults() -> None:

@@ -14,8 +14,6 @@ is exact but for the few games left out because they overran the horizon.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
@@ -23,27 +21,9 @@ from numpy.typing import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts, wall_mask
 from irl_lens.envs.expert import harmless_actions, mix, visit_table
 from irl_lens.envs.planner import distances, move_table, optimal_actions, optimal_length
+from irl_lens.envs.protocol import Floor
 from irl_lens.envs.tasks import Grammar, Task
 from irl_lens.envs.trajectories import Trajectories
-
-
-@dataclass(frozen=True)
-class Floor:
-    """What the exact filter believes before each action; zeros on padding.
-
-    Attributes:
-        probs: Probability of each action, ``[n, steps, actions]``.
-        known: The same with the goal known: the expert's own policy.
-        subgoals: Posterior over the abstract subgoal pursued, ``[n, steps, subgoals]``.
-        visits: Posterior over the colour pursued, ``[n, steps, colours]``.
-        tasks: Posterior over the tasks of the prior, ``[n, steps, tasks]``.
-    """
-
-    probs: Float[NDArray[np.float64], "n steps actions"]
-    known: Float[NDArray[np.float64], "n steps actions"]
-    subgoals: Float[NDArray[np.float64], "n steps subgoals"]
-    visits: Float[NDArray[np.float64], "n steps colours"]
-    tasks: Float[NDArray[np.float64], "n steps tasks"]
 
 
 def posterior(

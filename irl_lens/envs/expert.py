@@ -11,6 +11,7 @@ played; a game that noise delays beyond the horizon is drawn anew.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -128,11 +129,12 @@ def mix(
 
 @dataclass(frozen=True)
 class Walk:
-    """What the expert did: cells, displacements and actions, padded on the right."""
+    """What the expert did, and the probabilities it drew from; padded on the right."""
 
     cells: Int[NDArray[np.int64], "n steps"]
     displacements: Int[NDArray[np.int64], "n steps"]
     actions: Int[NDArray[np.int64], "n steps"]
+    policy: Float[NDArray[np.float64], "n steps actions"]
     progress: Int[NDArray[np.int64], "n steps"]
     mask: Bool[NDArray[np.bool_], "n steps"]
     finished: Bool[NDArray[np.bool_], " n"]
@@ -197,15 +199,16 @@ def play(
     n = len(games.tasks)
     rows, n_visits = np.arange(n), (games.visits >= 0).sum(axis=1)
     cell, last, stage = games.layouts.start, np.zeros(n, np.int64), np.zeros(n, np.int64)
-    record: list[tuple[NDArray[np.int64], ...]] = []
+    record: list[tuple[NDArray[Any], ...]] = []
     while len(record) < horizon and (stage < n_visits).any():
         goal = games.visits[rows, np.minimum(stage, n_visits - 1)]
         optimal = optimal_actions(games.distance, goal, cell, moves)
         safe = optimal
         if epsilon:
             safe = harmless_actions(games.distance, blocked, goal, cell, moves)
-        action = _draw(mix(optimal, safe, epsilon), rng)
-        record.append((cell, last, action, stage, stage < n_visits))
+        policy = mix(optimal, safe, epsilon)
+        action = _draw(policy, rng)
+        record.append((cell, last, action, policy, stage, stage < n_visits))
         there = moves[cell, action]
         there = np.where(blocked[rows, there], cell, there)
         moved = there != cell

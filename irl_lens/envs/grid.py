@@ -59,10 +59,15 @@ class GridPinpadEnv(gym.Env[NDArray[Any], np.int64]):
         self._episodes.reset(np.zeros(1, np.intp), [self.np_random])
         return self._episodes.observe()[0], self._info()
 
-    def step(
-        self, action: np.int64 | int
-    ) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
-        """Takes one step."""
+    def step(self, action: Any) -> tuple[NDArray[Any], float, bool, bool, dict[str, Any]]:
+        """Takes one step.
+
+        Args:
+            action: An integer from 0 to 3; anything else is refused.
+
+        Raises:
+            ValueError: It is no such integer.
+        """
         if not self.action_space.contains(action):
             raise ValueError(f"action {action!r}; take an integer from 0 to {len(MOVES) - 1}")
         reward = self._episodes.step(np.array([action], np.int64))

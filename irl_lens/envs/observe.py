@@ -11,55 +11,15 @@ displacement (a velocity, as the paper's ant observation has; its layout is rela
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.planner import MOVES
+from irl_lens.envs.protocol import ObservationSpec
 
 KINDS = ("onehot", "egocentric")
-
-
-@dataclass(frozen=True)
-class ObservationSpec:
-    """The columns of a multi-hot observation.
-
-    Attributes:
-        names: One name a column.
-        sizes: Number of values of each column.
-        predicted: The columns whose next value a base model predicts.
-    """
-
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    predicted: tuple[int, ...]
-
-    @property
-    def columns(self) -> int:
-        """Number of columns, K."""
-        return len(self.sizes)
-
-    @cached_property
-    def size(self) -> int:
-        """Length of the dense form."""
-        return sum(self.sizes)
-
-    @cached_property
-    def offsets(self) -> Int[NDArray[np.int64], " columns"]:
-        """Index at which each column starts in the dense form."""
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
-
-    def dense(self, indices: Int[NDArray[np.integer], "*batch columns"]) -> Float[
-        NDArray[np.float32], "*batch size"
-    ]:
-        """Expands sparse observations to multi-hot vectors."""
-        full = np.zeros((*indices.shape[:-1], self.size), np.float32)
-        np.put_along_axis(full, indices.astype(np.int64), 1.0, axis=-1)
-        return full
 
 
 class Observer:

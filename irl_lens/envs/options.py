@@ -10,11 +10,11 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from irl_lens.config import WorldConfig
 from irl_lens.envs.expert import visit_table
-from irl_lens.envs.observe import ObservationSpec
+from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.envs.tasks import Task
 from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PinpadOptions:
 
     def world(self) -> PinpadWorld:
         """Returns the world these options describe; raises ``ValueError`` if there is none."""
-        config = WorldConfig(
+        config = PinpadConfig(
             self.size, self.colours, self.walls, self.horizon, self.grammar, self.observation
         )
         return PinpadWorld(config)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
 from irl_lens.envs.board import Layouts
+
+_BY_STEP = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Trajectories:
     Attributes:
         observations: Sparse observations, ``[n, steps, columns]``.
         actions: ``[n, steps]``.
+        policy: Probabilities that the expert drew each action from, ``[n, steps, actions]``.
         mask: True on steps that happened, ``[n, steps]``.
         subgoals: Abstract subgoal pursued at each step, -1 on padding.
         visits: Finest subgoal (a single visit) pursued at each step, -1 on padding.
@@ -30,6 +33,7 @@ class Trajectories:
 
     observations: Int[NDArray[np.int32], "n steps columns"]
     actions: Int[NDArray[np.int64], "n steps"]
+    policy: Float[NDArray[np.float32], "n steps actions"]
     mask: Bool[NDArray[np.bool_], "n steps"]
     subgoals: Int[NDArray[np.int64], "n steps"]
     visits: Int[NDArray[np.int64], "n steps"]
@@ -66,10 +70,7 @@ class Trajectories:
     def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:
         """Returns the selected rows, cut to the longest of them."""
         steps = int(self.lengths[index].max(initial=1))
-        cut = {
-            name: getattr(self, name)[index][:, :steps]
-            for name in ("observations", "actions", "mask", "subgoals", "visits", "progress")
-        }
+        cut = {name: getattr(self, name)[index][:, :steps] for name in _BY_STEP}
         return replace(self, **cut, tasks=self.tasks[index], layouts=self.layouts.rows(index))
 
     def chunks(self, rows: int) -> list[Trajectories]:

@@ -15,7 +15,7 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.grid import GridPinpadEnv
@@ -98,9 +98,16 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         return self._episodes.observe(), self._info(mask)
 
     def step(
-        self, actions: NDArray[np.int64]
+        self, actions: ArrayLike
     ) -> tuple[NDArray[Any], Float[NDArray[np.float64], " n"], Flags, Flags, Infos]:
-        """Takes one step in every row, resetting rows as the autoreset mode says."""
+        """Takes one step in every row, resetting rows as the autoreset mode says.
+
+        Args:
+            actions: One integer from 0 to 3 a row; anything else is refused.
+
+        Raises:
+            ValueError: They are no such integers.
+        """
         ended, mode = self._episodes.done, self.autoreset_mode
         rewards = self._episodes.step(self._checked(actions))
         if mode is AutoresetMode.NEXT_STEP and ended.any():
@@ -199,7 +206,7 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
             )
         return mask
 
-    def _checked(self, actions: NDArray[np.int64]) -> Int[NDArray[np.int64], " n"]:
+    def _checked(self, actions: ArrayLike) -> Int[NDArray[np.int64], " n"]:
         actions = np.asarray(actions)
         whole = np.issubdtype(actions.dtype, np.integer) and actions.shape == (self.num_envs,)
         if not whole or actions.min() < 0 or actions.max() >= len(MOVES):

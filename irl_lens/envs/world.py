@@ -1,30 +1,24 @@
-"""The pinpad world as the pipeline sees it: demonstrations, the Bayes floor, simulators.
-
-Everything outside ``envs`` talks to this interface alone: integer observations, actions
-and subgoal labels. Nothing here or beyond says what a colour is.
-"""
+"""The pinpad grid as a :class:`irl_lens.envs.protocol.World`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from irl_lens.config import WorldConfig
-from irl_lens.envs.bayes import Floor, posterior
+from irl_lens.envs.bayes import posterior
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.expert import demonstrations, visit_table
-from irl_lens.envs.observe import ObservationSpec, Observer
+from irl_lens.envs.observe import Observer
 from irl_lens.envs.planner import MOVES
+from irl_lens.envs.protocol import Floor, ObservationSpec, Seed
 from irl_lens.envs.tasks import Grammar, Task, grammar
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.envs.worlds import PinpadConfig
 
 if TYPE_CHECKING:
     from irl_lens.envs.vector import GridPinpadVectorEnv
-
-Seed = int | Sequence[int]
 
 
 class PinpadWorld:
@@ -38,7 +32,7 @@ class PinpadWorld:
             cannot hold its objects.
     """
 
-    def __init__(self, config: WorldConfig) -> None:
+    def __init__(self, config: PinpadConfig) -> None:
         self.config = config
         self.grammar: Grammar = grammar(config.grammar)
         self.board = BoardSpec(config.size, config.colours, config.walls)
@@ -137,6 +131,7 @@ class PinpadWorld:
         return Trajectories(
             observations=observations,
             actions=walk.actions,
+            policy=walk.policy.astype(np.float32),
             mask=walk.mask,
             subgoals=np.where(walk.mask, stages[games.tasks][rows, stage], -1),
             visits=np.where(walk.mask, games.visits[rows, stage], -1),

@@ -10,8 +10,6 @@ direct logit attribution mean what they mean for a language model.
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -19,7 +17,8 @@ from torch.nn import functional as F
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 from irl_lens.config import BaseConfig
-from irl_lens.envs.observe import ObservationSpec
+from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.hooks import model_hash
 
 
 class ObservationEmbedding(nn.Module):
@@ -129,11 +128,7 @@ class TrajectoryModel(nn.Module):
 
     def hash(self) -> str:
         """Returns the SHA-256 of names, shapes and weights: the model's identity."""
-        digest = hashlib.sha256()
-        for name, weight in sorted(self.weights().items()):
-            digest.update(f"{name}{tuple(weight.shape)}".encode())
-            digest.update(weight.float().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return model_hash(self)
 
 
 def hook_name(layer: int) -> str:

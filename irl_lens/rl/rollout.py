@@ -10,14 +10,14 @@ noise of a row does not depend on which other rows are still there.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath, KVCache
 from irl_lens.rl.acting import Actor, GatedActor
@@ -25,20 +25,6 @@ from irl_lens.rl.tape import Rollout, Tape
 
 CROWDED = 0.8
 """Rows are cut out when less than this share of those still computed is not over."""
-
-
-class VectorWorld(Protocol):
-    """What is asked of the vector environment: Gymnasium's, with autoreset disabled."""
-
-    num_envs: int
-
-    def reset(self, *, seed: int) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Begins new episodes in all rows."""
-        ...
-
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], Any, Any, Any, dict]:
-        """Takes one step in every row; a row that is over stays put, with reward 0."""
-        ...
 
 
 class Player:

@@ -8,7 +8,7 @@ Every batch is fresh boards, so the training success is an honest estimate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import RLConfig
 from irl_lens.data import stream_seed
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.rl.ppo import Chunk, advantages, update
 from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
 
 
+@runtime_checkable
 class Agent(Protocol):
     """What is trained."""
 
@@ -57,7 +58,7 @@ class RLJob:
     def __init__(
         self,
         agent: Agent,
-        world: PinpadWorld,
+        world: World,
         config: RLConfig,
         seed: int,
         purpose: str,

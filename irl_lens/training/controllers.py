@@ -20,7 +20,8 @@ from torch import Tensor
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import ControllersConfig
 from irl_lens.data import Stream
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
+from irl_lens.envs.worlds import make_world
 from irl_lens.hooks import ControllerBank
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
@@ -33,7 +34,7 @@ from irl_lens.training.pretrain import load_base
 Banks = dict[int, ControllerBank]
 
 
-def controller_banks(config: ControllersConfig, world: PinpadWorld, d_model: int) -> Banks:
+def controller_banks(config: ControllersConfig, world: World, d_model: int) -> Banks:
     """Untrained banks by layer: one named controller a subgoal (or a visit)."""
     names = world.subgoal_names if config.label == "subgoal" else world.visit_names
     return {
@@ -52,9 +53,7 @@ class ControllersJob:
         seed: Of initialisation and demonstrations.
     """
 
-    def __init__(
-        self, config: ControllersConfig, world: PinpadWorld, base: FastPath, seed: int
-    ) -> None:
+    def __init__(self, config: ControllersConfig, world: World, base: FastPath, seed: int) -> None:
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
         self.stream = Stream(world, seed, "controllers", config.batch)
@@ -160,7 +159,7 @@ def load_controllers(run: Run) -> Banks:
     Raises:
         CheckpointError: If the controllers are not trained yet.
     """
-    world = PinpadWorld(run.preset.world)
+    world = make_world(run.preset.world)
     banks = controller_banks(run.preset.controllers, world, run.preset.base.d_model)
     load_banks(banks, run.stage("controllers").weights())
     for bank in banks.values():

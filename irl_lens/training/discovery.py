@@ -23,7 +23,7 @@ from torch import Tensor
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import DiscoveryConfig
 from irl_lens.data import Stream, stream_seed
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import THRESHOLD, Metacontroller
 from irl_lens.progress import Progress
@@ -89,9 +89,7 @@ class DiscoveryJob:
         seed: Of initialisation, demonstrations and noise.
     """
 
-    def __init__(
-        self, config: DiscoveryConfig, world: PinpadWorld, base: FastPath, seed: int
-    ) -> None:
+    def __init__(self, config: DiscoveryConfig, world: World, base: FastPath, seed: int) -> None:
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
         self.stream = Stream(world, seed, "discovery", config.batch)

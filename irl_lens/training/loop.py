@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ from irl_lens.stage import Stage
 from irl_lens.training.interrupt import deferred_interrupt
 
 
+@runtime_checkable
 class Job(Protocol):
     """Something trained step by step."""
 

@@ -85,9 +85,7 @@ def learning_rate(config: PretrainConfig, step: int) -> float:
 
 
 def _block_matrices(model: nn.Module) -> dict[str, nn.Parameter]:
-    return {
-        name: p for name, p in model.named_parameters() if ".blocks." in name and ".W_" in name
-    }
+    return {name: p for name, p in model.named_parameters() if ".blocks." in name and ".W_" in name}
 
 
 def _flatten(weight: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,14 +21,16 @@ from torch.nn import functional as F
 from irl_lens.checkpoint import join_parts, split_parts
 from irl_lens.config import Preset
 from irl_lens.data import Stream
+from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.loop import train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
+from irl_lens.training.parallel import backward
 
 FLOOR_SAMPLE = 2_048
 """Trajectories over which the floor shown in training is averaged."""
@@ -43,7 +46,7 @@ class PretrainJob:
 
     def __init__(self, preset: Preset, seed: int) -> None:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
-        world = PinpadWorld(preset.world)
+        world = make_world(preset.world)
         torch.manual_seed(seed)
         self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
         self.fast = FastPath(self.model, self.config.precision)
@@ -56,7 +59,10 @@ class PretrainJob:
         """Takes optimisation step ``i`` and returns what to show."""
         began, batch = time.perf_counter(), self.stream[i]
         tokens = int(batch.mask.sum())
-        nll = sum(self._backward(chunk, tokens) for chunk in batch.chunks(self.config.chunk))
+        chunks = batch.chunks(self.config.chunk)
+        losses = [partial(self.loss, chunk, tokens) for chunk in chunks]
+        figures = backward(self.model.parameters(), losses)
+        nll = sum(figure["nll"] for figure in figures)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
         self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
@@ -67,11 +73,15 @@ class PretrainJob:
             "tokens_per_second": tokens / (time.perf_counter() - began),
         }
 
-    def _backward(self, chunk: Trajectories, tokens: int) -> float:
-        action, observation = base_losses(self.model, self.fast, chunk)
-        loss = action.sum() + self.config.observation_weight * observation.sum()
-        (loss / tokens).backward()
-        return float(action.detach().sum()) / tokens
+    def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
+        """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
+        logits, observation = predictions(self.model, self.fast, chunk)
+        drawn, policy = (torch.as_tensor(x[chunk.mask]) for x in (chunk.actions, chunk.policy))
+        targets = policy if self.config.targets == "policy" else drawn
+        action = F.cross_entropy(logits, targets, reduction="sum")
+        loss = action + self.config.observation_weight * observation.sum()
+        nll = F.cross_entropy(logits.detach(), drawn, reduction="sum")
+        return loss / tokens, {"nll": float(nll) / tokens}
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
@@ -88,17 +98,16 @@ class PretrainJob:
         self._recent = float(parts["recent"]["nll"]) if parts["recent"] else None
 
 
-def base_losses(
+def predictions(
     model: TrajectoryModel, fast: FastPath, batch: Trajectories
-) -> tuple[Float[Tensor, " valid"], Float[Tensor, " valid_pairs"]]:
-    """Negative log-likelihood of each valid action and of each next observation, in nats."""
+) -> tuple[Float[Tensor, "valid actions"], Float[Tensor, " valid_pairs"]]:
+    """Action logits of each valid step, and -ln p [nats] of each next observation."""
     observations, mask = torch.as_tensor(batch.observations), torch.as_tensor(batch.mask)
     stream = fast.final(observations)
     logits = model.hooked.unembed(stream[mask])
-    actions = F.cross_entropy(logits, torch.as_tensor(batch.actions)[mask], reduction="none")
     pairs = mask[:, 1:]
     predicted = model.next_observation(stream[:, :-1][pairs])
-    return actions, _observation_nll(model, predicted, observations[:, 1:][pairs])
+    return logits, _observation_nll(model, predicted, observations[:, 1:][pairs])
 
 
 def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) -> Tensor:
@@ -112,7 +121,7 @@ def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) 
     return total
 
 
-def floor_nll(world: PinpadWorld, sample: Trajectories) -> float:
+def floor_nll(world: World, sample: Trajectories) -> float:
     """Mean action NLL of the exact Bayes filter on ``sample``, in nats."""
     chosen = np.take_along_axis(world.floor(sample).probs, sample.actions[..., None], -1)[..., 0]
     return float(-np.log(chosen[sample.mask]).mean())
@@ -128,8 +137,8 @@ def pretrain(run: Run, progress: Progress) -> None:
     stage.finish(job.model.weights(), {"nll": job._recent, "floor": job.floor})
 
 
-def load_base(run: Run) -> tuple[PinpadWorld, TrajectoryModel]:
+def load_base(run: Run) -> tuple[World, TrajectoryModel]:
     """Rebuilds the world and the frozen base model of a run whose base stage is done."""
-    world = PinpadWorld(run.preset.world)
+    world = make_world(run.preset.world)
     model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
     return world, model.load_weights(run.stage("base").weights()).frozen()

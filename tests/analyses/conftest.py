@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from irl_lens.config import BaseConfig
-from irl_lens.envs.bayes import Floor
-from irl_lens.envs.observe import ObservationSpec
+from irl_lens.envs.protocol import Floor, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -31,6 +30,7 @@ def _planted(n: int, seed: int, told: bool = True) -> Trajectories:
     return Trajectories(
         observations=np.where(mask, seen, 0)[..., None].astype(np.int32),
         actions=np.where(mask, rng.integers(ACTIONS, size=subgoals.shape), 0),
+        policy=np.full((*mask.shape, ACTIONS), 1 / ACTIONS, np.float32),
         mask=mask,
         subgoals=np.where(mask, subgoals, -1),
         visits=np.where(mask, subgoals, -1),

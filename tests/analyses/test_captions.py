@@ -34,5 +34,6 @@ def test_a_gate_no_better_than_its_null_is_said_to_be(rate: float, said: str) ->
     boundaries, mask = rng.random((200, 20)) < 0.1, np.ones((200, 20), bool)
     # The true boundaries, or as many anywhere.
     switches = np.where(rng.random((200, 1)) < rate, rng.random((200, 20)) < 0.1, boundaries)
-    blank = Raster(*(np.zeros((0, 0)),) * 4)  # type: ignore[arg-type]
+    none = np.zeros((0, 0))
+    blank = Raster(none.astype(int), none.astype(np.float32), none > 0, none > 0)
     assert said in captions.gate(GateResult(score_gate(switches, boundaries, mask), blank, ()))

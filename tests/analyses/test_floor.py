@@ -11,7 +11,7 @@ import pytest
 from irl_lens.analyses.floor import compare_with_floor, training_curve
 from irl_lens.analyses.sample import Sample, action_log_probs, draw, taken
 from irl_lens.envs.bayes import nll
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import make_world
 from irl_lens.models.fast import FastPath
 from irl_lens.runs import Run
 from irl_lens.training.pretrain import load_base
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
-    world = PinpadWorld(smoke_run.preset.world)
+    world = make_world(smoke_run.preset.world)
     base = FastPath(load_base(smoke_run)[1])
     sample = draw(world, 0, "test", 40)
     with np.errstate(divide="ignore"):
@@ -35,7 +35,7 @@ def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
 
 
 def test_bins_of_certainty_make_up_all_steps(smoke_run: Run) -> None:
-    sample = draw(PinpadWorld(smoke_run.preset.world), 0, "test", 40)
+    sample = draw(make_world(smoke_run.preset.world), 0, "test", 40)
     result = compare_with_floor(FastPath(load_base(smoke_run)[1]), sample)
     scores = [s for s in result.scores if s.model == "base"]
     whole, bins = scores[0], scores[1:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from irl_lens.analyses.learning import LearningResult, learning_curves
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import make_world
 from irl_lens.runs import Run
 
 
@@ -25,7 +25,7 @@ def test_longest_half_is_the_longest_prefix_done_half_the_time(
 
 
 def test_curves_are_the_logs(smoke_run: Run) -> None:
-    subgoals = len(PinpadWorld(smoke_run.preset.world).heldout_subgoals)
+    subgoals = len(make_world(smoke_run.preset.world).heldout_subgoals)
     result = learning_curves(smoke_run, subgoals)
     names = [curve.name for curve in result.curves]
     assert names[0] == "internal RL" and names[-1] == "raw-action RL"

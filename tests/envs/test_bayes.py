@@ -7,10 +7,11 @@ from collections import deque
 import numpy as np
 import pytest
 
-from irl_lens.config import WorldConfig
-from irl_lens.envs.bayes import Floor, accuracy, nll
+from irl_lens.envs.bayes import accuracy, nll
+from irl_lens.envs.protocol import Floor
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 
 MOVES = [(-1, 0), (0, 1), (1, 0), (0, -1)]
 
@@ -98,13 +99,13 @@ def slow_filter(world: PinpadWorld, shown: Trajectories, row: int, epsilon: floa
 @pytest.mark.parametrize(
     "config",
     [
-        WorldConfig(4, 4, 2, 40, "paper-ant"),
-        WorldConfig(5, 8, 2, 60),
-        WorldConfig(3, 4, 1, 14, "paper-ant"),
+        PinpadConfig(4, 4, 2, 40, "paper-ant"),
+        PinpadConfig(5, 8, 2, 60),
+        PinpadConfig(3, 4, 1, 14, "paper-ant"),
     ],
     ids=["ant", "grid", "tiny"],
 )
-def test_equal_to_brute_force(config: WorldConfig, epsilon: float) -> None:
+def test_equal_to_brute_force(config: PinpadConfig, epsilon: float) -> None:
     world = PinpadWorld(config)
     shown = world.demonstrate(12, seed=0, epsilon=epsilon)
     floor = world.floor(shown, epsilon=epsilon)
@@ -117,7 +118,7 @@ def test_equal_to_brute_force(config: WorldConfig, epsilon: float) -> None:
 @pytest.fixture(scope="module")
 def grid() -> tuple[Trajectories, Floor]:
     """The paper's grid."""
-    world = PinpadWorld(WorldConfig())
+    world = PinpadWorld(PinpadConfig())
     shown = world.demonstrate(1_500, seed=0)
     return shown, world.floor(shown)
 
@@ -132,7 +133,7 @@ def test_known_numbers_of_the_paper_s_grid(grid: tuple[Trajectories, Floor]) -> 
 
 
 def test_known_numbers_of_a_small_world_with_single_colour_subgoals() -> None:
-    world = PinpadWorld(WorldConfig(5, 4, 2, 100, "paper-ant"))
+    world = PinpadWorld(PinpadConfig(5, 4, 2, 100, "paper-ant"))
     shown = world.demonstrate(3_000, seed=0)
     floor = world.floor(shown)
     assert nll(floor.probs, shown.actions, shown.mask) == pytest.approx(0.420, abs=0.012)
@@ -161,7 +162,7 @@ def test_the_belief_only_ever_loses_tasks_and_begins_uniform(
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.2])
 def test_the_posterior_is_calibrated(epsilon: float) -> None:
-    world = PinpadWorld(WorldConfig(5, 4, 2, 200, "paper-ant"))
+    world = PinpadWorld(PinpadConfig(5, 4, 2, 200, "paper-ant"))
     shown = world.demonstrate(3_000, seed=1, epsilon=epsilon)
     floor, mask = world.floor(shown, epsilon=epsilon), shown.mask
     pairs = ((floor.visits, shown.visits), (floor.probs, shown.actions))
@@ -186,7 +187,7 @@ def test_mean_surprise_equals_mean_entropy(grid: tuple[Trajectories, Floor]) -> 
 
 
 def test_no_task_of_the_prior_allows_the_held_out_one(grid: tuple[Trajectories, Floor]) -> None:
-    world = PinpadWorld(WorldConfig())
+    world = PinpadWorld(PinpadConfig())
     shown = world.demonstrate(20, seed=0, task="heldout")
     with pytest.raises(ValueError, match="no task of the prior allows"):
         world.floor(shown)

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from irl_lens.config import WorldConfig
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.vector import GridPinpadVectorEnv
 from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 
 WORLDS = {
-    "grid": WorldConfig(),
-    "egocentric": WorldConfig(observation="egocentric"),
-    "onehot": WorldConfig(observation="onehot"),
-    "small": WorldConfig(4, 4, 3, 60, "paper-ant"),
+    "grid": PinpadConfig(),
+    "egocentric": PinpadConfig(observation="egocentric"),
+    "onehot": PinpadConfig(observation="onehot"),
+    "small": PinpadConfig(4, 4, 3, 60, "paper-ant"),
 }
 
 
@@ -59,7 +59,7 @@ def test_every_demonstration_succeeds_on_its_last_step(
 
 
 def test_a_noisy_expert_is_slower_but_keeps_within_the_horizon() -> None:
-    world = PinpadWorld(WorldConfig(5, 4, 2, 24, "paper-ant"))
+    world = PinpadWorld(PinpadConfig(5, 4, 2, 24, "paper-ant"))
     clean = world.demonstrate(400, seed=0)
     noisy = world.demonstrate(400, seed=0, epsilon=0.5)
     assert noisy.lengths.mean() > clean.lengths.mean() + 1
@@ -72,7 +72,7 @@ def test_a_noisy_expert_is_slower_but_keeps_within_the_horizon() -> None:
 
 
 def test_demonstrations_depend_on_the_seed_alone() -> None:
-    world = PinpadWorld(WorldConfig())
+    world = PinpadWorld(PinpadConfig())
     first, again, other = (world.demonstrate(8, seed=s) for s in ((3, 1), (3, 1), (3, 2)))
     np.testing.assert_array_equal(first.observations, again.observations)
     np.testing.assert_array_equal(first.actions, again.actions)
@@ -80,7 +80,7 @@ def test_demonstrations_depend_on_the_seed_alone() -> None:
 
 
 def test_ties_are_broken_evenly() -> None:
-    world = PinpadWorld(WorldConfig(5, 4, 0, 50, "paper-ant"))
+    world = PinpadWorld(PinpadConfig(5, 4, 0, 50, "paper-ant"))
     shown = world.demonstrate(2_000, seed=0)
     known = world.floor(shown).known
     two = shown.mask & (known.max(axis=2) == 0.5)
@@ -90,12 +90,12 @@ def test_ties_are_broken_evenly() -> None:
 
 @pytest.mark.parametrize("task, mean", [("train", 31.4), ("heldout", 63.0)])
 def test_mean_optimal_lengths_of_the_paper_grid(task: str, mean: float) -> None:
-    shown = PinpadWorld(WorldConfig()).demonstrate(1_500, seed=0, task=task)
+    shown = PinpadWorld(PinpadConfig()).demonstrate(1_500, seed=0, task=task)
     standard_error = shown.lengths.std() / np.sqrt(len(shown))
     assert abs(shown.lengths.mean() - mean) < 4 * standard_error
 
 
 def test_a_board_that_can_never_be_solved_is_an_error() -> None:
-    world = PinpadWorld(WorldConfig(horizon=3))
+    world = PinpadWorld(PinpadConfig(horizon=3))
     with pytest.raises(ValueError, match=r"solvable within horizon 3.*larger board or horizon"):
         world.demonstrate(1, seed=0)

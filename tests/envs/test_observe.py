@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from irl_lens.config import WorldConfig
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.observe import KINDS, Observer
 from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_agent_is_seen_and_the_task_is_not(kind):
     observer = Observer(kind, BoardSpec(7, 8, 4))
-    world = PinpadWorld(WorldConfig(observation=kind))
+    world = PinpadWorld(PinpadConfig(observation=kind))
     batch = world.demonstrate(50, 0)
     agent = batch.observations[..., 12] - observer.spec.offsets[12]
     moved = (agent[:, 1:] != agent[:, :-1]) & batch.mask[:, 1:]

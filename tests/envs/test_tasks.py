@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import irl_lens.envs  # noqa: F401  (registers the environments)
-from irl_lens.config import WorldConfig
 from irl_lens.envs.tasks import (
     GRAMMARS,
     PAPER_ANT,
@@ -22,6 +21,7 @@ from irl_lens.envs.tasks import (
     walks,
 )
 from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 
 ALLOWED = "AC AD BA BD CA CB DB DC"
 
@@ -72,14 +72,14 @@ def test_unknown_subgoal_and_empty_task_are_named() -> None:
 
 def test_a_grammar_that_needs_a_colour_the_board_lacks() -> None:
     with pytest.raises(ValueError, match="names colour 7, but the world has 6 colours"):
-        PinpadWorld(WorldConfig(colours=6))
+        PinpadWorld(PinpadConfig(colours=6))
 
 
 def test_other_grammars_can_be_made_and_played() -> None:
     allowed = frozenset({(0, 1), (1, 0), (1, 2), (2, 1)})
     mine = Grammar("chain", ((0,), (1,), (2,)), ("x", "y", "z"), walks(allowed, 2), (0, 1, 2))
     assert register(mine) is register(mine)
-    world = PinpadWorld(WorldConfig(size=5, colours=3, walls=1, grammar="chain"))
+    world = PinpadWorld(PinpadConfig(size=5, colours=3, walls=1, grammar="chain"))
     batch = world.demonstrate(20, 0)
     assert world.subgoal_names == ("x", "y", "z")
     assert {mine.train[t] for t in batch.tasks} == set(mine.train)

@@ -13,18 +13,23 @@ from transformer_lens.hook_points import HookPoint
 from irl_lens.hooks import (
     AblatePatch,
     CodeController,
+    Compose,
     ControllerBank,
     FullController,
     HypernetworkDecoder,
+    Interpolate,
     InterpolatePatch,
     Intervention,
     LowRankController,
     Mask,
+    ProjectOut,
     ReplacePatch,
     Scale,
     Sequence,
     SubspacePatch,
     Sum,
+    Together,
+    TransplantPatch,
     VectorController,
 )
 
@@ -35,6 +40,14 @@ LABELS = torch.tensor([[0, 0, 1, 1, -1, 2], [-1] * 6, [2, 1, 0, -1, -1, 0]])
 
 def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def trained(*shape: int) -> nn.Parameter:
+    return nn.Parameter(random(*shape))
+
+
+def vector(*lead: int) -> VectorController:
+    return VectorController(trained(*lead, D), HOOK)
 
 
 def low_rank(*lead: int, seed: int = 0) -> LowRankController:
@@ -57,9 +70,9 @@ KINDS: dict[str, Callable[[], Intervention]] = {
     "low rank per step": lambda: low_rank(ROWS, STEPS),
     "full": lambda: FullController(nn.Parameter(random(D, D) / 8), HOOK),
     "full per step": lambda: FullController(nn.Parameter(random(ROWS, STEPS, D, D) / 8), HOOK),
-    "vector": lambda: VectorController(nn.Parameter(random(D)), HOOK),
-    "vector per row": lambda: VectorController(nn.Parameter(random(ROWS, D)), HOOK),
-    "vector per step": lambda: VectorController(nn.Parameter(random(ROWS, STEPS, D)), HOOK),
+    "vector": lambda: vector(),
+    "vector per row": lambda: vector(ROWS),
+    "vector per step": lambda: vector(ROWS, STEPS),
     "selected": lambda: bank().select(LABELS),
     "labelled": lambda: bank().labelled(LABELS),
     "codes": lambda: CodeController(decoder(), random(ROWS, STEPS, 5), HOOK),
@@ -69,12 +82,29 @@ KINDS: dict[str, Callable[[], Intervention]] = {
     ),
     "sequence": lambda: Sequence(low_rank(), low_rank(seed=1), torch.tensor([0, 3, STEPS])),
     "mask": lambda: Mask(low_rank(), rows=[0, 2], steps=[1, 4], where=random(1, STEPS) < 1),
-    "replace": lambda: ReplacePatch(random(ROWS, STEPS, D), HOOK, rows=[1], steps=[2, 5]),
-    "ablate": lambda: AblatePatch(HOOK, "resample", random(ROWS, STEPS, D), steps=[0, 3]),
-    "interpolate": lambda: InterpolatePatch(random(1, 1, D), HOOK, 0.3, steps=range(2, 5)),
-    "project": lambda: SubspacePatch(random(2, D), HOOK),
-    "swap": lambda: SubspacePatch(random(2, D), HOOK, random(ROWS, STEPS, D), rows=[0]),
+    "sequence of a trace": lambda: Sequence(low_rank(), low_rank(seed=1), random(ROWS, STEPS)),
+    "compose": lambda: Compose(low_rank(), low_rank(ROWS, STEPS, seed=1)),
+    "interpolate": lambda: Interpolate(low_rank(), vector(ROWS, STEPS), 0.3),
+    "project writes": lambda: ProjectOut(vector(ROWS, STEPS), random(2, D)),
+    "project reads": lambda: ProjectOut(low_rank(ROWS, STEPS), random(2, D), "reads"),
+    "together": lambda: Together(low_rank(ROWS, STEPS)),
+    "replace": lambda: ReplacePatch(trained(ROWS, STEPS, D), HOOK, rows=[1], steps=[2, 5]),
+    "transplant": lambda: TransplantPatch(
+        trained(4, 7, D), HOOK, {(0, 1): (3, 6), (2, 1): (0, 0), (2, 5): (0, 0)}
+    ),
+    "zero": lambda: AblatePatch(HOOK, rows=[0, 2], steps=[1, 3]),
+    "mean": lambda: AblatePatch(HOOK, "mean", trained(1, 1, D), steps=[0, 3]),
+    "resample": lambda: AblatePatch(HOOK, "resample", trained(ROWS, STEPS, D), steps=[0, 3]),
+    "blend": lambda: InterpolatePatch(trained(1, 1, D), HOOK, 0.3, steps=range(2, 5)),
+    "remove": lambda: SubspacePatch(trained(2, D), HOOK),
+    "swap": lambda: SubspacePatch(trained(2, D), HOOK, trained(ROWS, STEPS, D), rows=[0]),
 }
+
+
+@pytest.fixture
+def kinds() -> dict[str, Callable[[], Intervention]]:
+    """How to build one of every kind."""
+    return KINDS
 
 
 @pytest.fixture(params=KINDS)

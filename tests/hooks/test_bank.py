@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, load, save
 
 D = 16
 HOOK = "blocks.1.hook_resid_post"
@@ -100,3 +100,77 @@ def test_labels_outside_the_bank_are_refused(bank, label):
     for use in (bank.labelled, bank.select):
         with pytest.raises(ValueError, match=rf"labels span .*{label}.* the labels 0\.\.2"):
             use(labels)
+
+
+def test_it_reads_like_a_dictionary(bank):
+    assert list(bank) == list(bank.keys()) == ["a", "b", "c"]
+    assert "b" in bank and "d" not in bank and 0 not in bank
+    x = torch.randn(2, 3, D)
+    named, pairs = dict(bank), dict(bank.items())
+    for name, controller in zip("abc", bank.values(), strict=True):
+        for same in (bank[name], named[name], pairs[name]):
+            assert torch.equal(controller(x), same(x))
+
+
+def test_order_is_that_of_the_names(bank):
+    turned = ControllerBank("cab", bank.stack.at([2, 0, 1]))
+    assert list(turned) == ["c", "a", "b"] and turned.index("a") == 1
+    x = torch.randn(2, 3, D)
+    for name in "abc":
+        assert torch.equal(turned[name](x), bank[name](x))
+
+
+def test_a_bank_of_controllers_that_exist(bank):
+    again = ControllerBank.of({name: bank[name] for name in "cab"})
+    assert again.names == ("c", "a", "b") and again.hook_name == HOOK
+    x = torch.randn(3, 6, D)
+    labels = torch.tensor([1, 2, 0, -1])[LABELS]
+    torch.testing.assert_close(again.labelled(labels)(x), bank.labelled(LABELS)(x))
+    again.labelled(labels)(x).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in bank.parameters())
+
+
+def test_controllers_that_differ_make_no_bank(bank):
+    one, other = bank["a"], banks()["vector" if "v" not in bank.stack.tensors() else "full"]["a"]
+    tensors = one.tensors()
+    elsewhere = type(one)(**tensors, hook_name="blocks.0.hook_resid_post")
+    for wrong in ({"a": one, "b": other}, {"a": one, "b": elsewhere}, {}, {"a": bank.stack}):
+        with pytest.raises(ValueError, match="a bank takes one kind, hook point and shape"):
+            ControllerBank.of(wrong)
+
+
+def change(bank: ControllerBank) -> torch.Tensor:
+    """What each controller does to the unit vectors and to zero, [n, entries]."""
+    probes = torch.cat([torch.eye(D), torch.zeros(1, D)])[None]
+    return torch.stack([controller.delta(probes).flatten() for controller in bank.values()])
+
+
+def test_nearest_neighbours(bank):
+    entries = change(bank).detach()
+    for name, number in zip("abc", range(3), strict=True):
+        cosines = torch.cosine_similarity(entries[number], entries, dim=-1)
+        expected = sorted(zip("abc", cosines.tolist(), strict=True), key=lambda pair: -pair[1])
+        names, found = zip(*bank.nearest(bank[name]), strict=True)
+        assert names == tuple(n for n, _ in expected) and names[0] == name
+        assert found == pytest.approx([c for _, c in expected], abs=1e-4)
+        assert bank.nearest(name) == [pair for pair in bank.nearest(bank[name]) if pair[0] != name]
+
+
+def test_nothing_is_near_what_it_cannot_be_compared_with(bank):
+    with pytest.raises(ValueError, match="no controller is called 'd'"):
+        bank.nearest("d")
+    with pytest.raises(ValueError, match=r"\(3,\) controllers to compare with"):
+        bank.nearest(bank.stack)
+    other = banks()["vector" if "v" not in bank.stack.tensors() else "full"]["a"]
+    with pytest.raises(ValueError, match="only controllers of one kind"):
+        bank.nearest(other)
+
+
+def test_saved_and_loaded_as_one_set(tmp_path, bank):
+    loaded = load(save(bank, tmp_path))
+    assert isinstance(loaded, ControllerBank) and loaded.names == bank.names
+    for name, controller in loaded.items():
+        for key, tensor in controller.tensors().items():
+            assert torch.equal(tensor, bank[name].tensors()[key])
+    assert [p.shape for p in loaded.parameters()] == [p.shape for p in bank.parameters()]
+    assert [name for name, _ in loaded.nearest("a")] == [name for name, _ in bank.nearest("a")]

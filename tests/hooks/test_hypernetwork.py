@@ -32,16 +32,6 @@ def test_delta_is_the_factors_product(decoder, lead):
     torch.testing.assert_close(decoder.delta(z, e), expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("lead", [(), (3,), (3, 5)])
-def test_controller_has_the_factors(decoder, lead):
-    z, e = torch.randn(*lead, 8), torch.randn(3, 5, D)
-    spread = z[:, None].expand(3, 5, 8) if len(lead) == 1 else z.expand(3, 5, 8)
-    codes = CodeController(trained(decoder), spread, HOOK)
-    controller = decoder.controller(z, HOOK)
-    assert controller.lead == lead and controller.rank == 16
-    torch.testing.assert_close(codes(e), controller(e), atol=1e-4, rtol=1e-4)
-
-
 def test_initial_size(decoder):
     z, e = torch.randn(2000, 8), 5 * torch.randn(2000, D)
     ratio = decoder.delta(z, e).norm(dim=-1) / e.norm(dim=-1)

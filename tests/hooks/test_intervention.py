@@ -12,6 +12,7 @@ from irl_lens.hooks import (
     Mask,
     ReplacePatch,
     VectorController,
+    attach,
     hook_points,
 )
 
@@ -95,6 +96,53 @@ def test_works_on_any_hooked_module_and_on_one_around_it(bare):
         with controller.attached(module) as handle:
             assert torch.equal(bare(x), plain + 1)
         assert handle.fired == {"hook_second": 1}
+
+
+def test_two_hooked_models_inside_one_are_refused(bare):
+    both = nn.ModuleDict({"one": bare, "two": type(bare)()})
+    with (
+        pytest.raises(ValueError, match="4 hook points of 2 names; attach to the one"),
+        VectorController(torch.ones(16), "hook_second").attached(both),
+    ):
+        pass
+
+
+def test_transformer_lens_resets_leave_the_intervention(model, tokens):
+    controller, seen = VectorController(torch.ones(16), HOOK), []
+    plain, watch = model(tokens), [(HOOK, lambda x, hook: seen.append(x))]
+    with controller.attached(model) as handle:
+        controlled = model(tokens)
+        assert torch.equal(model.run_with_hooks(tokens, fwd_hooks=watch), controlled)
+        model.run_with_cache(tokens)
+        model.reset_hooks()
+        assert torch.equal(model(tokens), controlled)
+        assert handle.fired == {HOOK: 4} and len(seen) == 1
+        model.reset_hooks(including_permanent=True)
+        assert torch.equal(model(tokens), plain)
+        assert handle.fired == {HOOK: 4}
+    assert hook_count(model) == 0
+
+
+def test_blocks_may_end_in_any_order(bare):
+    x = torch.randn(2, 3, 16)
+    plain = bare(x)
+    ones = VectorController(torch.ones(16), "hook_second")
+    first, second = ones.attached(bare), ones.attached(bare)
+    one, two = first.__enter__(), second.__enter__()
+    torch.testing.assert_close(bare(x), plain + 2)
+    first.__exit__(None, None, None)
+    assert torch.equal(bare(x), plain + 1)
+    second.__exit__(None, None, None)
+    assert torch.equal(bare(x), plain)
+    assert one.fired == {"hook_second": 1} and two.fired == {"hook_second": 2}
+
+
+def test_plain_functions_are_attached_alike(bare):
+    x = torch.randn(2, 3, 16)
+    hooks = [("hook_first", lambda x, hook: 0 * x), ("hook_second", lambda x, hook: None)]
+    with attach(bare, hooks) as handle:
+        assert torch.equal(bare(x), bare.second.bias.expand(2, 3, 16))
+    assert handle.fired == {"hook_first": 1, "hook_second": 1}
 
 
 def test_nested_attachments_apply_in_order(bare):

@@ -6,7 +6,6 @@ import copy
 
 import pytest
 import torch
-from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
 
 from irl_lens.hooks import (
     AblatePatch,
@@ -78,30 +77,29 @@ def test_layers_rows_and_steps_not_addressed_are_bit_identical(model, tokens):
     assert changed[1, 3:].all()
 
 
-def test_cached_decoding_is_the_full_forward(model, tokens, intervention):
-    with intervention.attached(model):
-        full = model(tokens)
-    cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", ROWS)
-    decoded = []
-    with intervention.attached(model) as handle:
-        for step in range(STEPS):
-            intervention.offset = step
-            token = tokens[:, step : step + 1]
-            mask = torch.ones_like(token)
-            decoded.append(model(token, past_kv_cache=cache, attention_mask=mask))
-    assert handle.fired == {HOOK: STEPS}
-    torch.testing.assert_close(torch.cat(decoded, 1), full, atol=1e-4, rtol=0)
-
-
 def test_gradients_reach_the_controller_and_never_the_base(model, tokens, intervention):
     base = copy.deepcopy(model)
     with intervention.attached(base):
         loss = base(tokens).square().mean()
-    if loss.requires_grad:  # patches have nothing to train
+    if list(intervention.parameters()):  # all but ablation to zero
         loss.backward()
     assert all(parameter.grad is None for parameter in base.parameters())
     for name, parameter in intervention.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_inert_in_inference_and_trainable_after_it(model, tokens, intervention):
+    with intervention.attached(model):
+        whole = model(tokens)
+        with torch.inference_mode():
+            played = model(tokens)
+        again = model(tokens)
+    assert played.is_inference() and not played.requires_grad
+    assert torch.equal(played, whole) and torch.equal(again, whole)
+    assert whole.requires_grad == again.requires_grad
+    assert again.requires_grad or not list(intervention.parameters())
+    if again.requires_grad:
+        again.square().mean().backward()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from irl_lens.hooks import AblatePatch, InterpolatePatch, ReplacePatch, SubspacePatch
-from irl_lens.hooks.patch import another_row
+from irl_lens.hooks import (
+    AblatePatch,
+    ActivationMean,
+    InterpolatePatch,
+    ReplacePatch,
+    SubspacePatch,
+    TransplantPatch,
+)
+from irl_lens.hooks.patches.ablate import another_row
 
 D, ROWS, STEPS = 16, 3, 6
 HOOK = "blocks.1.hook_resid_post"
@@ -59,6 +67,102 @@ def test_ablations():
     assert torch.equal(resample(x), resample(x))
 
 
+@pytest.mark.parametrize("name", [HOOK, Z, PATTERN])
+def test_a_mean_over_batches_is_the_mean_of_all(model, name):
+    tokens = torch.randint(11, (8, STEPS), generator=torch.Generator().manual_seed(1))
+    whole = model.run_with_cache(tokens, names_filter=name)[1][name]
+    mean = ActivationMean(name)
+    for rows in tokens.split([1, 5, 2]):
+        mean.add(model.run_with_cache(rows, names_filter=name)[1][name])
+    assert mean.count == 8 * STEPS and mean.value.dtype == whole.dtype
+    at_once = AblatePatch(name, "mean", whole)
+    torch.testing.assert_close(mean.value, at_once.reference)
+    torch.testing.assert_close(AblatePatch(name, "mean", mean.value)(whole), at_once(whole))
+
+
+def test_padding_does_not_count_in_a_mean():
+    x = torch.randn(ROWS, STEPS, D)
+    valid = torch.rand(ROWS, STEPS, generator=torch.Generator().manual_seed(0)) < 0.5
+    mean, padded = ActivationMean(HOOK), x.masked_fill(~valid[..., None], torch.nan)
+    mean.add(padded[:1], valid[:1])
+    mean.add(padded[1:], valid[1:])
+    assert mean.count == valid.sum()
+    torch.testing.assert_close(mean.value[0, 0], x[valid].mean(0))
+
+
+def test_a_mean_does_not_lose_small_values_to_large_ones():
+    mean = ActivationMean(HOOK)
+    for value in (1e8, 1.0, -1e8):
+        mean.add(torch.full((1, 1, 1), value))
+    assert mean.value.item() == torch.tensor(1 / 3).item()
+
+
+def test_what_a_mean_refuses():
+    mean = ActivationMean(HOOK)
+    with pytest.raises(ValueError, match="has been added yet"):
+        mean.value  # noqa: B018
+    mean.add(torch.ones(1, 1, D), torch.tensor([[False]]))
+    with pytest.raises(ValueError, match="has been added yet"):
+        mean.value  # noqa: B018
+    with pytest.raises(ValueError, match=r"mask spans \(1, 2\).* \(1, 1\)"):
+        mean.add(torch.ones(1, 1, D), torch.tensor([[True, False]]))
+    with pytest.raises(ValueError, match=r"carries \(15,\), those before \(16,\)"):
+        mean.add(torch.ones(1, 1, 15))
+
+
+def test_transplants():
+    x, source = torch.randn(ROWS, STEPS, D), torch.randn(2, 9, D)
+    places = {(0, 5): (1, 8), (2, 0): (0, 0)}
+    expected = x.clone()
+    expected[0, 5], expected[2, 0] = source[1, 8], source[0, 0]
+    lines = torch.tensor([[2, 0, 0, 0], [0, 5, 1, 8]], dtype=torch.int32)
+    for patch in (
+        TransplantPatch(source, HOOK, places),
+        TransplantPatch.from_cache({HOOK: source}, HOOK, lines),
+    ):
+        assert torch.equal(patch(x), expected)
+    assert torch.equal(TransplantPatch(source, HOOK, {})(x), x)
+
+
+def test_a_transplant_moves_what_comes_after_it_in_its_row_alone(model, tokens, other):
+    _, plain = model.run_with_cache(tokens)
+    with TransplantPatch(other[HOOK], HOOK, {(0, 2): (1, 4)}).attached(model):
+        _, patched = model.run_with_cache(tokens)
+    assert torch.equal(patched[HOOK][0, 2], other[HOOK][1, 4])
+    changed = (patched["ln_final.hook_normalized"] != plain["ln_final.hook_normalized"]).any(-1)
+    assert changed.tolist() == [[False, False, *[True] * 4], [False] * 6, [False] * 6]
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ({(0, 0): (2, 0)}, "source row 2, of a source of 2 rows; the last is 1"),
+        ({(0, 0): (0, 9)}, "source step 9, of a source of 9 steps; the last is 8"),
+        ({(0, -1): (0, 0)}, "place -1 is before the first"),
+        (torch.tensor([[0, 1, 0, 0], [0, 1, 1, 1]]), "written twice"),
+        (torch.zeros(2, 3, dtype=torch.long), r"places are \(2, 3\)"),
+        (torch.zeros(2, 4), "torch.float32; give integers"),
+    ],
+)
+def test_places_that_are_none_are_refused(places, message):
+    with pytest.raises(ValueError, match=message):
+        TransplantPatch(torch.zeros(2, 9, D), HOOK, places)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ((3, 0), "row 3 at .* has 3 rows here; the last is 2"),
+        ((0, 6), "step 6 at .* has 6 steps here; the last is 5"),
+    ],
+)
+def test_places_outside_are_refused(place, message):
+    with pytest.raises(ValueError, match=message):
+        TransplantPatch(torch.zeros(1, 9, D), HOOK, {place: (0, 0)})(torch.zeros(ROWS, STEPS, D))
+    with pytest.raises(ValueError, match=r"carries \(15,\), one of .* \(16,\)"):
+        TransplantPatch(torch.zeros(1, 9, 15), HOOK, {})(torch.zeros(ROWS, STEPS, D))
+
+
 @pytest.mark.parametrize("rows", [2, 3, 8])
 def test_resampling_never_takes_the_same_row(rows):
     taken = another_row(rows, seed=0)
@@ -86,6 +190,24 @@ def test_subspaces():
         torch.testing.assert_close(patched @ complement, x @ complement, atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="2 vectors span 1"):
         SubspacePatch(torch.ones(2, D), HOOK)
+    with pytest.raises(ValueError, match=r"must be \[vectors, width\]"):
+        SubspacePatch(torch.ones(D), HOOK)
+    with pytest.raises(ValueError, match=r"in 15 dimensions, the activation in 16"):
+        SubspacePatch(torch.ones(1, 15), HOOK)(x)
+
+
+def test_a_subspace_can_be_trained():
+    """Gradient descent finds the direction that, taken out, leaves least of a rank-one signal."""
+    torch.manual_seed(0)
+    signal = nn.functional.normalize(torch.randn(D), dim=0)
+    x = torch.randn(8, STEPS, 1) * signal
+    patch = SubspacePatch(nn.Parameter(torch.randn(1, D)), HOOK)
+    optimizer = torch.optim.Adam(patch.parameters(), lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        patch(x).square().mean().backward()
+        optimizer.step()
+    assert (patch.directions[:, 0] @ signal).abs() > 0.99
 
 
 @pytest.mark.parametrize(
@@ -93,7 +215,7 @@ def test_subspaces():
     [
         ({"rows": [3]}, "row 3 at .* has 3 rows here; the last is 2"),
         ({"steps": [6]}, "step 6 at .* has 6 steps here; the last is 5"),
-        ({"steps": [-1]}, "step -1 at"),
+        ({"steps": [-1]}, "step -1 is before the first, 0"),
         ({"heads": [0]}, "has no axis of heads"),
     ],
 )
@@ -115,6 +237,8 @@ def test_values_and_references_are_checked():
         ReplacePatch.from_cache({}, HOOK)
     with pytest.raises(ValueError, match="needs a reference"):
         AblatePatch(HOOK, "mean")
+    with pytest.raises(ValueError, match="takes no reference"):
+        AblatePatch(HOOK, "zero", x)
     with pytest.raises(ValueError, match="at least 2 rows"):
         AblatePatch(HOOK, "resample", torch.zeros(1, STEPS, D))
     with pytest.raises(ValueError, match="'median'; there are"):

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, WorldConfig
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.config import BaseConfig
+from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.models.fast import FastPath
-from irl_lens.training.pretrain import base_losses
+from irl_lens.training.pretrain import predictions
 
-WORLD = PinpadWorld(WorldConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant"))
+WORLD = make_world(PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant"))
 BATCH = WORLD.demonstrate(6, 0)
 OBSERVATIONS = torch.as_tensor(BATCH.observations)
 
@@ -104,9 +104,7 @@ def test_a_hook_on_the_starting_layer_is_applied(model):
     hooks = [(hook_name(2), lambda e, hook: e * 2)]
     fast = FastPath(model)
     begun = fast.logits(resid=fast.residual(OBSERVATIONS, 2), start=2, fwd_hooks=hooks)
-    torch.testing.assert_close(
-        begun, fast.logits(OBSERVATIONS, fwd_hooks=hooks), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(begun, fast.logits(OBSERVATIONS, fwd_hooks=hooks), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("point", ["attn.hook_pattern", "mlp.hook_post", "attn.hook_z"])
@@ -170,10 +168,10 @@ def test_layers_are_counted_from_one():
         hook_name(0)
 
 
-def test_actions_are_targets_and_never_inputs(model):
+def test_actions_are_never_inputs(model):
     other = replace(BATCH, actions=(BATCH.actions + 1) % WORLD.n_actions)
     with torch.no_grad():
-        actions, following = base_losses(model, FastPath(model), BATCH)
-        other_actions, other_following = base_losses(model, FastPath(model), other)
+        logits, following = predictions(model, FastPath(model), BATCH)
+        other_logits, other_following = predictions(model, FastPath(model), other)
     assert torch.equal(following, other_following)
-    assert not torch.equal(actions, other_actions)
+    assert torch.equal(logits, other_logits)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, DiscoveryConfig, WorldConfig
-from irl_lens.envs.observe import ObservationSpec
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.config import BaseConfig, DiscoveryConfig
+from irl_lens.envs.protocol import Floor, ObservationSpec, Seed, World
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -26,7 +27,7 @@ DISCOVERY = DiscoveryConfig(
 class Parts:
     """A world, a frozen base on it, a metacontroller whose gate opens now and then."""
 
-    world: PinpadWorld
+    world: World
     fast: FastPath
     meta: Metacontroller
 
@@ -40,8 +41,8 @@ class Parts:
 def parts() -> Parts:
     """The smallest real chain."""
     torch.manual_seed(0)
-    config = WorldConfig(size=5, colours=4, walls=2, horizon=24, grammar="paper-ant")
-    world = PinpadWorld(config)
+    config = PinpadConfig(size=5, colours=4, walls=2, horizon=24, grammar="paper-ant")
+    world = make_world(config)
     base = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16)
     model = TrajectoryModel(base, world.observation, world.n_actions).frozen()
     meta = Metacontroller(DISCOVERY, model.d_model).requires_grad_(False)
@@ -58,8 +59,18 @@ class PlantedWorld:
     horizon = 3
     observation = ObservationSpec(("sign",), (2,), (0,))
     n_actions = 2
+    subgoal_names = visit_names = ("0", "1")
+    heldout_subgoals = (0,)
 
-    def vector_env(self, n: int, prefix: int | None = None, solvable: bool = True) -> PlantedEnv:
+    def demonstrate(self, n: int, seed: Seed, epsilon: float = 0.0) -> Trajectories:
+        """There is no expert here."""
+        raise NotImplementedError
+
+    def floor(self, trajectories: Trajectories) -> Floor:
+        """There are no demonstrations here."""
+        raise NotImplementedError
+
+    def vector_env(self, n: int, *, prefix: int | None = None, solvable: bool = True) -> PlantedEnv:
         """Returns ``n`` boards."""
         return PlantedEnv(n)
 

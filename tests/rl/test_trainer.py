@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.config import (
-    BaseConfig,
-    EvaluationConfig,
-    Preset,
-    RLConfig,
-    WorldConfig,
-)
+from irl_lens.config import BaseConfig, EvaluationConfig, Preset, RLConfig
+from irl_lens.envs.worlds import PinpadConfig
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import InternalAgent, internal_rl, load_policy
 from irl_lens.rl.raw import RawAgent, raw_rl
@@ -33,7 +28,7 @@ TINY = RLConfig(episodes=64, batch=16, lr=1e-2, width=8)
 def internal(planted: Planted, config: RLConfig) -> RLJob:
     """Internal RL in the planted world."""
     agent = InternalAgent(planted.fast, planted.meta, config, planted.world.horizon, seed=0)
-    return RLJob(agent, planted.world, config, 0, "test")  # type: ignore[arg-type]
+    return RLJob(agent, planted.world, config, 0, "test")
 
 
 def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted) -> None:
@@ -52,7 +47,7 @@ def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted
 def test_raw_rl_learns_the_planted_world(planted: Planted) -> None:
     config = RLConfig(batch=512, lr=1e-2)
     agent = RawAgent(planted.fast.model, config, planted.world.horizon)
-    job = RLJob(agent, planted.world, config, 0, "test")  # type: ignore[arg-type]
+    job = RLJob(agent, planted.world, config, 0, "test")
     figures = [job.step(i) for i in range(40)]
     assert figures[0]["success"] < 0.4
     assert figures[-1]["success"] > 0.9
@@ -112,7 +107,7 @@ def run(parts: Parts, tmp_path: Path) -> Run:
     """A run whose base and metacontroller are finished, though not trained."""
     preset = Preset(
         name="tiny",
-        world=WorldConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
+        world=PinpadConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16),
         discovery=parts.meta.config,
         internal_rl=replace(TINY, episodes=32),

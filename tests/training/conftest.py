@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, ControllersConfig, DiscoveryConfig, Preset, WorldConfig
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.config import BaseConfig, ControllersConfig, DiscoveryConfig, Preset
+from irl_lens.envs.protocol import World
+from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.presets import preset
@@ -22,7 +23,7 @@ def small() -> Preset:
     """The smoke preset, smaller still."""
     return replace(
         preset("smoke"),
-        world=WorldConfig(size=4, colours=4, walls=1, horizon=30, grammar="paper-ant"),
+        world=PinpadConfig(size=4, colours=4, walls=1, horizon=30, grammar="paper-ant"),
         base=BaseConfig(d_model=16, n_layers=3, n_heads=2, d_mlp=24, act_fn="gelu"),
         controllers=ControllersConfig(layers=(1, 2), rank=3, steps=4, batch=12, lr=1e-2),
         discovery=DiscoveryConfig(
@@ -43,12 +44,12 @@ def small() -> Preset:
 
 
 @pytest.fixture(scope="session")
-def world(small: Preset) -> PinpadWorld:
-    return PinpadWorld(small.world)
+def world(small: Preset) -> World:
+    return make_world(small.world)
 
 
 @pytest.fixture(scope="session")
-def base(small: Preset, world: PinpadWorld) -> FastPath:
+def base(small: Preset, world: World) -> FastPath:
     """An untrained frozen base."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

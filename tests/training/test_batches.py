@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
 from irl_lens.training.batches import Batch
 
 
-def test_rows_come_longest_first_and_keep_their_steps(world: PinpadWorld) -> None:
+def test_rows_come_longest_first_and_keep_their_steps(world: World) -> None:
     batch = Batch.of(world.demonstrate(20, 0), chunk=6)
     lengths = batch.mask.sum(1)
     assert (lengths.diff() <= 0).all()
@@ -19,7 +19,7 @@ def test_rows_come_longest_first_and_keep_their_steps(world: PinpadWorld) -> Non
 
 
 def test_pieces_give_the_loss_and_the_gradient_of_the_padded_batch(
-    world: PinpadWorld, base: FastPath
+    world: World, base: FastPath
 ) -> None:
     batch = Batch.of(world.demonstrate(20, 1), chunk=6)
     padded = base.residual(batch.observations, 2)
@@ -34,7 +34,7 @@ def test_pieces_give_the_loss_and_the_gradient_of_the_padded_batch(
     torch.testing.assert_close(*gradients)
 
 
-def test_control_is_added_at_valid_steps_only(world: PinpadWorld) -> None:
+def test_control_is_added_at_valid_steps_only(world: World) -> None:
     batch = Batch.of(world.demonstrate(7, 2))
     stream = torch.randn(*batch.mask.shape, 4)
     added = batch.add(stream, torch.ones(int(batch.mask.sum()), 4))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from irl_lens.config import Preset
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
 from irl_lens.runs import Run
@@ -16,7 +16,7 @@ from irl_lens.training.controllers import ControllersJob, load_controllers, trai
 
 
 @pytest.fixture
-def job(small: Preset, world: PinpadWorld, base: FastPath) -> ControllersJob:
+def job(small: Preset, world: World, base: FastPath) -> ControllersJob:
     return ControllersJob(small.controllers, world, base, seed=0)
 
 
@@ -25,7 +25,7 @@ def _weights(job: ControllersJob) -> list[torch.Tensor]:
 
 
 def test_there_is_one_bank_a_layer_with_a_controller_a_subgoal(
-    job: ControllersJob, world: PinpadWorld
+    job: ControllersJob, world: World
 ) -> None:
     assert set(job.banks) == {1, 2}
     assert all(bank.names == world.subgoal_names for bank in job.banks.values())
@@ -33,7 +33,7 @@ def test_there_is_one_bank_a_layer_with_a_controller_a_subgoal(
 
 
 def test_labels_are_subgoals_and_not_positions_in_the_task(
-    job: ControllersJob, world: PinpadWorld
+    job: ControllersJob, world: World
 ) -> None:
     batch = Batch.of(world.demonstrate(12, 0))
     truth = batch.trajectories
@@ -45,7 +45,7 @@ def test_labels_are_subgoals_and_not_positions_in_the_task(
 
 
 def test_only_the_pursued_subgoals_controller_acts(
-    job: ControllersJob, world: PinpadWorld, base: FastPath
+    job: ControllersJob, world: World, base: FastPath
 ) -> None:
     batch = Batch.of(world.demonstrate(12, 1))
     stream = batch.residuals(base, (1,))[1]
@@ -58,7 +58,7 @@ def test_only_the_pursued_subgoals_controller_acts(
     assert torch.equal(controlled[~batch.mask], stream[~batch.mask])
 
 
-def test_visits_can_be_the_labels(small: Preset, world: PinpadWorld, base: FastPath) -> None:
+def test_visits_can_be_the_labels(small: Preset, world: World, base: FastPath) -> None:
     job = ControllersJob(replace(small.controllers, label="visit"), world, base, seed=0)
     assert job.banks[1].names == world.visit_names
     assert set(job.step(0)) == {"nll_layer1", "nll_layer2"}
@@ -72,9 +72,7 @@ def test_the_base_stays_frozen_and_every_bank_learns(job: ControllersJob) -> Non
     assert all(not torch.equal(a, b) for a, b in zip(before, _weights(job), strict=True))
 
 
-def test_layers_do_not_disturb_each_other(
-    small: Preset, world: PinpadWorld, base: FastPath
-) -> None:
+def test_layers_do_not_disturb_each_other(small: Preset, world: World, base: FastPath) -> None:
     both = ControllersJob(small.controllers, world, base, seed=0)
     alone = ControllersJob(replace(small.controllers, layers=(1,)), world, base, seed=0)
     for i in range(2):
@@ -91,7 +89,7 @@ def test_training_lowers_the_action_loss(job: ControllersJob) -> None:
 
 
 def test_a_restored_job_continues_to_the_bit(
-    small: Preset, world: PinpadWorld, base: FastPath, job: ControllersJob
+    small: Preset, world: World, base: FastPath, job: ControllersJob
 ) -> None:
     job.step(0)
     resumed = ControllersJob(small.controllers, world, base, seed=0)

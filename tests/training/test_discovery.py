@@ -6,7 +6,7 @@ import torch
 
 from irl_lens.checkpoint import CheckpointError
 from irl_lens.config import Preset
-from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.progress import QuietProgress
@@ -22,12 +22,12 @@ from irl_lens.training.discovery import (
 
 
 @pytest.fixture
-def job(small: Preset, world: PinpadWorld, base: FastPath) -> DiscoveryJob:
+def job(small: Preset, world: World, base: FastPath) -> DiscoveryJob:
     return DiscoveryJob(small.discovery, world, base, seed=0)
 
 
 @pytest.fixture(scope="module")
-def batch(world: PinpadWorld) -> Batch:
+def batch(world: World) -> Batch:
     return Batch.of(world.demonstrate(12, 5), chunk=5)
 
 
@@ -149,7 +149,7 @@ def test_episodes_without_a_switch_have_a_finite_loss(job: DiscoveryJob, batch: 
 
 
 def test_a_step_is_a_function_of_seed_and_index(
-    small: Preset, world: PinpadWorld, base: FastPath, job: DiscoveryJob
+    small: Preset, world: World, base: FastPath, job: DiscoveryJob
 ) -> None:
     other = DiscoveryJob(small.discovery, world, base, seed=0)
     torch.manual_seed(99)  # the global generator has no say
@@ -163,7 +163,7 @@ def _weights(job: DiscoveryJob) -> list[torch.Tensor]:
 
 
 def test_a_restored_job_continues_to_the_bit(
-    small: Preset, world: PinpadWorld, base: FastPath, job: DiscoveryJob
+    small: Preset, world: World, base: FastPath, job: DiscoveryJob
 ) -> None:
     job.step(0)
     saved = {name: tensor.clone() for name, tensor in job.state().items()}
@@ -211,7 +211,7 @@ def test_without_a_base_the_stage_says_so(run: Run, quiet: QuietProgress) -> Non
 
 
 def test_a_trace_is_what_the_metacontroller_does(
-    job: DiscoveryJob, world: PinpadWorld, base: FastPath
+    job: DiscoveryJob, world: World, base: FastPath
 ) -> None:
     demonstrations = world.demonstrate(7, 9)
     trace = encode(job.meta, base, demonstrations, chunk=3)

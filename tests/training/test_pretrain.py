@@ -1,16 +1,20 @@
 """Pretraining: gradients, determinism, resumption, and that it learns."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from irl_lens.envs.trajectories import Trajectories
 from irl_lens.presets import preset
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
-from irl_lens.training.pretrain import PretrainJob, base_losses
+from irl_lens.training.parallel import backward
+from irl_lens.training.pretrain import PretrainJob, predictions
 
 SMOKE = preset("smoke")
+BY_STEP = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
 
 
 def weights(job: PretrainJob) -> torch.Tensor:
@@ -23,8 +27,10 @@ def test_chunks_have_the_gradient_of_the_padded_batch():
         smoke = replace(SMOKE, pretrain=replace(SMOKE.pretrain, precision="float32", chunk=chunk))
         job = PretrainJob(smoke, 0)
         batch = job.stream[0]
-        for piece in batch.chunks(chunk):
-            job._backward(piece, int(batch.mask.sum()))
+        tokens = int(batch.mask.sum())
+        backward(
+            job.model.parameters(), [partial(job.loss, c, tokens) for c in batch.chunks(chunk)]
+        )
         found = [p.grad for p in job.model.parameters()]
         gradients.append(torch.cat([g.flatten() for g in found if g is not None]))
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
@@ -41,15 +47,48 @@ def test_padding_does_not_matter():
                 [(0, 0), (0, 5)] + [(0, 0)] * (getattr(batch, name).ndim - 2),
                 constant_values=-1 if name in ("subgoals", "visits") else 0,
             )
-            for name in ("observations", "actions", "mask", "subgoals", "visits", "progress")
+            for name in BY_STEP
         },
     )
     for plain, longer in zip(
-        base_losses(job.model, job.fast, batch),
-        base_losses(job.model, job.fast, padded),
+        predictions(job.model, job.fast, batch),
+        predictions(job.model, job.fast, padded),
         strict=True,
     ):
         torch.testing.assert_close(plain, longer)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    before, results = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        job = PretrainJob(SMOKE, 0)
+        for i in range(2):
+            job.step(i)
+        assert torch.get_num_threads() == threads
+        results.append(weights(job))
+    torch.set_num_threads(before)
+    assert torch.equal(*results)
+
+
+def test_the_experts_probabilities_have_the_gradient_of_its_actions_on_average():
+    job = PretrainJob(replace(SMOKE, pretrain=replace(SMOKE.pretrain, precision="float32")), 0)
+    batch = job.stream[0]
+    tokens, rng = int(batch.mask.sum()), np.random.default_rng(0)
+
+    def gradient(targets: str, trajectories: Trajectories) -> torch.Tensor:
+        job.config = replace(job.config, targets=targets)
+        loss, _ = job.loss(trajectories, tokens)
+        return torch.autograd.grad(loss, job.model.hooked.unembed.b_U)[0]
+
+    draws = []
+    for _ in range(200):
+        uniform = rng.random((*batch.mask.shape, 1))
+        actions = (uniform >= batch.policy.cumsum(-1)[..., :-1]).sum(-1)
+        draws.append(gradient("actions", replace(batch, actions=actions)))
+    spread = torch.stack(draws).std(0) / len(draws) ** 0.5
+    difference = torch.stack(draws).mean(0) - gradient("policy", batch)
+    assert (difference.abs() < 5 * spread + 1e-7).all()
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
@@ -84,7 +123,7 @@ def test_muon_steps_block_matrices_and_adamw_the_rest():
     before = job.model.weights()
     before = {name: w.clone() for name, w in before.items()}
     batch = job.stream[0]
-    job._backward(batch, int(batch.mask.sum()))
+    backward(job.model.parameters(), [partial(job.loss, batch, int(batch.mask.sum()))])
     optimizer.step(1e-2)
     for name, weight in job.model.weights().items():
         # The first step's query and key biases may have no gradient to speak of.

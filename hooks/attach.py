@@ -1,0 +1,164 @@
+"""Attaching: our hooks on a model inside a ``with`` block, and nobody else's taken off it.
+
+Our hooks are permanent to TransformerLens: ``model.reset_hooks()`` inside the block leaves
+them in place, and so do ``run_with_hooks`` and ``run_with_cache``, which take off what they
+put on. Only ``reset_hooks(including_permanent=True)`` removes them, as it says; the block
+then ends without them, and without an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformer_lens.hook_points import HookPoint
+
+HookFunction = Callable[..., "Tensor | None"]
+
+
+@dataclass
+class Handle:
+    """What attached hooks did.
+
+    Attributes:
+        fired: calls so far, by hook name. One a forward, but where the model runs a hook
+            point more often, as TransformerLens does those of ``ln1``.
+
+    Examples:
+        >>> handle = Handle()
+        >>> double = handle.counted("hook_embed", lambda x, hook: 2 * x)
+        >>> double(3, hook=None), handle.fired
+        (6, {'hook_embed': 1})
+    """
+
+    fired: dict[str, int] = field(default_factory=dict)
+
+    def counted(self, name: str, function: HookFunction) -> HookFunction:
+        """Returns `function`, counting its calls under `name`.
+
+        Examples:
+            >>> handle = Handle()
+            >>> _ = handle.counted("hook_embed", print)
+            >>> handle.fired
+            {'hook_embed': 0}
+        """
+        self.fired.setdefault(name, 0)
+
+        def counting(tensor: Tensor, hook: Any) -> Tensor | None:
+            self.fired[name] += 1
+            return function(tensor, hook=hook)
+
+        return counting
+
+
+@contextmanager
+def attach(model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]]) -> Iterator[Handle]:
+    """Keeps hooks on a model inside a ``with`` block.
+
+    Only these are added, and only they are removed, whatever happens inside. Blocks nest:
+    what was attached first acts first.
+
+    Args:
+        model: a hooked model, or any module with one inside.
+        fwd_hooks: (hook name, function) pairs, as TransformerLens takes them.
+
+    Yields:
+        A handle that counts how often each hook fired.
+
+    Raises:
+        ValueError: no hook point of the model has the name, or the model is set not to run
+            it. Nothing is attached then.
+
+    Examples:
+        >>> from transformer_lens.hook_points import HookPoint
+        >>> model = nn.Sequential(HookPoint())
+        >>> model[0].name = "stream"
+        >>> with attach(model, [("stream", lambda x, hook: x + 1)]) as handle:
+        ...     model(1), handle.fired
+        (2, {'stream': 1})
+        >>> model(1)
+        1
+    """
+    points, handle = hook_points(model), Handle()
+    hooks = [(find_hook_point(points, name), function) for name, function in fwd_hooks]
+    for point, function in hooks:
+        _check_runs(model, point, function)
+    with ExitStack() as stack:
+        for point, function in hooks:
+            stack.callback(_added(point, handle.counted(str(point.name), function)))
+        yield handle
+
+
+def hook_points(model: nn.Module) -> dict[str, HookPoint]:
+    """Returns the hook points of a hooked model, or of the one inside `model`, by name.
+
+    Raises:
+        ValueError: several hooked models inside `model` use the same names.
+
+    Examples:
+        >>> from transformer_lens.hook_points import HookPoint
+        >>> model = nn.Sequential(HookPoint())
+        >>> model[0].name = "stream"
+        >>> list(hook_points(model))
+        ['stream']
+    """
+    from transformer_lens.hook_points import HookPoint
+
+    named = getattr(model, "hook_dict", None)
+    if named is not None:
+        return named
+    points = [m for m in model.modules() if isinstance(m, HookPoint) and m.name]
+    by_name = {str(point.name): point for point in points}
+    if len(by_name) < len(points):
+        raise ValueError(
+            f"{type(model).__name__} holds {len(points)} hook points of {len(by_name)} names; "
+            "attach to the one hooked model inside it that is meant"
+        )
+    return by_name
+
+
+def find_hook_point(points: dict[str, HookPoint], name: str) -> HookPoint:
+    """Returns the hook point called `name`.
+
+    Raises:
+        ValueError: there is none; the message lists the closest names.
+
+    Examples:
+        >>> from transformer_lens.hook_points import HookPoint
+        >>> find_hook_point({"hook_embed": HookPoint()}, "hook_embde")
+        Traceback (most recent call last):
+        ValueError: no hook point is called 'hook_embde'; the closest are ['hook_embed']
+    """
+    if name not in points:
+        nearest = difflib.get_close_matches(name, points, n=5, cutoff=0.0)
+        raise ValueError(f"no hook point is called {name!r}; the closest are {nearest}")
+    return points[name]
+
+
+def _check_runs(model: nn.Module, point: HookPoint, function: HookFunction) -> None:
+    """Lets the hooked model refuse points that its settings leave out of the forward pass."""
+    for module in model.modules():
+        refuse = getattr(module, "check_hooks_to_add", None)
+        if refuse is not None and getattr(module, "hook_dict", {}).get(point.name) is point:
+            try:
+                refuse(point, point.name, function)
+            except AssertionError as error:
+                raise ValueError(f"the model does not run {point.name}: {error}") from error
+
+
+def _added(point: HookPoint, function: HookFunction) -> Callable[[], None]:
+    """Adds a hook and returns what removes it, and it alone."""
+    point.add_hook(function, is_permanent=True)
+    ours = point.fwd_hooks[-1]
+
+    def remove() -> None:
+        ours.hook.remove()
+        point.fwd_hooks = [handle for handle in point.fwd_hooks if handle is not ours]
+
+    return remove

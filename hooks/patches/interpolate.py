@@ -1,0 +1,39 @@
+"""Interpolation: x <- (1 - weight) x + weight value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .replace import ReplacePatch
+
+
+class InterpolatePatch(ReplacePatch):
+    """x <- (1 - weight) x + weight value.
+
+    Args:
+        value: as of :class:`ReplacePatch`.
+        hook_name: where.
+        weight: 0 leaves x, 1 replaces it; beyond is extrapolation.
+        **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
+
+    Examples:
+        >>> half = InterpolatePatch(torch.tensor(4.0), "hook_embed", weight=0.5)
+        >>> half(torch.zeros(1, 2, 1)).flatten()
+        tensor([2., 2.])
+    """
+
+    def __init__(
+        self, value: Float[Tensor, "_ ..."], hook_name: str, weight: float, **address: Any
+    ) -> None:
+        super().__init__(value, hook_name, **address)
+        self.weight = weight
+
+    def replacement(self, x: Tensor) -> Tensor:
+        return torch.lerp(x, self.placed(self.value, x), self.weight)
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), "weight": self.weight}

@@ -1,0 +1,142 @@
+"""What patches share: x <- replacement(x) where addressed, x elsewhere."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from ..address import SCORES, Address, Axes
+from ..combine import Operators
+
+if TYPE_CHECKING:
+    from transformer_lens import ActivationCache
+
+
+class Patch(Operators):
+    """Replaces what is addressed.
+
+    A value may be given for every position, or with size 1 along the axes that share one.
+    At ``hook_attn_scores`` what the attention mask hides (minus infinity) stays hidden; at
+    ``hook_pattern`` a value for a step after the query's lets the query see the future.
+
+    Args:
+        hook_name: where.
+        rows: rows of the batch, all if None.
+        steps: steps of the sequence, of the query in attention patterns; all if None.
+        heads: heads, all if None; only at hook points that have an axis of heads.
+        keys: attended steps, all if None; only in attention patterns and scores.
+
+    Raises:
+        ValueError: a negative index; when run, an address outside the hooked tensor.
+
+    Examples:
+        >>> class Round(Patch):
+        ...     def replacement(self, x):
+        ...         return x.round()
+        >>> Round("hook_embed", steps=[1])(torch.full((1, 2, 1), 0.7)).flatten()
+        tensor([0.7000, 1.0000])
+    """
+
+    def __init__(
+        self,
+        hook_name: str,
+        rows: Iterable[int] | None = None,
+        steps: Iterable[int] | None = None,
+        heads: Iterable[int] | None = None,
+        keys: Iterable[int] | None = None,
+    ) -> None:
+        super().__init__(hook_name)
+        self.address = Address.at(rows, steps, heads, keys)
+
+    @abstractmethod
+    def replacement(self, x: Tensor) -> Tensor:
+        """Returns the new value of every position, of which the addressed are used.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_embed", steps=[0]).replacement(torch.ones(1, 2, 1)).flatten()
+            tensor([0., 0.])
+        """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(self.mask(x), self.replacement(x).to(x), x)
+
+    def mask(self, x: Tensor) -> Bool[Tensor, "_ ..."]:
+        """Returns what of `x` is addressed, in a shape that broadcasts to it.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_embed", steps=[0]).mask(torch.ones(1, 2, 1)).flatten()
+            tensor([ True, False])
+        """
+        mask = self.address.mask(x, self.hook_name, self.offset, self.windowed)
+        return mask & (x > -torch.inf) if self.hook_name.endswith(SCORES) else mask
+
+    def placed(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
+        """Returns stored values as those of `x`: its steps, its shape.
+
+        Raises:
+            ValueError: the values cannot stand for those of `x`.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> patch = AblatePatch("hook_embed")
+            >>> patch.placed(torch.tensor([5.0]), torch.zeros(1, 3, 1)).flatten()
+            tensor([5., 5., 5.])
+        """
+        axes = Axes.of(self.hook_name)
+        if values.ndim == x.ndim:
+            values = self.seen(values, x)
+            if values.shape[axes.step] != 1:
+                values = self.window(values, x, axes.step)
+        try:
+            return values.to(x).expand_as(x)
+        except RuntimeError:
+            raise ValueError(
+                f"the value is {tuple(values.shape)}, {self.hook_name} carries "
+                f"{tuple(x.shape)}; give that shape, with 1 where all share one value"
+            ) from None
+
+    def seen(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
+        """Returns values of an attention pattern cut to the attended steps there are so far.
+
+        Anywhere else, and in whole sequences, the values as they are.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> patch = AblatePatch("blocks.0.attn.hook_pattern")
+            >>> patch.offset = 2
+            >>> patch.seen(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 1, 3)).shape[-1]
+            3
+        """
+        key = Axes.of(self.hook_name).key
+        if key is None or not self.windowed or values.shape[key] <= x.shape[key]:
+            return values
+        return values.narrow(key, 0, x.shape[key])
+
+    def config(self) -> dict[str, Any]:
+        return {**super().config(), **asdict(self.address)}
+
+
+def cached(cache: ActivationCache | Mapping[str, Tensor], hook_name: str) -> Tensor:
+    """Returns what a cache holds of a hook point.
+
+    Raises:
+        ValueError: it holds nothing of it.
+
+    Examples:
+        >>> cached({}, "hook_embed")
+        Traceback (most recent call last):
+        ValueError: the cache has no 'hook_embed'; run the source with names_filter='hook_embed'
+    """
+    if hook_name not in cache:
+        raise ValueError(
+            f"the cache has no {hook_name!r}; run the source with names_filter={hook_name!r}"
+        )
+    return cache[hook_name]

@@ -1,0 +1,139 @@
+"""Transplants: what one episode had at some step, put at another step of another episode.
+
+    x[i, t] <- source[r, s]   for each pair of places (i, t) <- (r, s)
+
+The interchange interventions of causal abstraction, for episodes whose events do not fall on
+the same steps: what was there when the other episode picked its subgoal, put where this one does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..address import Axes
+from .patch import Patch, cached
+
+if TYPE_CHECKING:
+    from transformer_lens import ActivationCache
+
+Place = tuple[int, int]
+"""A row and a step."""
+
+
+class TransplantPatch(Patch):
+    """x[row, step] <- source[source row, source step], place by place.
+
+    In attention patterns a step is the query's; attended steps stay what they are.
+
+    Args:
+        source: activations of other episodes at the hook point, rows first.
+        hook_name: where.
+        places: ``{(row, step): (source row, source step)}``, or an integer tensor of these
+            four numbers a line.
+        heads: heads, all if None; only at hook points that have an axis of heads.
+        keys: attended steps, all if None; only in attention patterns and scores.
+
+    Raises:
+        ValueError: a source place that the source does not have, a place written twice; when
+            run, a place outside the hooked tensor, or one of another shape.
+
+    Examples:
+        >>> source = torch.tensor([[[1.0], [2.0], [3.0]]])
+        >>> patch = TransplantPatch(source, "hook_embed", {(1, 0): (0, 2)})
+        >>> patch(torch.zeros(2, 2, 1))[..., 0]
+        tensor([[0., 0.],
+                [3., 0.]])
+    """
+
+    source: Tensor
+    places: Tensor
+
+    def __init__(
+        self,
+        source: Float[Tensor, "_ ..."],
+        hook_name: str,
+        places: Mapping[Place, Place] | Int[Tensor, "places 4"],
+        heads: Iterable[int] | None = None,
+        keys: Iterable[int] | None = None,
+    ) -> None:
+        super().__init__(hook_name, heads=heads, keys=keys)
+        if isinstance(places, Mapping):
+            pairs = [(*here, *there) for here, there in places.items()]
+            places = torch.tensor(pairs, dtype=torch.long).reshape(-1, 4)
+        _check(places, source.shape[0], source.shape[Axes.of(hook_name).step])
+        self.hold("source", source)
+        self.register_buffer("places", places)
+
+    @classmethod
+    def from_cache(
+        cls,
+        cache: ActivationCache | Mapping[str, Tensor],
+        hook_name: str,
+        places: Mapping[Place, Place] | Int[Tensor, "places 4"],
+        **address: Any,
+    ) -> Self:
+        """Returns the patch with what a cache of the other episodes holds of the hook point.
+
+        Raises:
+            ValueError: the cache does not hold it.
+
+        Examples:
+            >>> cache = {"hook_embed": torch.ones(2, 5, 3)}
+            >>> TransplantPatch.from_cache(cache, "hook_embed", {(0, 1): (1, 4)}).places
+            tensor([[0, 1, 1, 4]])
+        """
+        return cls(cached(cache, hook_name), hook_name, places, **address)
+
+    def replacement(self, x: Tensor) -> Tensor:
+        step = Axes.of(self.hook_name).step
+        moved, source = x.movedim(step, 1), self.seen(self.source, x).to(x).movedim(step, 1)
+        if moved.shape[2:] != source.shape[2:]:
+            raise ValueError(
+                f"a place of the source carries {tuple(source.shape[2:])}, one of "
+                f"{self.hook_name} {tuple(moved.shape[2:])}; take the source from this hook point"
+            )
+        row, here, source_row, there = self._within(moved).unbind(1)
+        return moved.index_put((row, here), source[source_row, there]).movedim(1, step)
+
+    def _within(self, moved: Tensor) -> Int[Tensor, "places 4"]:
+        """Returns the places inside the hooked tensor, steps counted from its first."""
+        places = self.places.to(moved.device, torch.long, copy=True)
+        places[:, 1] -= self.offset
+        rows, steps = moved.shape[:2]
+        if self.windowed:
+            places = places[(places[:, 1] >= 0) & (places[:, 1] < steps)]
+        for number, size, what in ((places[:, 0], rows, "row"), (places[:, 1], steps, "step")):
+            if len(number) and int(number.max()) >= size:
+                raise ValueError(
+                    f"{what} {int(number.max())} at {self.hook_name}, which has {size} {what}s "
+                    f"here; the last is {size - 1}"
+                )
+        return places
+
+    def config(self) -> dict[str, Any]:
+        config = super().config()
+        return {name: config[name] for name in ("hook_name", "heads", "keys")}
+
+
+def _check(places: Tensor, rows: int, steps: int) -> None:
+    """Raises ValueError unless the places are places, each written once, of this source."""
+    if places.ndim != 2 or places.shape[1] != 4 or places.dtype.is_floating_point:
+        raise ValueError(
+            f"places are {tuple(places.shape)} {places.dtype}; give integers [places, 4]: row, "
+            "step, source row, source step"
+        )
+    for number, size, what in ((places[:, 2], rows, "row"), (places[:, 3], steps, "step")):
+        if len(number) and not 0 <= int(number.max()) < size:
+            raise ValueError(
+                f"source {what} {int(number.max())}, of a source of {size} {what}s; the last "
+                f"is {size - 1}"
+            )
+    if places.numel() and int(places.min()) < 0:
+        raise ValueError(f"place {int(places.min())} is before the first, 0; count from the start")
+    if len(places[:, :2].unique(dim=0)) < len(places):
+        raise ValueError("a place is written twice; give each row and step one source")

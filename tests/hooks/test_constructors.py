@@ -1,0 +1,104 @@
+"""Controllers made of something else: codes, caches, probes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import softmax
+
+from irl_lens.hooks import CodeController, HypernetworkDecoder, LowRankController, VectorController
+
+D = 16
+HOOK = "blocks.1.hook_resid_post"
+
+
+@pytest.mark.parametrize("lead", [(), (3,), (3, 5)])
+def test_from_latent(lead):
+    decoder = HypernetworkDecoder(5, 8, D, 4)
+    z = torch.randn(*lead, 5, requires_grad=True)
+    controller = LowRankController.from_latent(decoder, z, HOOK)
+    assert controller.lead == lead and controller.hook_name == HOOK
+    x, spread = torch.randn(3, 5, D), z[:, None] if len(lead) == 1 else z
+    codes = CodeController(decoder, spread.expand(3, 5, 5), HOOK)
+    torch.testing.assert_close(controller(x), codes(x), atol=1e-5, rtol=1e-4)
+    controller(x).square().sum().backward()
+    assert z.grad is not None and z.grad.any()
+    assert all(p.grad is not None and p.grad.any() for p in decoder.parameters())
+
+
+def test_from_latent_takes_codes_of_the_decoders_width():
+    with pytest.raises(ValueError, match="code is 4 wide; this decoder takes 5"):
+        LowRankController.from_latent(HypernetworkDecoder(5, 8, D, 4), torch.zeros(4), HOOK)
+
+
+def test_difference_moves_one_mean_to_the_other(model, tokens):
+    _, a = model.run_with_cache(tokens)
+    _, b = model.run_with_cache((tokens[:2, :4] + 3) % 11)
+    steer = VectorController.from_difference(a, b, HOOK)
+    torch.testing.assert_close(steer(b[HOOK]).mean((0, 1)), a[HOOK].mean((0, 1)))
+    assert not list(steer.parameters()) and not steer.v.requires_grad
+
+
+def test_difference_counts_valid_steps_alone():
+    a, b = torch.randn(2, 3, D), torch.randn(4, 5, D)
+    valid_a = torch.tensor([[True, True, False], [True, False, False]])
+    expected = torch.stack([a[0, 0], a[0, 1], a[1, 0]]).mean(0)
+    a[~valid_a] = float("nan")
+    made = VectorController.from_difference({HOOK: a}, {HOOK: b}, HOOK, valid_a=valid_a)
+    torch.testing.assert_close(made.v, expected - b.mean((0, 1)))
+    other = VectorController.from_difference({HOOK: b}, {HOOK: a}, HOOK, valid_b=valid_a)
+    torch.testing.assert_close(other.v, -made.v)
+
+
+def test_differences_are_taken_in_float32_at_least():
+    a = torch.cat([torch.full((1, 1, 1), 256.0), torch.ones(1, 999, 1)], dim=1).bfloat16()
+    made = VectorController.from_difference({HOOK: a}, {HOOK: torch.zeros(1, 1, 1)}, HOOK)
+    assert made.v.dtype == torch.float32 and made.v.item() == pytest.approx(1.255)
+
+
+def test_differences_that_cannot_be_taken():
+    def difference(a, b, **valid):
+        return VectorController.from_difference({HOOK: a}, {HOOK: b}, HOOK, **valid)
+
+    x = torch.zeros(2, 3, D)
+    with pytest.raises(ValueError, match="the cache has no"):
+        VectorController.from_difference({}, {HOOK: x}, HOOK)
+    with pytest.raises(ValueError, match="16 and 15 wide"):
+        difference(x, x[..., 1:])
+    with pytest.raises(ValueError, match=r"\(2, 3, 16\) .* a mask \(2, 2\)"):
+        difference(x, x, valid_a=torch.ones(2, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="of 0 steps"):
+        difference(x, x, valid_b=torch.zeros(2, 3, dtype=torch.bool))
+    with pytest.raises(ValueError, match=r"activations \(2, 3, 4, 4\)"):
+        difference(x.reshape(2, 3, 4, 4), x)
+
+
+def test_probe_raises_its_class():
+    weight, e = torch.randn(4, D), torch.randn(1, 3, D)
+    for label in range(4):
+        steer = VectorController.from_probe(weight, label, HOOK, size=2.0)
+        torch.testing.assert_close(steer.v.norm(), torch.tensor(2.0))
+        before, after = softmax(e @ weight.mT, -1), softmax(steer(e) @ weight.mT, -1)
+        gain = (weight[label] - weight.mean(0)).norm() * 2
+        centred = (after.log() - before.log()) - (after.log() - before.log()).mean(-1, keepdim=True)
+        torch.testing.assert_close(centred[..., label], gain.expand(1, 3), atol=1e-4, rtol=1e-4)
+        assert (after[..., label] > before[..., label]).all()
+
+
+def test_probe_directions_do_not_see_what_a_softmax_does_not():
+    weight = torch.randn(4, D)
+    made = VectorController.from_probe(weight, 1, HOOK)
+    moved = VectorController.from_probe(weight + torch.randn(D), 1, HOOK)
+    torch.testing.assert_close(made.v, moved.v, atol=1e-5, rtol=1e-4)
+
+
+def test_probes_that_point_nowhere_are_refused():
+    weight = torch.randn(1, D)
+    with pytest.raises(ValueError, match=r"mean of all 1 classes .* give \[-w / 2, w / 2\]"):
+        VectorController.from_probe(weight, 0, HOOK)
+    pair = torch.cat([-weight / 2, weight / 2])
+    made = VectorController.from_probe(pair, 1, HOOK)
+    torch.testing.assert_close(made.v, weight[0] / weight.norm())
+    for label, given in ((4, torch.randn(4, D)), (-1, torch.randn(4, D)), (0, weight[0])):
+        with pytest.raises(ValueError, match=rf"class {label} of a probe with weights"):
+            VectorController.from_probe(given, label, HOOK)

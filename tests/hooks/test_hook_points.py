@@ -1,0 +1,246 @@
+"""Patches at every TransformerLens hook point, against hooks written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformer_lens import HookedTransformer, HookedTransformerConfig
+from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+from irl_lens.hooks import (
+    AblatePatch,
+    InterpolatePatch,
+    Patch,
+    ReplacePatch,
+    SubspacePatch,
+    TransplantPatch,
+    VectorController,
+)
+
+ROWS, STEPS, HEADS = 3, 6, 2
+B = "blocks.1."
+BY_STEP = [
+    *("hook_embed", "hook_pos_embed"),
+    *(B + f"hook_{name}" for name in ("resid_pre", "resid_mid", "resid_post")),
+    *(B + f"hook_{name}" for name in ("attn_out", "mlp_in", "mlp_out")),
+    *(B + name for name in ("mlp.hook_pre", "mlp.hook_post", "ln2.hook_normalized")),
+    "ln_final.hook_normalized",
+]
+BY_HEAD = [
+    *(B + f"attn.hook_{name}" for name in ("q", "k", "v", "z", "result", "rot_q", "rot_k")),
+    *(B + f"hook_{name}" for name in ("q_input", "k_input", "v_input", "attn_in")),
+]
+PATTERN, SCORES = B + "attn.hook_pattern", B + "attn.hook_attn_scores"
+EVERY = [*BY_STEP, *BY_HEAD, PATTERN, SCORES]
+
+
+def make_model(**options) -> HookedTransformer:
+    config = HookedTransformerConfig(
+        n_layers=2,
+        d_model=16,
+        n_heads=HEADS,
+        d_head=8,
+        d_mlp=32,
+        act_fn="relu",
+        n_ctx=16,
+        d_vocab=11,
+        use_attn_result=True,
+        use_hook_mlp_in=True,
+        seed=0,
+        device="cpu",
+        **options,
+    )
+    return HookedTransformer(config).requires_grad_(False).eval()
+
+
+MODELS = {
+    "standard": make_model(use_split_qkv_input=True),
+    "rotary": make_model(positional_embedding_type="rotary", rotary_dim=8, use_attn_in=True),
+}
+
+
+def model_with(name: str) -> HookedTransformer:
+    """The model that runs the hook point."""
+    rotary = name.endswith(("rot_q", "rot_k", "attn_in"))
+    return MODELS["rotary" if rotary else "standard"]
+
+
+def place(name: str, row: int, step: int, head: int) -> tuple[int, ...]:
+    """Where a row, step and head are, written out for each layout."""
+    if name in (PATTERN, SCORES):
+        return row, head, step
+    return (row, step, head) if name in BY_HEAD else (row, step)
+
+
+def by_hand(name: str, rows, steps, heads, new: Callable[[Tensor, tuple], Tensor]):
+    """A plain TransformerLens hook that writes new(x, where) place by place."""
+
+    def hook(x: Tensor, hook) -> Tensor:
+        y = x.clone()
+        for row in rows:
+            for step in steps:
+                for head in heads:
+                    where = place(name, row, step, head)
+                    y[where] = torch.where(x[where] == -torch.inf, x[where], new(x, where))
+        return y
+
+    return [(name, hook)]
+
+
+@pytest.fixture(params=EVERY)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def other(name, tokens) -> Tensor:
+    """What the hook point carries for another batch; scaled, as positions are all the same."""
+    return 1.5 * model_with(name).run_with_cache(tokens.flip(0, 1), names_filter=name)[1][name]
+
+
+ROWS_STEPS = {"rows": [0, 2], "steps": [1, 4]}
+
+
+@pytest.mark.parametrize("kind", ["replace", "zero", "mean", "interpolate", "remove"])
+def test_against_hooks_written_by_hand(name, other, tokens, kind):
+    model, headed = model_with(name), name not in BY_STEP
+    address: dict[str, Any] = {**ROWS_STEPS, **({"heads": [1]} if headed else {})}
+    mean = other.mean((0, 2 if name in (PATTERN, SCORES) else 1))
+    width = other.shape[-1]
+    direction = torch.randn(1, width, generator=torch.Generator().manual_seed(0))
+    unit = (direction / direction.norm())[0]
+    cases: dict[str, tuple[Patch, Callable]] = {
+        "replace": (ReplacePatch(other, name, **address), lambda x, at: other[at]),
+        "zero": (AblatePatch(name, **address), lambda x, at: torch.zeros(width)),
+        "mean": (
+            AblatePatch(name, "mean", other, **address),
+            lambda x, at: mean[1] if headed else mean,
+        ),
+        "interpolate": (
+            InterpolatePatch(other, name, 0.3, **address),
+            lambda x, at: 0.7 * x[at] + 0.3 * other[at],
+        ),
+        "remove": (
+            SubspacePatch(direction, name, **address),
+            lambda x, at: x[at] - (x[at] @ unit) * unit,
+        ),
+    }
+    patch, new = cases[kind]
+    hand = by_hand(name, **ROWS_STEPS, heads=[1], new=new)
+    expected = model.run_with_hooks(tokens, fwd_hooks=hand)
+    with patch.attached(model) as handle:
+        patched = model(tokens)
+    assert handle.fired == {name: 1}
+    torch.testing.assert_close(patched, expected, atol=1e-5, rtol=0)
+    assert not torch.equal(patched[0], model(tokens)[0])
+    assert torch.equal(patched[1], model(tokens)[1])
+
+
+def test_a_transplant_against_a_hook_written_by_hand(name, other, tokens):
+    model = model_with(name)
+    places = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
+
+    def hook(x: Tensor, hook) -> Tensor:
+        y = x.clone()
+        for (row, step), (source_row, source_step) in places.items():
+            for head in range(HEADS):
+                there = place(name, source_row, source_step, head)
+                y[place(name, row, step, head)] = other[there]
+        return torch.where(x == -torch.inf, x, y)
+
+    with TransplantPatch(other, name, places).attached(model):
+        patched = model(tokens)
+    assert torch.equal(patched, model.run_with_hooks(tokens, fwd_hooks=[(name, hook)]))
+    assert not torch.equal(patched, model(tokens))
+
+
+def test_cached_decoding(name, other, tokens):
+    model, heads = model_with(name), None if name in BY_STEP else [1]
+    places = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
+    for patch in (
+        ReplacePatch(other, name, rows=[0], steps=[1, 4], heads=heads),
+        AblatePatch(name, steps=[2, 3], heads=heads),
+        TransplantPatch(other, name, places, heads=heads),
+        SubspacePatch(torch.eye(16)[:1, : other.shape[-1]], name, other, steps=[2])
+        if name in BY_HEAD
+        else InterpolatePatch(other, name, 0.3, steps=[2]),
+    ):
+        with patch.attached(model):
+            whole = model(tokens)
+        cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", ROWS)
+        start, decoded = 0, []
+        with patch.attached(model):
+            for window in tokens.split([2, 1, 1, 2], dim=1):
+                patch.offset = start
+                ones = torch.ones_like(window)
+                decoded.append(model(window, past_kv_cache=cache, attention_mask=ones))
+                start += window.shape[1]
+        torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
+
+
+def test_patterns_are_query_by_key(tokens):
+    model = MODELS["standard"]
+    patch = AblatePatch(PATTERN, rows=[1], steps=[4], heads=[0], keys=[2])
+    with patch.attached(model):
+        _, patched = model.run_with_cache(tokens)
+    _, plain = model.run_with_cache(tokens)
+    expected = plain[PATTERN].clone()
+    expected[1, 0, 4, 2] = 0
+    assert plain[PATTERN][1, 0, 4, 2] > 0
+    assert torch.equal(patched[PATTERN], expected)
+    z, v = B + "attn.hook_z", B + "attn.hook_v"
+    torch.testing.assert_close(patched[z][1, 4, 0], expected[1, 0, 4] @ plain[v][1, :, 0])
+    changed = (patched[z] != plain[z]).any(-1)
+    assert changed.nonzero().tolist() == [[1, 4, 0]]
+
+
+def test_a_key_knocked_out_by_its_score_is_not_attended_to(tokens):
+    model = MODELS["standard"]
+    patch = ReplacePatch(torch.tensor(-torch.inf), SCORES, keys=[2], steps=[3, 4, 5])
+    with patch.attached(model):
+        _, patched = model.run_with_cache(tokens)
+    pattern = patched[PATTERN]
+    assert not pattern[:, :, 3:, 2].any() and pattern[:, :, 2, 2].all()
+    torch.testing.assert_close(pattern.sum(-1), torch.ones(ROWS, HEADS, STEPS))
+
+
+def test_scores_that_the_mask_hides_stay_hidden(tokens):
+    model = MODELS["standard"]
+    for patch in (AblatePatch(SCORES), InterpolatePatch(torch.tensor(0.0), SCORES, 1.0)):
+        with patch.attached(model):
+            _, patched = model.run_with_cache(tokens)
+        uniform = torch.ones(STEPS, STEPS).tril() / torch.arange(1.0, STEPS + 1).unsqueeze(1)
+        torch.testing.assert_close(patched[PATTERN], uniform.expand(ROWS, HEADS, STEPS, STEPS))
+
+
+def test_axes_that_are_not_there_are_refused(tokens):
+    addresses: list[tuple[dict[str, Any], str]] = [
+        ({"heads": [0]}, r"heads \(0,\) at blocks.1.hook_mlp_out, which has no axis of heads"),
+        ({"keys": [0]}, "which has no axis of attended steps"),
+    ]
+    for address, message in addresses:
+        with (
+            pytest.raises(ValueError, match=message),
+            AblatePatch(B + "hook_mlp_out", **address).attached(MODELS["standard"]),
+        ):
+            MODELS["standard"](tokens)
+    with pytest.raises(ValueError, match="no axis of attended steps"):
+        AblatePatch(B + "attn.hook_z", keys=[0])(torch.zeros(ROWS, STEPS, HEADS, 8))
+    with pytest.raises(ValueError, match=r"attended step 6 at .* the last is 5"):
+        AblatePatch(PATTERN, keys=[6])(torch.zeros(ROWS, HEADS, STEPS, STEPS))
+
+
+@pytest.mark.parametrize(
+    "point", ["attn.hook_result", "hook_q_input", "hook_mlp_in", "hook_attn_in"]
+)
+def test_a_point_that_the_model_does_not_run_is_refused(model, point):
+    controller = VectorController(torch.zeros(16), B + point)
+    with (
+        pytest.raises(ValueError, match=f"does not run {B + point}: Cannot add hook"),
+        controller.attached(model),
+    ):
+        pass

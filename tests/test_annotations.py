@@ -1,0 +1,33 @@
+"""The annotations are checked while tests run, and by no one else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+
+from irl_lens.analyses.estimates import proportion
+from irl_lens.data import stream_seed
+from irl_lens.envs.board import Layouts
+from irl_lens.rl.rollout import sample
+
+
+def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
+    with pytest.raises(TypeCheckError, match="uniform"):
+        sample(torch.zeros(3, 2), torch.zeros(4))
+    with pytest.raises(TypeCheckError, match="start"):
+        Layouts(np.zeros((3, 2), np.int64), np.zeros(4, np.int64))
+    with pytest.raises(TypeCheckError, match="marks"):
+        proportion(np.zeros(3))
+    with pytest.raises(TypeCheckError, match="index"):
+        stream_seed(0, "test", "1")  # type: ignore[arg-type]
+
+
+def test_users_wait_for_no_checks() -> None:
+    code = "from irl_lens.rl.rollout import sample; exit(hasattr(sample, '__wrapped__'))"
+    assert hasattr(sample, "__wrapped__")
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

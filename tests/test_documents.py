@@ -1,0 +1,24 @@
+"""The Python of the documents runs as it stands, each document's snippets in order."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [
+    path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if "```python" in path.read_text()
+]
+
+
+def test_there_are_documents_to_run():
+    assert {path.name for path in DOCUMENTS} >= {"README.md", "interventions.md"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_document_runs(path):
+    names: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL):
+        exec(compile(block, str(path), "exec"), names)
