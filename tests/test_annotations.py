@@ -22,7 +22,7 @@ def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
     with pytest.raises(TypeCheckError, match="start"):
         Layouts(np.zeros((3, 2), np.int64), np.zeros(4, np.int64))
     with pytest.raises(TypeCheckError, match="marks"):
-        proportion(np.zeros(3))
+        proportion(np.zeros(3))  # type: ignore[arg-type]
     with pytest.raises(TypeCheckError, match="index"):
         stream_seed(0, "test", "1")  # type: ignore[arg-type]
 
