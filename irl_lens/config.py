@@ -12,6 +12,12 @@ from typing import Any, Literal
 
 from irl_lens.envs.worlds import GRID, WorldConfig
 
+Targets = Literal["actions", "policy"]
+"""What action logits learn from: the actions drawn (the paper), or the probabilities the expert
+drew them from. The expected gradient is the same; the latter's is less noisy."""
+Schedule = Literal["constant", "cosine"]
+"""Learning rate over training: constant (the paper), or down to zero along half a cosine."""
+
 
 @dataclass(frozen=True)
 class BaseConfig:
@@ -43,11 +49,9 @@ class PretrainConfig:
     lr: float = 3e-4
     weight_decay: float = 0.03
     betas: tuple[float, float] = (0.9, 0.999)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Schedule = "constant"
     warmup: int = 0
-    targets: Literal["actions", "policy"] = "actions"
-    """What the action head learns from: the actions drawn (the paper), or the probabilities
-    the expert drew them from. The expected gradient is the same; the latter's is less noisy."""
+    targets: Targets = "actions"
     observation_weight: float = 0.01
     epsilon: float = 0.0
     """Probability that the expert takes a random non-terminating action."""
@@ -69,6 +73,8 @@ class ControllersConfig:
     weight_decay: float = 0.03
     init: float = 0.1
     """Standard deviation of U e relative to e at initialisation."""
+    targets: Targets = "actions"
+    schedule: Schedule = "constant"
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class DiscoveryConfig:
     One knot is the paper's constant alpha."""
     log_sigma: float = 0.0
     """Initial log standard deviation of the encoder."""
+    targets: Targets = "actions"
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from irl_lens.config import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
@@ -30,6 +31,7 @@ class Batch:
         trajectories: The sorted trajectories.
         observations: Sparse, [rows, steps, columns].
         actions: [rows, steps].
+        policy: Probabilities that the expert drew them from, [rows, steps, actions].
         mask: True on steps that happened, [rows, steps].
         pieces: (first row, end row, steps) of the slices that the base runs over.
     """
@@ -37,6 +39,7 @@ class Batch:
     trajectories: Trajectories
     observations: Int[Tensor, "rows steps columns"]
     actions: Int[Tensor, "rows steps"]
+    policy: Float[Tensor, "rows steps actions"]
     mask: Bool[Tensor, "rows steps"]
     pieces: tuple[tuple[int, int, int], ...]
 
@@ -49,6 +52,7 @@ class Batch:
             ordered,
             torch.from_numpy(ordered.observations),
             torch.from_numpy(ordered.actions),
+            torch.from_numpy(ordered.policy),
             torch.from_numpy(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
         )
@@ -73,15 +77,23 @@ class Batch:
         return streams
 
     def nll(
-        self, base: FastPath, stream: Float[Tensor, "rows steps d_model"], layer: int
+        self,
+        base: FastPath,
+        stream: Float[Tensor, "rows steps d_model"],
+        layer: int,
+        targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
-        """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on."""
+        """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
+
+        With ``targets`` "policy", its expectation over the actions the expert might have drawn.
+        """
+        wanted = self.actions if targets == "actions" else self.policy
         total = stream.new_zeros(())
         for first, end, steps in self.pieces:
             rows, mask = slice(first, end), self.mask[first:end, :steps]
             logits = base.logits(resid=stream[rows, :steps], start=layer).float()
-            actions = self.actions[rows, :steps]
-            total = total + F.cross_entropy(logits[mask], actions[mask], reduction="sum")
+            chosen = wanted[rows, :steps][mask]
+            total = total + F.cross_entropy(logits[mask], chosen, reduction="sum")
         return total / self.mask.sum()
 
     def add(

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
-from irl_lens.config import ControllersConfig
+from irl_lens.config import ControllersConfig, Targets
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.worlds import make_world
@@ -29,6 +29,7 @@ from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.loop import train
+from irl_lens.training.optimizers import decay
 from irl_lens.training.pretrain import load_base
 
 Banks = dict[int, ControllerBank]
@@ -70,9 +71,11 @@ class ControllersJob:
         batch = Batch.of(self.stream[i])
         streams = batch.residuals(self.base, self.config.layers)
         self.optimizer.zero_grad(set_to_none=True)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * decay(self.config.schedule, i / self.steps)
         figures = {}
         for layer in self.banks:
-            loss = self._nll(batch, streams[layer], layer)
+            loss = self._nll(batch, streams[layer], layer, self.config.targets)
             loss.backward()
             figures[f"nll_layer{layer}"] = float(loss.detach())
         self.optimizer.step()
@@ -116,10 +119,14 @@ class ControllersJob:
         unpack_optimizer(self.optimizer, parts["optimizer"])
 
     def _nll(
-        self, batch: Batch, stream: Float[Tensor, "rows steps d_model"], layer: int
+        self,
+        batch: Batch,
+        stream: Float[Tensor, "rows steps d_model"],
+        layer: int,
+        targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
         controlled = self.banks[layer].labelled(self._labels(batch))(stream)
-        return batch.nll(self.base, controlled, layer)
+        return batch.nll(self.base, controlled, layer, targets)
 
     def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
         labels = {"subgoal": batch.trajectories.subgoals, "visit": batch.trajectories.visits}

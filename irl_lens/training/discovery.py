@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
-from irl_lens.config import DiscoveryConfig
+from irl_lens.config import DiscoveryConfig, Targets
 from irl_lens.data import Stream, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
@@ -65,14 +65,20 @@ class Terms:
     tokens: int
 
 
-def evaluate(meta: Metacontroller, base: FastPath, batch: Batch, noise: Tensor | None) -> Terms:
+def evaluate(
+    meta: Metacontroller,
+    base: FastPath,
+    batch: Batch,
+    noise: Tensor | None,
+    targets: Targets = "actions",
+) -> Terms:
     """Runs base and metacontroller over a batch; ``noise`` None takes the encoder's means."""
     layer, valid = meta.config.layer, batch.valid
     stream = batch.residuals(base, (layer,))[layer]
     codes = meta(stream, batch.mask, noise)
     with torch.autocast("cpu", torch.bfloat16, enabled=base.dtype == torch.bfloat16):
         delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
-    nll = batch.nll(base, batch.add(stream, delta), layer)
+    nll = batch.nll(base, batch.add(stream, delta), layer, targets)
     opened = (codes.beta.detach() >= THRESHOLD).numpy()
     truth = batch.trajectories
     counts = SwitchCounts.of(opened, truth.boundaries(), truth.mask)
@@ -104,7 +110,8 @@ class DiscoveryJob:
         """One optimisation step; deterministic in (seed, i) and the state."""
         alpha = kl_weight(self.config.alpha, i / self.steps)
         batch = Batch.of(self.stream[i])
-        terms = evaluate(self.meta, self.base, batch, self._noise(batch, "discovery", i))
+        noise = self._noise(batch, "discovery", i)
+        terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
         self.optimizer.zero_grad(set_to_none=True)
         (terms.nll + alpha * terms.kl).backward()
         self.optimizer.step()

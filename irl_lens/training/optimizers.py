@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
-from irl_lens.config import PretrainConfig
+from irl_lens.config import PretrainConfig, Schedule
 
 
 class PretrainOptimizer:
@@ -79,9 +79,12 @@ class PretrainOptimizer:
 def learning_rate(config: PretrainConfig, step: int) -> float:
     """Learning rate of a step: linear warm-up, then constant or cosine to zero."""
     warm = min(1.0, (step + 1) / (config.warmup + 1))
-    if config.schedule == "constant":
-        return config.lr * warm
-    return config.lr * warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.lr * warm * decay(config.schedule, step / config.steps)
+
+
+def decay(schedule: Schedule, fraction: float) -> float:
+    """Factor of the learning rate when ``fraction`` of the steps are done."""
+    return 1.0 if schedule == "constant" else 0.5 * (1 + math.cos(math.pi * fraction))
 
 
 def _block_matrices(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -34,6 +34,16 @@ def test_pieces_give_the_loss_and_the_gradient_of_the_padded_batch(
     torch.testing.assert_close(*gradients)
 
 
+def test_the_policys_loss_is_the_mean_of_the_actions_losses(world: World, base: FastPath) -> None:
+    batch = Batch.of(world.demonstrate(6, 3))
+    stream = batch.residuals(base, (2,))[2]
+    logits = base.logits(resid=stream, start=2)[batch.mask].log_softmax(-1)
+    expected = -(batch.policy[batch.mask] * logits).sum(-1).mean()
+    torch.testing.assert_close(batch.nll(base, stream, 2, "policy"), expected)
+    drawn = batch.policy[batch.mask].gather(1, batch.actions[batch.mask][:, None])
+    assert (drawn > 0).all()
+
+
 def test_control_is_added_at_valid_steps_only(world: World) -> None:
     batch = Batch.of(world.demonstrate(7, 2))
     stream = torch.randn(*batch.mask.shape, 4)

@@ -109,3 +109,15 @@ def test_the_stage_leaves_banks_and_their_losses(run: Run, quiet: QuietProgress)
             assert torch.equal(weight, stage.weights()[f"layer{layer}.{name}"])
         assert not any(p.requires_grad for p in bank.parameters())
     train_controllers(run, quiet)  # done: nothing to do
+
+
+def test_a_cosine_schedule_ends_at_rest(small: Preset, world: World, base: FastPath) -> None:
+    config = replace(small.controllers, schedule="cosine", targets="policy", steps=1_000)
+    job = ControllersJob(config, world, base, seed=0)
+    moved = []
+    for i in (0, 999):
+        before = _weights(job)
+        job.step(i)
+        pairs = zip(before, _weights(job), strict=True)
+        moved.append(max(float((a - b).abs().max()) for a, b in pairs))
+    assert moved[1] < 1e-3 * moved[0]

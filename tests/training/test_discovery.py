@@ -114,13 +114,14 @@ def test_padding_changes_no_loss_and_no_gradient(job: DiscoveryJob, batch: Batch
         full[:, : array.shape[1]] = array
         return full
 
-    names = ("observations", "actions", "mask", "subgoals", "visits", "progress")
+    names = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
     for name in names:  # nonsense on the padding: other observations, another action
         object.__setattr__(rows, name, padded(getattr(rows, name), 0 if name == "mask" else 1))
     long = Batch(
         rows,
         torch.from_numpy(rows.observations),
         torch.from_numpy(rows.actions),
+        torch.from_numpy(rows.policy),
         torch.from_numpy(rows.mask),
         ((0, 6, wide),),
     )
