@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -170,3 +171,47 @@ def test_smoke_runs_the_whole_chain(tmp_path: Path) -> None:
     assert list(Run.open(out).finished()) == list(runs.STAGES)
     assert json.loads((out / "evaluation.json").read_text())
     assert "<html" in (out / "report.html").read_text()[:1000].lower()
+
+
+def test_settings_replace_the_presets_and_are_kept_with_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("pretrain.steps=2", "controllers.layers=1,2", "world.observation=onehot")
+    arguments = ("train", "base", "--preset", "smoke", "--out", str(tmp_path / "run"))
+    cli.main((*arguments, "--set", *settings))
+    kept = Run.open(tmp_path / "run").preset
+    assert (kept.pretrain.steps, kept.controllers.layers) == (2, (1, 2))
+    assert kept.world.observation == "onehot"
+    said = _fails(capsys, 2, *arguments)
+    assert "was made with" in said and "--out" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("pretrain.steps", "write KEY=VALUE"),
+        ("pretrain.stps=2", "pretrain.steps"),
+        ("pretrain.steps=two", "two"),
+        ("world.observation=pixels", "egocentric"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    setting: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert said in _fails(capsys, 2, "run", "smoke", "--out", str(out), "--set", setting)
+    assert not out.exists()
+
+
+def test_threads_do_not_wait_by_spinning_unless_the_user_says_so() -> None:
+    code = (
+        "import os; from irl_lens.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | given
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert done.stdout.splitlines()[-1] == expected
