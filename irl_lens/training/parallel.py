@@ -38,10 +38,12 @@ def backward(
         return list(torch.autograd.grad(value, trained)), figures
 
     alone = {"initializer": torch.set_num_threads, "initargs": (1,)}
-    with ThreadPoolExecutor(threads, **alone) as pool:
-        gradients, figures = zip(*pool.map(run, losses), strict=True)
-    # torch gives the last number set in any thread to threads that start later.
-    torch.set_num_threads(threads)
+    try:
+        with ThreadPoolExecutor(threads, **alone) as pool:
+            gradients, figures = zip(*pool.map(run, losses), strict=True)
+    finally:
+        # torch gives the last number set in any thread to threads that start later.
+        torch.set_num_threads(threads)
     for parameter, *terms in zip(trained, *gradients, strict=True):
         parameter.grad = sum(terms[1:], start=terms[0])
     return list(figures)
