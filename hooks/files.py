@@ -108,7 +108,7 @@ def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
             )
         # Cloned: a tensor read lies in the mapped file, which may change, and where it lies
         # there decides the last bits of products with it.
-        tensors = {n: content.get_tensor(n).clone() for n in content.keys()}  # noqa: SIM118
+        tensors = {n: _cloned(content.get_tensor(n)) for n in content.keys()}  # noqa: SIM118
         _check_tensors(header, tensors)
         if metadata.get(KEYS[1]) != _digest(metadata[KEYS[0]], tensors):
             raise ValueError("the content is not what was saved; copy it again")
@@ -143,6 +143,12 @@ def inspect(path: str | Path) -> Header:
 
 def _hash(base: nn.Module | str | None) -> str | None:
     return model_hash(base) if isinstance(base, nn.Module) else base
+
+
+def _cloned(tensor: Tensor) -> Tensor:
+    """Clones byte by byte: a bool's clone is 0 or 1, whatever bits it was read from."""
+    content = tensor.reshape(-1).view(torch.uint8).clone()
+    return content.view(tensor.dtype).reshape(tensor.shape)
 
 
 def _check_tensors(header: Header, tensors: dict[str, Tensor]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from irl_lens.hooks import Header, Part, inspect, load, save
@@ -87,6 +88,22 @@ def test_a_single_flipped_bit_is_found(saved, data):
     forged = file.with_name("forged.safetensors")
     forged.write_bytes(content)
     with pytest.raises(ValueError, match=r"forged\.safetensors"):
+        load(forged)
+
+
+def test_a_bit_that_a_bool_does_not_need_is_found(saved):
+    _, file = saved["sequence of a trace"]
+    with safe_open(file, framework="pt") as content:
+        names = [n for n in content.keys() if content.get_tensor(n).dtype == torch.bool]  # noqa: SIM118
+    assert names
+    tensors = load_file(file)
+    for name in names:
+        tensors[name].view(torch.uint8)[..., -1] ^= 2
+    with safe_open(file, framework="pt") as content:
+        metadata = content.metadata()
+    forged = file.with_name("forged.safetensors")
+    save_file(tensors, forged, metadata)
+    with pytest.raises(ValueError, match="not what was saved"):
         load(forged)
 
 
