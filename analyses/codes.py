@@ -24,8 +24,8 @@ from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.heldout import Outcome, Trial
 from irl_lens.analyses.style import INK, styled, subgoal_colours
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
-from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.trace import MetaTrace
 from irl_lens.rl.oracle import OracleCodes
 
@@ -100,7 +100,7 @@ def codes_at_switches(
     test: tuple[MetaTrace, Trajectories],
     names: Sequence[str],
     base: FastPath,
-    meta: Metacontroller,
+    meta: CausalHalf,
     trial: Trial,
 ) -> CodesResult:
     """Scores the codes of a metacontroller.

@@ -11,7 +11,7 @@ from irl_lens.analyses.heldout import Outcome
 from irl_lens.analyses.learning import LearningResult
 from irl_lens.analyses.probes import ProbeResult
 from irl_lens.progress import Progress
-from irl_lens.runs import STAGES, Run
+from irl_lens.runs import Run
 
 HEADLINES = {
     "base.gap_to_bayes": "action NLL over the Bayes floor, nats, fresh boards",
@@ -126,4 +126,4 @@ def _time(run: Run) -> dict[str, float]:
     """Minutes of the whole chain; of a part of it they would mislead."""
     stages = run.finished()
     whole = {"minutes": sum(s.seconds for s in stages.values()) / 60}
-    return whole if len(stages) == len(STAGES) else {}
+    return whole if len(stages) == len(run.chain) else {}

@@ -31,8 +31,8 @@ from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
 from irl_lens.rl.internal import load_policy
 from irl_lens.runs import Run
+from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.controllers import load_controllers
-from irl_lens.training.discovery import load_metacontroller
 from irl_lens.training.pretrain import load_base
 
 
@@ -111,7 +111,11 @@ def analyse(run: Run, progress: Progress) -> Findings:
         run: The run.
         progress: Told of every analysis.
     """
-    wanted = [name for name, (stage, _) in ANALYSES.items() if run.stage(stage).done]
+    finished = run.finished()
+    # Codes are the metacontroller's own when none are learned after it.
+    acting = "codes" if "codes" in run.chain else "metacontroller"
+    stages = {name: stage or acting for name, (stage, _) in ANALYSES.items()}
+    wanted = [name for name, stage in stages.items() if stage in finished]
     progress.stage("analyses", len(wanted))
     if not run.stage("base").done:
         return Findings()
@@ -166,14 +170,15 @@ def _raw(bench: Bench) -> Outcome:
     return trial.play(FastPath(model.frozen()))
 
 
-ANALYSES: dict[str, tuple[str, Callable[[Bench], Any]]] = {
+ANALYSES: dict[str, tuple[str | None, Callable[[Bench], Any]]] = {
     "pretraining": ("base", _pretraining),
     "floor": ("base", _floor),
     "probes": ("base", _probes),
     "controllers": ("controllers", _controllers),
-    "gate": ("metacontroller", _gate),
-    "codes": ("metacontroller", _codes),
+    "gate": (None, _gate),
+    "codes": (None, _codes),
     "internal": ("internal-rl", _internal),
     "raw": ("raw-rl", _raw),
 }
-"""Field of :class:`Findings`, the stage it is about, and what measures it."""
+"""Field of :class:`Findings`, the stage it is about, None for whatever left the metacontroller
+that acts, and what measures it."""

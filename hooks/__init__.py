@@ -25,6 +25,7 @@ from .header import Header
 from .hypernetwork import CodeController, HypernetworkDecoder
 from .identity import model_hash
 from .intervention import Intervention
+from .linear_decoder import LinearDecoder
 from .low_rank import LowRankController
 from .mask import Mask
 from .part import Part
@@ -60,6 +61,7 @@ __all__ = [
     "Interpolate",
     "InterpolatePatch",
     "Intervention",
+    "LinearDecoder",
     "LowRankController",
     "Mask",
     "Part",

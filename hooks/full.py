@@ -17,6 +17,8 @@ from .spectrum import Spectrum, precise
 if TYPE_CHECKING:
     from transformer_lens import FactoredMatrix
 
+    from .linear_decoder import LinearDecoder
+
 
 class FullController(Controller):
     """e <- e + U e.
@@ -60,6 +62,30 @@ class FullController(Controller):
         """
         U = torch.randn(*lead, d_model, d_model, generator=generator) * init * d_model**-0.5
         return cls(nn.Parameter(U), hook_name)
+
+    @classmethod
+    def from_latent(
+        cls, decoder: LinearDecoder, z: Float[Tensor, "*lead n_z"], hook_name: str
+    ) -> Self:
+        """Returns the controllers that codes stand for, leading axes as those of `z`.
+
+        Gradients reach codes and decoder. To apply one code a step without forming its
+        matrix: :class:`~irl_lens.hooks.CodeController`.
+
+        Args:
+            decoder: makes a matrix of each code.
+            z: the codes.
+            hook_name: where.
+
+        Raises:
+            ValueError: the codes are not as wide as the decoder takes.
+
+        Examples:
+            >>> from irl_lens.hooks import LinearDecoder
+            >>> FullController.from_latent(LinearDecoder(8, 64), torch.randn(3, 8), "hook").U.shape
+            torch.Size([3, 64, 64])
+        """
+        return cls(decoder(z), hook_name)
 
     @property
     def d_model(self) -> int:

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .combine import Additive
+from .linear_decoder import LinearDecoder
 from .part import Part
 
 
@@ -141,7 +142,10 @@ class CodeController(Additive):
     z: Tensor
 
     def __init__(
-        self, decoder: HypernetworkDecoder, z: Float[Tensor, "rows steps n_z"], hook_name: str
+        self,
+        decoder: HypernetworkDecoder | LinearDecoder,
+        z: Float[Tensor, "rows steps n_z"],
+        hook_name: str,
     ) -> None:
         super().__init__(hook_name)
         self.decoder = decoder

@@ -5,6 +5,7 @@ from .bank_controller import BankController
 from .combine import Compose, Interpolate, Scale, Sum
 from .full import FullController
 from .hypernetwork import CodeController, HypernetworkDecoder
+from .linear_decoder import LinearDecoder
 from .low_rank import LowRankController
 from .mask import Mask
 from .part import Part
@@ -18,7 +19,8 @@ KINDS: dict[str, type[Part]] = {
     kind.__name__: kind
     for kind in (
         *(LowRankController, FullController, VectorController),
-        *(ControllerBank, BankController, HypernetworkDecoder, CodeController),
+        *(ControllerBank, BankController, CodeController),
+        *(HypernetworkDecoder, LinearDecoder),
         *(Scale, Sum, Compose, Interpolate, ProjectOut, Sequence, Mask, Together),
         *(ReplacePatch, TransplantPatch, AblatePatch, InterpolatePatch, SubspacePatch),
     )

@@ -31,6 +31,7 @@ STAGES = {
     "base": "irl_lens.training.pretrain:pretrain",
     "controllers": "irl_lens.training.controllers:train_controllers",
     "metacontroller": "irl_lens.training.discovery:discover",
+    "codes": "irl_lens.training.codes:learn_codes",
     "internal-rl": "irl_lens.rl.internal:internal_rl",
     "raw-rl": "irl_lens.rl.raw:raw_rl",
 }
@@ -39,7 +40,7 @@ STAGES = {
 PRESET_NAMES = ("grid", "smoke", "paper-grid")
 """Those of :mod:`irl_lens.presets`, which brings the worlds and with them Gymnasium."""
 
-StageName = Literal["base", "controllers", "metacontroller", "internal-rl", "raw-rl"]
+StageName = Literal["base", "controllers", "metacontroller", "codes", "internal-rl", "raw-rl"]
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESET_NAMES)}.")
 ]
@@ -71,7 +72,7 @@ def run(
     """
     opened = _open_for_training(preset_name, settings, out, seed, threads)
     with _progress() as progress:
-        for name in STAGES:
+        for name in opened.chain:
             _run_stage(name, opened, progress)
     _measure(opened, opened.folder / "evaluation.json", opened.folder / "report.html")
 

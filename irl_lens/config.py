@@ -84,14 +84,21 @@ class DiscoveryConfig:
     layer: int = 3
     history: int = 32
     sequence: int = 32
+    lookahead: int = 0
+    """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
     hidden: int = 64
     latent: int = 8
+    decoder: Literal["hypernetwork", "linear"] = "hypernetwork"
     decoder_hidden: int = 32
     rank: int = 16
+    """Width of the hypernetwork's hidden layer, and rank of what it decodes to."""
     steps: int = 64_000
     batch: int = 512
     lr: float = 1e-3
+    decoder_lr: float = 1e-3
     weight_decay: float = 0.03
+    """Of all but a linear decoder, which has none."""
+    schedule: Schedule = "constant"
     alpha: tuple[tuple[float, float], ...] = ((0.0, 0.17),)
     """KL weight as (fraction of training, alpha) knots, interpolated in log alpha.
     One knot is the paper's constant alpha."""
@@ -101,10 +108,37 @@ class DiscoveryConfig:
 
 
 @dataclass(frozen=True)
+class CodesConfig:
+    """Codes learned again, of the segments between the metacontroller's switches.
+
+    Not in the paper; :mod:`irl_lens.models.segments` says what and why.
+    """
+
+    steps: int = 0
+    """0: the metacontroller keeps its own codes, as in the paper."""
+    layer: int = 1
+    history: int = 32
+    hidden: int = 64
+    latent: int = 8
+    batch: int = 64
+    lr: float = 3e-3
+    decoder_lr: float = 1e-3
+    weight_decay: float = 0.03
+    """Of all but the decoder, which has none."""
+    schedule: Schedule = "cosine"
+    alpha: tuple[tuple[float, float], ...] = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
+    """KL weight, as :attr:`DiscoveryConfig.alpha`."""
+    log_sigma: float = -2.0
+    targets: Targets = "policy"
+
+
+@dataclass(frozen=True)
 class RLConfig:
     """Internal RL, and raw-action RL in the same trainer (paper, App. E)."""
 
     episodes: int = 102_400_000
+    prefix_episodes: int | None = None
+    """Of each training on the first subgoals only; as many as on the whole task when None."""
     batch: int = 1024
     lr: float = 3e-5
     weight_decay: float = 0.0
@@ -114,6 +148,9 @@ class RLConfig:
     width: int = 256
     """Width of the policy's recurrent block (internal RL only)."""
     initial_std: float = 1.0
+    start: Literal["prior", "posterior"] = "prior"
+    """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
+    codes' prior N(0, I), or the mean and standard deviation of the codes of demonstrations."""
     temperature: float = 1.0
     """Temperature of the primitive actions sampled from the base."""
     solvable: bool = True
@@ -140,6 +177,7 @@ class Preset:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     controllers: ControllersConfig = field(default_factory=ControllersConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    codes: CodesConfig = field(default_factory=CodesConfig)
     internal_rl: RLConfig = field(default_factory=RLConfig)
     raw_rl: RLConfig = field(default_factory=RLConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 
 from irl_lens.config import (
     BaseConfig,
+    CodesConfig,
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
@@ -23,31 +24,47 @@ from irl_lens.errors import UserError
 _GRID = Preset(
     name="grid",
     world=GRID,
-    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512),
+    base=BaseConfig(d_model=256, n_layers=6, n_heads=4, d_mlp=1_024),
     pretrain=PretrainConfig(
-        steps=5_000,
+        steps=5_500,
         batch=64,
         chunk=32,
         optimizer="muon",
         lr=2e-3,
         schedule="cosine",
+        targets="policy",
         observation_weight=0.1,
         precision="auto",
     ),
-    controllers=ControllersConfig(layers=(1, 2, 3), label="subgoal", steps=400, batch=128, lr=2e-3),
-    discovery=DiscoveryConfig(
-        layer=2,
-        steps=4_300,
-        batch=64,
-        lr=2e-3,
-        # At full weight from the start the KL term collapses the posterior and it stays
-        # collapsed, so alpha rises slowly from almost nothing; the gate opens between 0.05
-        # and 0.12, and stays shut when alpha is through there too soon.
-        alpha=((0.0, 5e-4), (0.28, 5e-4), (0.4, 0.05), (0.63, 0.12), (0.81, 0.6)),
-        log_sigma=-2.0,
+    controllers=ControllersConfig(
+        layers=(1, 3, 5), steps=1_500, batch=64, lr=1e-2, schedule="cosine", targets="policy"
     ),
-    internal_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-4, epochs=4),
-    raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5),
+    # Finds when to switch: the base follows whole tasks, so the encoder must not name them.
+    discovery=DiscoveryConfig(
+        layer=3,
+        lookahead=10,
+        decoder="linear",
+        steps=1_300,
+        batch=64,
+        lr=3e-3,
+        schedule="cosine",
+        # At full weight from the start the KL term collapses the posterior and it stays
+        # collapsed, so alpha rises slowly from almost nothing.
+        alpha=((0.0, 5e-4), (0.18, 5e-4), (0.33, 0.05), (0.54, 0.12), (1.0, 0.2)),
+        log_sigma=-2.0,
+        targets="policy",
+    ),
+    codes=CodesConfig(steps=2_000),
+    internal_rl=RLConfig(
+        episodes=204_800,
+        prefix_episodes=122_880,
+        batch=1_024,
+        lr=1e-3,
+        epochs=4,
+        start="posterior",
+        temperature=0.5,
+    ),
+    raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5, temperature=0.5),
     evaluation=EvaluationConfig(trajectories=2_048, rollouts=1_024),
 )
 
@@ -72,7 +89,8 @@ _SMOKE = Preset(
         alpha=((0.0, 5e-4), (0.5, 0.17)),
         log_sigma=-2.0,
     ),
-    internal_rl=RLConfig(episodes=256, batch=64, width=32),
+    codes=CodesConfig(steps=20, history=16, hidden=16, latent=4, batch=16),
+    internal_rl=RLConfig(episodes=256, batch=64, width=32, start="posterior"),
     raw_rl=RLConfig(episodes=256, batch=64),
     evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )

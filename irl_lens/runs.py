@@ -16,7 +16,16 @@ from irl_lens.errors import UserError
 from irl_lens.provenance import describe
 from irl_lens.stage import Stage
 
-STAGES = ("base", "controllers", "metacontroller", "internal-rl", "raw-rl")
+READS = {
+    "base": ("world", "base", "pretrain"),
+    "controllers": ("controllers",),
+    "metacontroller": ("discovery",),
+    "codes": ("codes",),
+    "internal-rl": ("internal_rl",),
+    "raw-rl": ("raw_rl",),
+}
+"""The parts of a preset by the first stage that reads them, in the order of the chain."""
+STAGES = tuple(READS)
 _BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -41,6 +50,9 @@ class Run:
     def create(cls, folder: Path | str, preset: Preset, seed: int) -> Run:
         """Starts a run, or opens the one of the same preset and seed that is already there.
 
+        Settings of stages that have not begun may differ from those the run was started
+        with, and replace them.
+
         Args:
             folder: The run's folder, made when it is missing.
             preset: The configuration of all stages.
@@ -51,7 +63,10 @@ class Run:
         """
         folder = Path(folder)
         if (folder / "config.json").is_file():
-            return _same(cls.open(folder), preset, seed)
+            run = _same(cls.open(folder), preset, seed)
+            if run.preset != preset:
+                write_json(folder / "config.json", run.config | {"preset": preset.to_dict()})
+            return cls.open(folder)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} exists and is no run folder; choose another with --out")
         write_json(folder / "config.json", {"preset": preset.to_dict(), "seed": seed} | describe())
@@ -87,9 +102,15 @@ class Run:
             raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
         return self._stages[name]
 
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The stages of its preset in their order; without codes of its own to learn, not that."""
+        skipped = () if self.preset.codes.steps else ("codes",)
+        return tuple(name for name in STAGES if name not in skipped)
+
     def finished(self) -> dict[str, Stage]:
         """The stages that are done, by name, in the order of the chain."""
-        return {name: stage for name, stage in self._stages.items() if stage.done}
+        return {name: self._stages[name] for name in self.chain if self._stages[name].done}
 
 
 def bundled_names() -> list[str]:
@@ -118,12 +139,14 @@ def _same(run: Run, preset: Preset, seed: int) -> Run:
             f"{run.folder} holds preset {run.preset.name!r} seed {run.seed}, "
             f"not preset {preset.name!r} seed {seed}; choose another folder with --out"
         )
-    if run.preset != preset:
-        old, new = _first_difference(run.preset.to_dict(), preset.to_dict())
-        raise UserError(
-            f"{run.folder} was made with {old}, and preset {preset.name!r} now has {new}; "
-            "choose another folder with --out"
-        )
+    for stage, parts in READS.items():
+        old, new = ({part: of.to_dict()[part] for part in parts} for of in (run.preset, preset))
+        if old != new and run.stage(stage).begun:
+            was, now = _first_difference(old, new)
+            raise UserError(
+                f"{run.folder} was made with {was}, and preset {preset.name!r} now has {now}; "
+                "choose another folder with --out"
+            )
     return run
 
 

@@ -47,6 +47,11 @@ class Stage:
         return (self.folder / "result.json").is_file()
 
     @property
+    def begun(self) -> bool:
+        """Whether anything of it has been saved."""
+        return self.done or self._state_path.is_file()
+
+    @property
     def seconds(self) -> float:
         """Time spent in this stage [s], summed over interruptions; counts from load_state()."""
         if self.done:

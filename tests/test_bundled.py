@@ -8,7 +8,7 @@ import irl_lens
 from irl_lens.envs.bayes import nll
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.training.discovery import load_metacontroller
+from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.pretrain import load_base
 from irl_lens.training.switches import SwitchCounts
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 import irl_lens
 from irl_lens.checkpoint import CheckpointError
+from irl_lens.config import Preset
 from irl_lens.errors import UserError
 from irl_lens.presets import PRESETS
 from irl_lens.runs import STAGES, Run, bundled_names, find_run
@@ -55,10 +57,35 @@ def test_other_preset_or_seed_is_refused_with_both_named(run: Run) -> None:
 
 
 def test_changed_setting_is_refused_with_both_values(run: Run) -> None:
-    pretrain = dataclasses.replace(SMOKE.pretrain, lr=0.5)
-    changed = dataclasses.replace(SMOKE, pretrain=pretrain)
+    run.stage("base").save_state(1, {"w": torch.zeros(1)})
     with pytest.raises(UserError, match=r"pretrain\.lr = 0\.002.*pretrain\.lr = 0\.5"):
-        Run.create(run.folder, changed, seed=3)
+        Run.create(run.folder, changed("pretrain", lr=0.5), seed=3)
+
+
+def test_settings_may_change_until_their_stage_begins(run: Run) -> None:
+    run.stage("base").finish({"w": torch.zeros(1)}, {})
+    later = changed("discovery", steps=7)
+    assert Run.create(run.folder, later, seed=3).preset == later
+    assert Run.open(run.folder).preset == later
+    assert Run.open(run.folder).config["commit"] == run.config["commit"]
+    run.stage("metacontroller").save_state(1, {"w": torch.zeros(1)})
+    with pytest.raises(UserError, match=r"discovery\.steps = 7.*discovery\.steps = 40"):
+        Run.create(run.folder, SMOKE, seed=3)
+    assert Run.open(run.folder).preset == later
+
+
+def test_without_codes_to_learn_that_stage_is_not_in_the_chain(tmp_path: Path) -> None:
+    whole = Run.create(tmp_path / "whole", SMOKE, seed=0)
+    assert whole.chain == STAGES
+    without = Run.create(tmp_path / "without", changed("codes", steps=0), seed=0)
+    assert without.chain == tuple(name for name in STAGES if name != "codes")
+
+
+def changed(part: str, **settings: Any) -> Preset:
+    """The smoke preset with other settings in one of its parts."""
+    return dataclasses.replace(
+        SMOKE, **{part: dataclasses.replace(getattr(SMOKE, part), **settings)}
+    )
 
 
 def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

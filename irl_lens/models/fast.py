@@ -122,17 +122,25 @@ class FastPath:
         return KVCache(cfg.n_layers, rows, cfg.n_heads, steps, cfg.d_head)
 
     def residual(
-        self, observation: Tensor, stop: int | None = None, fwd_hooks: HookList = ()
+        self,
+        observation: Tensor | None = None,
+        stop: int | None = None,
+        fwd_hooks: HookList = (),
+        *,
+        resid: Float[Tensor, "rows pos d_model"] | None = None,
+        start: int = 0,
     ) -> Float[Tensor, "rows pos d_model"]:
         """Returns the residual stream at the output of block ``stop``.
 
         Args:
-            observation: Sparse ``[rows, pos, columns]`` or dense ``[rows, pos, size]``.
+            observation: Sparse ``[rows, pos, columns]`` or dense ``[rows, pos, size]``; or else
+            resid: the residual stream at the output of block ``start``, after its hooks.
             stop: 0 for the embedding, None for the last block.
             fwd_hooks: Hooks on the residual stream, as in ``run_with_hooks``.
+            start: Layer of ``resid``.
         """
         with self._hooked(fwd_hooks):
-            return self._stream(observation, None, 0, stop, None)
+            return self._stream(observation, resid, start, stop, None)
 
     def logits(
         self,

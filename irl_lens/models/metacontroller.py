@@ -11,69 +11,24 @@
 sees it layer-normalised without parameters (a residual stream grows with depth); f_emb is a
 bidirectional GRU whose two final states are projected to ``sequence`` numbers, so that the
 future enters through this one vector only; f_enc and f_switch have one hidden ReLU layer.
+
+Two deviations are options. A base that follows every task of its training needs no more than
+the task's name, once an episode: told all of the future, the encoder gives that and the gate
+stays shut. With ``lookahead`` the vector is one a step, of the next few steps only. And
+``decoder`` "linear" is :class:`irl_lens.hooks.LinearDecoder`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from irl_lens.config import DiscoveryConfig
-from irl_lens.hooks import HypernetworkDecoder
-from irl_lens.models.base import hook_name
+from irl_lens.hooks import HypernetworkDecoder, LinearDecoder
+from irl_lens.models.causal import CausalHalf, MetaCodes, MetaState, Stream, readable
 from irl_lens.models.recurrence import GRU
 from irl_lens.models.switching import SwitchingUnit
-
-Stream = Float[Tensor, "batch steps d_model"]
-THRESHOLD = 0.5
-"""beta from which the hard gate opens (internal RL, and all counts of switches)."""
-
-
-@dataclass(frozen=True)
-class MetaCodes:
-    """What the metacontroller makes of a batch of sequences.
-
-    Attributes:
-        mu: Mean of the encoder, [batch, steps, latent].
-        log_sigma: Log standard deviation of the encoder, [batch, steps, latent].
-        proposals: Samples z~ of the encoder, [batch, steps, latent].
-        codes: Integrated codes z, [batch, steps, latent].
-        beta: Soft gates in [0, 1], [batch, steps]; 1 at the first step.
-    """
-
-    mu: Tensor
-    log_sigma: Tensor
-    proposals: Tensor
-    codes: Tensor
-    beta: Tensor
-
-    def kl(self) -> Float[Tensor, "batch steps"]:
-        """KL(N(mu, sigma) || N(0, I)) of every step [nats]; never weighted by beta."""
-        variance = torch.exp(2 * self.log_sigma)
-        return 0.5 * (self.mu**2 + variance - 1 - 2 * self.log_sigma).sum(-1)
-
-
-@dataclass(frozen=True)
-class MetaState:
-    """What the causal half carries from step to step of a rollout.
-
-    Attributes:
-        history: h_{t-1}, [rows, history].
-        code: z_{t-1}, the code in force, [rows, latent].
-        steps: Steps taken; at 0 the gate is forced open.
-    """
-
-    history: Tensor
-    code: Tensor
-    steps: int
-
-    def keep(self, index: Int[Tensor, " kept"]) -> MetaState:
-        """Keeps the rows ``index`` selects and drops the others."""
-        return replace(self, history=self.history[index], code=self.code[index])
 
 
 class SequenceEmbedder(nn.Module):
@@ -95,6 +50,34 @@ class SequenceEmbedder(nn.Module):
         return self.out(states[:, last, rows].transpose(0, 1).flatten(1))
 
 
+class LookAhead(nn.Module):
+    """Reads the next steps of every step, from the farthest back to the step itself.
+
+    Args:
+        d_model: Width of the stream.
+        size: Numbers that are kept of what was read.
+        steps: How far ahead it sees.
+    """
+
+    def __init__(self, d_model: int, size: int, steps: int) -> None:
+        super().__init__()
+        self.gru, self.steps = GRU(d_model, size), steps
+
+    def forward(
+        self, stream: Float[Tensor, "steps batch d_model"], lengths: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "steps batch size"]:
+        """Embeds the future of each step of time-major sequences, none of it padding."""
+        drive, n = self.gru.drive(stream), len(stream)
+        happened = (torch.arange(n).unsqueeze(1) < lengths).unsqueeze(-1)
+        state = drive.new_zeros(*drive.shape[:2], self.gru.size)
+        for ahead in range(min(self.steps, n - 1), -1, -1):
+            before = state[: n - ahead]
+            after = self.gru.update(drive[ahead:], before)
+            read = torch.where(happened[ahead:], after, before)
+            state = torch.cat([read, state[n - ahead :]])
+        return state
+
+
 class Encoder(nn.Module):
     """f_enc: mean and log standard deviation of the proposal, from (e_t, h_{t-1}, s)."""
 
@@ -113,7 +96,7 @@ class Encoder(nn.Module):
         self,
         stream: Float[Tensor, "steps batch d_model"],
         history: Float[Tensor, "steps batch history"],
-        sequence: Float[Tensor, "batch sequence"],
+        sequence: Float[Tensor, "*steps batch sequence"],
     ) -> tuple[Tensor, Tensor]:
         """Returns (mu, log sigma), each [steps, batch, latent]."""
         inputs = self.stream(stream) + self.history(history) + self.sequence(sequence)
@@ -121,7 +104,7 @@ class Encoder(nn.Module):
         return self.mu(hidden), self.log_sigma(hidden)
 
 
-class Metacontroller(nn.Module):
+class Metacontroller(CausalHalf):
     """All trained parts of discovery; the base stays outside, frozen.
 
     Args:
@@ -130,20 +113,15 @@ class Metacontroller(nn.Module):
     """
 
     def __init__(self, config: DiscoveryConfig, d_model: int) -> None:
-        super().__init__()
+        super().__init__(config.layer, GRU(d_model, config.history), _decoder(config, d_model))
         self.config = config
-        self.history = GRU(d_model, config.history)
-        self.embedder = SequenceEmbedder(d_model, config.sequence)
+        self.embedder = (
+            LookAhead(d_model, config.sequence, config.lookahead)
+            if config.lookahead
+            else SequenceEmbedder(d_model, config.sequence)
+        )
         self.encoder = Encoder(d_model, config)
         self.switch = SwitchingUnit(d_model, config.history, config.latent, config.hidden)
-        self.decoder = HypernetworkDecoder(
-            config.latent, config.decoder_hidden, d_model, config.rank
-        )
-
-    @property
-    def hook_name(self) -> str:
-        """Hook point that is read and controlled."""
-        return hook_name(self.config.layer)
 
     def forward(
         self,
@@ -151,18 +129,9 @@ class Metacontroller(nn.Module):
         mask: Bool[Tensor, "batch steps"],
         noise: Float[Tensor, "batch steps latent"] | None = None,
     ) -> MetaCodes:
-        """Encodes whole sequences.
-
-        Args:
-            stream: Residual stream e before control.
-            mask: True on steps that happened; each row's come first.
-            noise: Standard normal; the proposals are the encoder's means without it.
-
-        Returns:
-            Codes and gates; entries on padding mean nothing and must be masked.
-        """
+        """Encodes whole sequences; see :meth:`CausalHalf.forward`."""
         e = readable(stream.transpose(0, 1).contiguous())
-        before = F.pad(self.history(e.unsqueeze(0))[0, :-1], (0, 0, 0, 0, 1, 0))
+        before = self.histories(e)
         mu, log_sigma = self.encoder(e, before, self.embedder(e, mask.sum(1)))
         proposals = mu
         if noise is not None:
@@ -170,28 +139,12 @@ class Metacontroller(nn.Module):
         codes, beta = self.switch.integrate(e, before, proposals)
         return MetaCodes(*(x.transpose(0, 1) for x in (mu, log_sigma, proposals, codes, beta)))
 
-    def start(self, rows: int) -> MetaState:
-        """State of the causal half before the first step: h_0 = 0, z_0 = 0."""
-        weight = self.switch.out.weight
-        zeros = weight.new_zeros(rows, self.config.history)
-        return MetaState(zeros, weight.new_zeros(rows, self.config.latent), 0)
-
-    def gate(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:
-        """beta_t of every row, [rows], from e_t before control; 1 at the first step."""
-        if state.steps == 0:
-            return stream.new_ones(len(stream))
-        return self.switch(readable(stream), state.history, state.code)
-
-    def advance(
-        self,
-        stream: Float[Tensor, "rows d_model"],
-        state: MetaState,
-        code: Float[Tensor, "rows latent"],
-    ) -> MetaState:
-        """State after step t: e_t enters the history, ``code`` is the z_t that acted."""
-        return MetaState(self.history.step(readable(stream), state.history), code, state.steps + 1)
+    def switching(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:
+        """beta_t from e_t, the history and the code in force."""
+        return self.switch(stream, state.history, state.code)
 
 
-def readable(stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-    """The stream as all parts but the injection read it: normalised, without parameters."""
-    return F.layer_norm(stream, stream.shape[-1:])
+def _decoder(config: DiscoveryConfig, d_model: int) -> HypernetworkDecoder | LinearDecoder:
+    if config.decoder == "linear":
+        return LinearDecoder(config.latent, d_model)
+    return HypernetworkDecoder(config.latent, config.decoder_hidden, d_model, config.rank)

@@ -50,7 +50,21 @@ class GRU(nn.Module):
         self, x: Float[Tensor, "batch inputs"], state: Float[Tensor, "batch size"], lane: int = 0
     ) -> Float[Tensor, "batch size"]:
         """One step of one lane, for rollouts."""
-        drive = x @ self.input_weight[lane] + self.input_bias[lane]
+        return self.update(self.drive(x, lane), state, lane)
+
+    def drive(
+        self, x: Float[Tensor, "*batch inputs"], lane: int = 0
+    ) -> Float[Tensor, "*batch gates"]:
+        """What inputs add to the gates of a lane."""
+        return x @ self.input_weight[lane] + self.input_bias[lane]
+
+    def update(
+        self,
+        drive: Float[Tensor, "*batch gates"],
+        state: Float[Tensor, "*batch size"],
+        lane: int = 0,
+    ) -> Float[Tensor, "*batch size"]:
+        """One step of one lane, from what its input adds."""
         inner = state @ self.state_weight[lane] + self.state_bias[lane]
         (gates, new), (inner_gates, inner_new) = (
             part.split([2 * self.size, self.size], -1) for part in (drive, inner)

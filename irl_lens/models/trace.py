@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
-from irl_lens.models.metacontroller import THRESHOLD, MetaCodes, Metacontroller
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MetaTrace:
 
 
 def encode(
-    meta: Metacontroller,
+    meta: CausalHalf,
     base: FastPath,
     trajectories: Trajectories,
     seed: int | None = None,
@@ -79,15 +79,15 @@ def encode(
 
 @torch.no_grad()
 def _encode(
-    meta: Metacontroller,
+    meta: CausalHalf,
     base: FastPath,
     trajectories: Trajectories,
     rows: slice,
     generator: torch.Generator | None,
 ) -> MetaCodes:
     mask = torch.from_numpy(trajectories.mask[rows])
-    stream = base.residual(torch.from_numpy(trajectories.observations[rows]), meta.config.layer)
+    stream = base.residual(torch.from_numpy(trajectories.observations[rows]), meta.layer)
     noise = None
     if generator is not None:
-        noise = torch.randn(*mask.shape, meta.config.latent, generator=generator)
+        noise = torch.randn(*mask.shape, meta.decoder.n_z, generator=generator)
     return meta(stream, mask, noise)

@@ -23,11 +23,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.hooks import Intervention
-from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.causal import THRESHOLD, CausalHalf
 from irl_lens.rl.decisions import Decisions
-
-THRESHOLD = 0.5
-"""The gate is open from here on (paper, App. E)."""
 
 
 class Actor(Intervention):
@@ -55,24 +52,20 @@ class GatedActor(Actor):
         generator: Source of the noise; torch's own when None.
     """
 
-    def __init__(self, meta: Metacontroller) -> None:
+    def __init__(self, meta: CausalHalf) -> None:
         super().__init__(meta.hook_name)
         self.meta = meta
         self.generator: torch.Generator | None = None
 
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""
-        decoder = self.meta.decoder
         self._episodes, self._rows = rows, torch.arange(rows)
         self._state = self.meta.start(rows)
-        self._read = torch.zeros(rows, decoder.rank, decoder.d_model)
-        self._write = torch.zeros_like(self._read)
         self._log: list[tuple[Tensor, ...]] = []
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
         """Drops all rows but ``index``, in that order."""
         self._rows, self._state = self._rows[index], self._state.keep(index)
-        self._read, self._write = self._read[index], self._write[index]
 
     def record(self) -> Decisions:
         """Returns the decisions made since step 0."""
@@ -107,9 +100,7 @@ class GatedActor(Actor):
         opened = self.meta.gate(residual, self._state) >= THRESHOLD
         code = self._switch(opened.nonzero()[:, 0], residual)
         self._state = self.meta.advance(residual, self._state, code)
-        # Summed products: one matrix a row makes batched matrix products slow on processors.
-        coordinates = (self._read * residual[:, None]).sum(dim=-1)
-        return residual + (coordinates[..., None] * self._write).sum(dim=1)
+        return residual + self.meta.decoder.delta(code, residual)
 
     def _switch(self, index: Tensor, residual: Tensor) -> Tensor:
         """Decides for the rows ``index``, and returns the codes now in force in all rows."""
@@ -120,7 +111,6 @@ class GatedActor(Actor):
             return self._state.code
         rows, residual = self._rows[index], residual[index]
         codes, log_prob = self.decide(index, residual, noise[rows])
-        self._read[index], self._write[index] = self.meta.decoder(codes)
         step = torch.full_like(rows, self._state.steps)
         self._log.append((rows, step, residual, codes, log_prob))
         return self._state.code.index_copy(0, index, codes)

@@ -9,6 +9,7 @@ at least half of the episodes succeed: how far composition goes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,8 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config import RLConfig
+from irl_lens.data import Stream
+from irl_lens.envs.protocol import World
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
-from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
 from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
 from irl_lens.rl.ppo import Chunk
@@ -26,13 +31,15 @@ from irl_lens.rl.tape import Rollout
 from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs import Run
 from irl_lens.stage import Stage
-from irl_lens.training.discovery import load_metacontroller
+from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.loop import train
 from irl_lens.training.pretrain import load_base
 
 STAGE = "internal-rl"
 LEARNED = 0.5
 """Success from which the next longer prefix is tried."""
+DEMONSTRATIONS = 1_024
+"""How many demonstrations' codes a policy may start from."""
 CHUNK = 256
 """Episodes whose decisions are scored at once."""
 
@@ -49,7 +56,7 @@ class InternalAgent:
     """
 
     def __init__(
-        self, fast: FastPath, meta: Metacontroller, config: RLConfig, horizon: int, seed: int
+        self, fast: FastPath, meta: CausalHalf, config: RLConfig, horizon: int, seed: int
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -105,11 +112,28 @@ def _train(
     world, model = load_base(run)
     fast = FastPath(model, run.preset.pretrain.precision)
     config, meta = run.preset.internal_rl, load_metacontroller(run)
+    if prefix is not None:
+        config = replace(config, episodes=config.prefix_episodes or config.episodes)
     agent = InternalAgent(fast, meta, config, world.horizon, run.seed)
+    if config.start == "posterior":
+        start_at_codes(agent.trained, encode(meta, fast, demonstrations(world, run.seed), run.seed))
     purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
     job = RLJob(agent, world, config, run.seed, purpose, prefix)
     train(stage, job, progress, log_every=1)
     return job, job.measure(run.preset.evaluation.rollouts)
+
+
+def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
+    """Gives an untrained policy the mean and standard deviation of the codes at switches."""
+    codes = torch.from_numpy(trace.z[trace.switches])
+    with torch.no_grad():
+        network.centre.copy_(codes.mean(dim=0))
+        network.scale.copy_(codes.std(dim=0))
+
+
+def demonstrations(world: World, seed: int) -> Trajectories:
+    """Those whose codes a policy may start from."""
+    return Stream(world, seed, f"{STAGE}-codes", DEMONSTRATIONS)[0]
 
 
 def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:

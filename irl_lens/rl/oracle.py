@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.hooks import ControllerBank
-from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.acting import Actor, GatedActor
 
 
@@ -48,7 +48,7 @@ class OracleCodes(GatedActor):
 
     codes: Tensor
 
-    def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: Metacontroller) -> None:
+    def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: CausalHalf) -> None:
         super().__init__(meta)
         self.hold("codes", codes)
 

@@ -1,12 +1,14 @@
 """The internal policy: a recurrent Gaussian over codes, and the hook that acts with it.
 
     m_k          = Hawk(e_{t_1}, .., e_{t_k}),  t_k the k-th step at which the gate opens
-    pi(z_k | ..) = N(W m_k + b, diag(exp(2 lambda)))
+    pi(z_k | ..) = N(c + s (W m_k + b), diag(s exp(lambda))^2)
 
 One Hawk layer of width 256 fed only at switches, from random initialisation
 (arXiv 2512.20605, App. E). The form of the Gaussian is not in the paper: here the mean
-depends on the state and the log standard deviations lambda are free parameters. The mean
-starts next to zero, so that an initial standard deviation of 1 is the codes' own prior.
+depends on the state and the log standard deviations lambda are free parameters. W starts next
+to zero and c = 0, s = 1, so that an initial standard deviation of 1 is the codes' own prior;
+with the mean c and standard deviation s of the codes that discovery uses, it is the Gaussian
+closest to those, and a step of the optimiser is as large in every direction of the code.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.acting import GatedActor
 from irl_lens.rl.decisions import DecisionSequences
 from irl_lens.rl.hawk import HawkLayer
@@ -44,6 +46,8 @@ class GaussianNetwork(nn.Module):
         self.norm = nn.RMSNorm(width)
         self.mean = nn.Linear(width, n_z)
         self.log_std = nn.Parameter(torch.full((n_z,), math.log(initial_std)))
+        self.centre = nn.Parameter(torch.zeros(n_z), requires_grad=False)
+        self.scale = nn.Parameter(torch.ones(n_z), requires_grad=False)
         with torch.no_grad():
             self.mean.weight.mul_(MEAN_GAIN)
             self.mean.bias.zero_()
@@ -56,18 +60,23 @@ class GaussianNetwork(nn.Module):
         """Returns the means of consecutive decisions and the state after them."""
         x = self.embed(F.layer_norm(residuals, residuals.shape[-1:]))
         x, state = self.layer(x, state)
-        return self.mean(self.norm(x)), state
+        return self.centre + self.scale * self.mean(self.norm(x)), state
+
+    @property
+    def std(self) -> Float[Tensor, " latent"]:
+        """Standard deviation of the codes."""
+        return self.scale * self.log_std.exp()
 
     def log_prob(
         self, codes: Float[Tensor, "*batch latent"], mean: Float[Tensor, "*batch latent"]
     ) -> Float[Tensor, "*batch"]:
         """Log-density of codes, in nats."""
-        scaled = (codes - mean) * (-self.log_std).exp()
-        return (-0.5 * scaled.square() - self.log_std - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
+        scaled = (codes - mean) / self.std
+        return (-0.5 * scaled.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
 
     def entropy(self) -> Float[Tensor, ""]:
         """Entropy of one decision, in nats; the same in every state."""
-        return (self.log_std + 0.5 * (1 + math.log(2 * math.pi))).sum()
+        return (self.std.log() + 0.5 * (1 + math.log(2 * math.pi))).sum()
 
     def score(self, sequences: DecisionSequences) -> tuple[Tensor, Tensor]:
         """Scores recorded decisions again: log-probabilities and entropies, differentiably."""
@@ -84,7 +93,7 @@ class LatentPolicy(GatedActor):
         meta: The frozen metacontroller, see :class:`irl_lens.rl.acting.GatedActor`.
     """
 
-    def __init__(self, network: GaussianNetwork, meta: Metacontroller) -> None:
+    def __init__(self, network: GaussianNetwork, meta: CausalHalf) -> None:
         super().__init__(meta)
         self.network = network
 
@@ -104,5 +113,5 @@ class LatentPolicy(GatedActor):
         """Draws codes and advances the recurrent state of the rows that switch."""
         mean, state = self.network(residual[:, None], self._memory[index])
         self._memory = self._memory.index_copy(0, index, state)
-        codes = mean[:, 0] + self.network.log_std.exp() * noise
+        codes = mean[:, 0] + self.network.std * noise
         return codes, self.network.log_prob(codes, mean[:, 0])

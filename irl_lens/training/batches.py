@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from irl_lens.config import Targets
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
+from irl_lens.training.parallel import Piece, in_threads, summed
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Batch:
     actions: Int[Tensor, "rows steps"]
     policy: Float[Tensor, "rows steps actions"]
     mask: Bool[Tensor, "rows steps"]
-    pieces: tuple[tuple[int, int, int], ...]
+    pieces: tuple[Piece, ...]
 
     @classmethod
     def of(cls, trajectories: Trajectories, chunk: int = 24) -> Batch:
@@ -66,14 +66,21 @@ class Batch:
         self, base: FastPath, layers: tuple[int, ...]
     ) -> dict[int, Float[Tensor, "rows steps d_model"]]:
         """The stream at the output of each of ``layers``, without a graph; 0 on padding."""
+        order = sorted(set(layers))
         shape = (*self.mask.shape, base.model.d_model)
-        streams = {layer: torch.zeros(shape) for layer in layers}
-        for first, end, steps in self.pieces:
-            hooks = [
-                (hook_name(layer), _copier(streams[layer][first:end, :steps])) for layer in layers
-            ]
-            with torch.no_grad():
-                base.residual(self.observations[first:end, :steps], max(layers), hooks)
+        streams = {layer: torch.zeros(shape) for layer in order}
+
+        @torch.no_grad()
+        def run(first: int, end: int, steps: int) -> None:
+            start, stream = 0, None
+            observations = self.observations[first:end, :steps]
+            for layer in order:
+                source = observations if stream is None else None
+                stream = base.residual(source, layer, resid=stream, start=start)
+                streams[layer][first:end, :steps] = stream
+                start = layer
+
+        in_threads([lambda piece=piece: run(*piece) for piece in self.pieces])
         return streams
 
     def nll(
@@ -88,13 +95,14 @@ class Batch:
         With ``targets`` "policy", its expectation over the actions the expert might have drawn.
         """
         wanted = self.actions if targets == "actions" else self.policy
-        total = stream.new_zeros(())
-        for first, end, steps in self.pieces:
+
+        def loss(part: Tensor, piece: Piece) -> Tensor:
+            first, end, steps = piece
             rows, mask = slice(first, end), self.mask[first:end, :steps]
-            logits = base.logits(resid=stream[rows, :steps], start=layer).float()
-            chosen = wanted[rows, :steps][mask]
-            total = total + F.cross_entropy(logits[mask], chosen, reduction="sum")
-        return total / self.mask.sum()
+            logits = base.logits(resid=part, start=layer).float()
+            return F.cross_entropy(logits[mask], wanted[rows, :steps][mask], reduction="sum")
+
+        return summed(stream, self.pieces, loss) / self.mask.sum()
 
     def add(
         self,
@@ -104,10 +112,3 @@ class Batch:
         """Adds ``delta``, one row a valid step, to the stream; padding stays as it is."""
         flat = stream.flatten(0, 1).index_add(0, self.valid, delta.to(stream.dtype))
         return flat.view_as(stream)
-
-
-def _copier(target: Tensor):
-    def keep(stream: Tensor, hook: object) -> None:
-        target.copy_(stream)
-
-    return keep

@@ -18,20 +18,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import DiscoveryConfig, Targets
 from irl_lens.data import Stream, stream_seed
 from irl_lens.envs.protocol import World
+from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
-from irl_lens.models.metacontroller import THRESHOLD, Metacontroller
+from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.loop import train
+from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.pretrain import load_base
 from irl_lens.training.switches import SwitchCounts
+
+CHECKED_AT_ONCE = 64
+"""Demonstrations in one batch of a measurement."""
 
 
 def kl_weight(knots: Sequence[tuple[float, float]], fraction: float) -> float:
@@ -65,24 +71,62 @@ class Terms:
     tokens: int
 
 
+def steered_nll(
+    meta: CausalHalf,
+    base: FastPath,
+    batch: Batch,
+    stream: Float[Tensor, "rows steps d_model"],
+    codes: MetaCodes,
+    targets: Targets = "actions",
+) -> Float[Tensor, ""]:
+    """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t."""
+    valid = batch.valid
+    with torch.autocast("cpu", torch.bfloat16, enabled=base.dtype == torch.bfloat16):
+        delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
+    return batch.nll(base, batch.add(stream, delta), meta.layer, targets)
+
+
 def evaluate(
-    meta: Metacontroller,
+    meta: CausalHalf,
     base: FastPath,
     batch: Batch,
     noise: Tensor | None,
     targets: Targets = "actions",
 ) -> Terms:
     """Runs base and metacontroller over a batch; ``noise`` None takes the encoder's means."""
-    layer, valid = meta.config.layer, batch.valid
-    stream = batch.residuals(base, (layer,))[layer]
+    stream = batch.residuals(base, (meta.layer,))[meta.layer]
     codes = meta(stream, batch.mask, noise)
-    with torch.autocast("cpu", torch.bfloat16, enabled=base.dtype == torch.bfloat16):
-        delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
-    nll = batch.nll(base, batch.add(stream, delta), layer, targets)
+    nll = steered_nll(meta, base, batch, stream, codes, targets)
     opened = (codes.beta.detach() >= THRESHOLD).numpy()
     truth = batch.trajectories
     counts = SwitchCounts.of(opened, truth.boundaries(), truth.mask)
-    return Terms(nll, codes.kl()[batch.mask].mean(), counts, len(valid))
+    return Terms(nll, codes.kl()[batch.mask].mean(), counts, len(batch.valid))
+
+
+@torch.no_grad()
+def measure(
+    meta: CausalHalf, base: FastPath, world: World, seed: int, purpose: str, rows: int
+) -> dict[str, float]:
+    """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own."""
+    fresh = Stream(world, seed, purpose, CHECKED_AT_ONCE)
+    sums, tokens, counts = torch.zeros(3), 0, SwitchCounts()
+    for i in range(math.ceil(rows / CHECKED_AT_ONCE)):
+        batch = Batch.of(fresh[i])
+        terms = evaluate(meta, base, batch, noise_of(seed, purpose, i, batch, meta.decoder.n_z))
+        without = batch.nll(base, batch.residuals(base, (meta.layer,))[meta.layer], meta.layer)
+        sums += torch.stack([terms.nll, without, terms.kl]) * terms.tokens
+        tokens, counts = tokens + terms.tokens, counts + terms.switches
+    means = (sums / tokens).tolist()
+    return dict(zip(("nll", "nll_without", "kl"), means, strict=True)) | counts.scores()
+
+
+def noise_of(
+    seed: int, purpose: str, i: int, batch: Batch, latent: int
+) -> Float[Tensor, "rows steps latent"]:
+    """The encoder's noise for the ``i``-th batch of a purpose."""
+    draw = np.random.SeedSequence(stream_seed(seed, f"{purpose}-noise", i))
+    generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
+    return torch.randn(*batch.mask.shape, latent, generator=generator)
 
 
 class DiscoveryJob:
@@ -102,51 +146,33 @@ class DiscoveryJob:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = Metacontroller(config, base.model.d_model)
-        self.optimizer = torch.optim.AdamW(
-            self.meta.parameters(), config.lr, weight_decay=config.weight_decay, fused=True
-        )
+        self.optimizer = SteeringOptimizer(self.meta, config)
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
         alpha = kl_weight(self.config.alpha, i / self.steps)
         batch = Batch.of(self.stream[i])
-        noise = self._noise(batch, "discovery", i)
+        noise = noise_of(self.seed, "discovery", i, batch, self.config.latent)
         terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
-        self.optimizer.zero_grad(set_to_none=True)
-        (terms.nll + alpha * terms.kl).backward()
-        self.optimizer.step()
+        self.optimizer.step(terms.nll + alpha * terms.kl, i / self.steps)
         figures = {"nll": float(terms.nll.detach()), "kl": float(terms.kl.detach())}
         return figures | {"alpha": alpha} | terms.switches.scores()
 
-    @torch.no_grad()
     def measure(self, rows: int) -> dict[str, float]:
-        """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own."""
-        purpose, layer = "discovery-check", self.config.layer
-        fresh = Stream(self.world, self.seed, purpose, self.config.batch)
-        sums, tokens, counts = torch.zeros(3), 0, SwitchCounts()
-        for i in range(math.ceil(rows / self.config.batch)):
-            batch = Batch.of(fresh[i])
-            terms = evaluate(self.meta, self.base, batch, self._noise(batch, purpose, i))
-            without = batch.nll(self.base, batch.residuals(self.base, (layer,))[layer], layer)
-            sums += torch.stack([terms.nll, without, terms.kl]) * terms.tokens
-            tokens, counts = tokens + terms.tokens, counts + terms.switches
-        means = (sums / tokens).tolist()
-        return dict(zip(("nll", "nll_without", "kl"), means, strict=True)) | counts.scores()
+        """Scores on at least ``rows`` fresh demonstrations; see :func:`measure`."""
+        return measure(self.meta, self.base, self.world, self.seed, "discovery-check", rows)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
-        return join_parts(meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer))
+        return join_parts(
+            meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer.adamw)
+        )
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         parts = split_parts(tensors, "meta", "optimizer")
         self.meta.load_state_dict(parts["meta"])
-        unpack_optimizer(self.optimizer, parts["optimizer"])
-
-    def _noise(self, batch: Batch, purpose: str, i: int) -> Tensor:
-        draw = np.random.SeedSequence(stream_seed(self.seed, f"{purpose}-noise", i))
-        generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
-        return torch.randn(*batch.mask.shape, self.config.latent, generator=generator)
+        unpack_optimizer(self.optimizer.adamw, parts["optimizer"])
 
 
 def discover(run: Run, progress: Progress) -> None:
@@ -168,8 +194,8 @@ def discover(run: Run, progress: Progress) -> None:
     stage.finish(job.meta.state_dict(), job.measure(run.preset.evaluation.trajectories))
 
 
-def load_metacontroller(run: Run) -> Metacontroller:
-    """A run's trained metacontroller, gradients off.
+def load_discovered(run: Run) -> Metacontroller:
+    """A run's metacontroller as discovery left it, gradients off.
 
     Raises:
         CheckpointError: If discovery is not done.

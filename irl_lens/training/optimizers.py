@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
-from irl_lens.config import PretrainConfig, Schedule
+from irl_lens.config import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
+from irl_lens.hooks import LinearDecoder
+from irl_lens.models.causal import CausalHalf
 
 
 class PretrainOptimizer:
@@ -74,6 +76,35 @@ class PretrainOptimizer:
         muon.step()
         for flat, matrix in zip(self._flat, self._matrices, strict=True):
             matrix.copy_(_unflatten(flat, matrix))
+
+
+class SteeringOptimizer:
+    """AdamW for what steers a frozen base: a metacontroller's readers, and its decoder.
+
+    Args:
+        meta: The metacontroller.
+        config: Rates of readers and decoder, their decay, weight decay.
+    """
+
+    def __init__(self, meta: CausalHalf, config: DiscoveryConfig | CodesConfig) -> None:
+        self.config, decoder = config, set(meta.decoder.parameters())
+        readers = [p for p in meta.parameters() if p not in decoder]
+        # Decay would pull a linear decoder back to where nothing is controlled.
+        kept = 0.0 if isinstance(meta.decoder, LinearDecoder) else config.weight_decay
+        groups = [
+            {"params": readers, "weight_decay": config.weight_decay},
+            {"params": list(meta.decoder.parameters()), "weight_decay": kept},
+        ]
+        self.adamw = torch.optim.AdamW(groups, fused=True)
+
+    def step(self, loss: Tensor, fraction: float) -> None:
+        """Takes a step down the gradient of a loss, ``fraction`` of all steps being done."""
+        rates = self.config.lr, self.config.decoder_lr
+        for group, rate in zip(self.adamw.param_groups, rates, strict=True):
+            group["lr"] = rate * decay(self.config.schedule, fraction)
+        self.adamw.zero_grad(set_to_none=True)
+        loss.backward()
+        self.adamw.step()
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 Marks = Bool[NDArray[np.bool_], "rows steps"]
@@ -53,6 +53,20 @@ class SwitchCounts:
             "recall": _ratio(self.hits, self.true),
             "f1": _ratio(2 * self.hits, self.fired + self.true),
         }
+
+
+def two_levels(values: Float[NDArray[np.floating], " n"], bins: int = 200) -> float:
+    """The threshold in [0, 1] that splits values into two groups of least variance within.
+
+    Otsu's method (IEEE Transactions on Systems, Man and Cybernetics 9, 1979): equivalently the
+    variance between the groups is largest.
+    """
+    counts, edges = np.histogram(values, bins, (0.0, 1.0))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, sums = counts.cumsum()[:-1], (counts * centres).cumsum()[:-1]
+    above, rest = counts.sum() - below, (counts * centres).sum() - sums
+    distance = sums / np.maximum(below, 1) - rest / np.maximum(above, 1)
+    return float(edges[1:-1][(below * above * distance**2).argmax()])
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -12,7 +12,7 @@ from irl_lens.analyses.findings import Bench
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 from irl_lens.runs import Run
-from irl_lens.training.discovery import load_metacontroller
+from irl_lens.training.codes import load_metacontroller
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter

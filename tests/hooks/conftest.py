@@ -20,6 +20,7 @@ from irl_lens.hooks import (
     Interpolate,
     InterpolatePatch,
     Intervention,
+    LinearDecoder,
     LowRankController,
     Mask,
     ProjectOut,
@@ -60,6 +61,12 @@ def bank() -> ControllerBank:
     return ControllerBank.low_rank("abc", D, RANK, HOOK, 0.5, generator=generator)
 
 
+def full() -> LinearDecoder:
+    decoder = LinearDecoder(5, D)
+    torch.nn.init.normal_(decoder.matrices, std=0.1, generator=torch.Generator().manual_seed(2))
+    return decoder
+
+
 def decoder() -> HypernetworkDecoder:
     return HypernetworkDecoder(5, 8, D, RANK, generator=torch.Generator().manual_seed(2))
 
@@ -76,6 +83,7 @@ KINDS: dict[str, Callable[[], Intervention]] = {
     "selected": lambda: bank().select(LABELS),
     "labelled": lambda: bank().labelled(LABELS),
     "codes": lambda: CodeController(decoder(), random(ROWS, STEPS, 5), HOOK),
+    "codes of full matrices": lambda: CodeController(full(), random(ROWS, STEPS, 5), HOOK),
     "scale": lambda: Scale(low_rank(ROWS, STEPS), -1.5),
     "sum": lambda: Sum(
         low_rank(), low_rank(ROWS, STEPS, seed=1), VectorController(random(D), HOOK)

@@ -19,6 +19,7 @@ from torch import Tensor
 from irl_lens import cli
 from irl_lens.adapters import own
 from irl_lens.adapters.own import OwnAdapter
+from irl_lens.hooks import HypernetworkDecoder
 from irl_lens.hooks.conformance import ORACLES, Adapter, Discovery, Outcome, check, report, table
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import (
@@ -60,7 +61,9 @@ def added_vector(adapter: OwnAdapter) -> None:
 
 
 def biases_of_the_decoder(adapter: OwnAdapter) -> None:
-    for head in (adapter.meta.decoder.read, adapter.meta.decoder.write):
+    decoder = adapter.meta.decoder
+    assert isinstance(decoder, HypernetworkDecoder)
+    for head in (decoder.read, decoder.write):
         torch.nn.init.constant_(head.bias, 0.1)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from irl_lens.config import DiscoveryConfig
-from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.metacontroller import LookAhead, Metacontroller
 
 D_MODEL, ROWS, STEPS = 8, 5, 9
 CONFIG = DiscoveryConfig(
@@ -151,3 +153,42 @@ def test_keeping_rows_of_a_state_keeps_their_future(meta: Metacontroller) -> Non
 
 def test_it_acts_where_the_configuration_says(meta: Metacontroller) -> None:
     assert meta.hook_name == "blocks.0.hook_resid_post"
+
+
+AHEAD = replace(CONFIG, lookahead=3, decoder="linear")
+
+
+def test_looking_ahead_sees_the_next_steps_and_no_others() -> None:
+    torch.manual_seed(0)
+    ahead = LookAhead(D_MODEL, 4, steps=3)
+    stream, lengths = _stream().transpose(0, 1), torch.full((ROWS,), STEPS)
+    before = ahead(stream, lengths)
+    for moved in range(STEPS):
+        changed = stream.clone()
+        changed[moved] += 1
+        differs = (ahead(changed, lengths) != before).any(-1).any(-1)
+        assert differs.tolist() == [t <= moved <= t + 3 for t in range(STEPS)]
+
+
+def test_looking_ahead_is_the_same_gru_backwards() -> None:
+    torch.manual_seed(0)
+    ahead = LookAhead(D_MODEL, 4, steps=3)
+    stream, lengths = _stream().transpose(0, 1), torch.full((ROWS,), STEPS)
+    window = stream[[5, 4, 3, 2]]  # from three steps ahead of step 2 back to itself
+    expected = ahead.gru(window.unsqueeze(0))[0, -1]
+    torch.testing.assert_close(ahead(stream, lengths)[2], expected)
+
+
+def test_looking_ahead_ends_with_the_episode() -> None:
+    torch.manual_seed(0)
+    meta, mask = Metacontroller(AHEAD, D_MODEL), _mask(9, 5, 4, 2, 1)
+    changed = _stream() + ~mask.unsqueeze(-1)
+    one, other = meta(_stream(), mask), meta(changed, mask)
+    for name in ("mu", "codes", "beta"):
+        torch.testing.assert_close(getattr(one, name)[mask], getattr(other, name)[mask])
+
+
+def test_with_a_linear_decoder_an_untrained_one_does_nothing() -> None:
+    meta = Metacontroller(AHEAD, D_MODEL)
+    codes = meta(_stream(), _mask(), torch.randn(ROWS, STEPS, CONFIG.latent)).codes
+    assert codes.any() and not meta.decoder.delta(codes, _stream()).any()

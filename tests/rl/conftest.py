@@ -13,6 +13,7 @@ from irl_lens.config import BaseConfig, DiscoveryConfig
 from irl_lens.envs.protocol import Floor, ObservationSpec, Seed, World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.hooks import HypernetworkDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -49,6 +50,7 @@ def parts() -> Parts:
     # Larger weights than at initialisation, so that the gate opens and codes matter.
     for parameter in meta.switch.parameters():
         parameter *= 4
+    assert isinstance(meta.decoder, HypernetworkDecoder)
     meta.decoder.write.weight *= 5
     return Parts(world, FastPath(model), meta)
 
@@ -124,6 +126,7 @@ def planted() -> Planted:
     model.hooked.embed.W_E.copy_(torch.tensor([[1.0, 1, 0, 0], [1.0, -1, 0, 0]]))
     model.hooked.unembed.W_U.copy_(torch.tensor([[0.0, 0], [0, 0], [5, 0], [0, 5]]))
     model.hooked.unembed.b_U.zero_()
+    assert isinstance(meta.decoder, HypernetworkDecoder)
     meta.switch.out.bias.fill_(-5)  # opens at the first step only
     meta.decoder.hidden.weight.copy_(torch.tensor([[1.0, 0], [-1, 0]]))
     meta.decoder.read.bias.copy_(torch.tensor([1.0, 0, 0, 0]))

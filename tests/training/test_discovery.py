@@ -17,7 +17,7 @@ from irl_lens.training.discovery import (
     discover,
     evaluate,
     kl_weight,
-    load_metacontroller,
+    load_discovered,
 )
 
 
@@ -68,7 +68,7 @@ def test_the_terms_are_means_over_valid_steps(
 def test_every_part_learns_and_is_in_the_optimiser(job: DiscoveryJob, batch: Batch) -> None:
     terms = evaluate(job.meta, job.base, batch, _noise(job, batch))
     (terms.nll + 0.1 * terms.kl).backward()
-    trained = {id(p) for group in job.optimizer.param_groups for p in group["params"]}
+    trained = {id(p) for group in job.optimizer.adamw.param_groups for p in group["params"]}
     for name, parameter in job.meta.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
         assert id(parameter) in trained, name
@@ -199,7 +199,7 @@ def test_the_stage_leaves_a_metacontroller_and_its_scores(run: Run, quiet: Quiet
         stage.result
     )
     assert {"nll", "kl", "alpha", "f1"} <= set(stage.metrics()[-1])
-    meta = load_metacontroller(run)
+    meta = load_discovered(run)
     assert not any(p.requires_grad for p in meta.parameters())
     assert all(torch.equal(meta.state_dict()[n], w) for n, w in stage.weights().items())
     discover(run, quiet)  # done: nothing to do

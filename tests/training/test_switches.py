@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from irl_lens.training.switches import SwitchCounts
+from irl_lens.training.switches import SwitchCounts, two_levels
 
 
 def _marks(*rows: str) -> np.ndarray:
@@ -32,3 +33,24 @@ def test_batches_add_up() -> None:
     one = SwitchCounts.of(_marks(".x"), _marks(".x"), _marks("xx"))
     other = SwitchCounts.of(_marks(".x"), _marks(".."), _marks("xx"))
     assert (one + other).scores()["precision"] == 0.5
+
+
+@pytest.mark.parametrize("low, high", [(0.1, 0.4), (0.02, 0.98), (0.5, 0.6)])
+def test_two_levels_are_split_between_them_however_rare_one_is(low: float, high: float) -> None:
+    rng = np.random.default_rng(0)
+    for share in (0.06, 0.5):
+        open_ = rng.random(5_000) < share
+        values = np.where(open_, high, low) + rng.normal(0, 0.01, 5_000)
+        assert low + 0.02 < two_levels(values.clip(0, 1)) < high - 0.02
+
+
+def test_two_levels_is_the_split_of_least_variance_within() -> None:
+    values = np.random.default_rng(1).beta(0.5, 2.0, 400)
+    values = (np.floor(values * 200) + 0.5) / 200  # what the bins see
+
+    def within(threshold: float) -> float:
+        parts = values[values < threshold], values[values >= threshold]
+        return sum(len(part) * part.var() for part in parts if len(part))
+
+    best = min(within(edge) for edge in np.arange(1, 200) / 200)
+    assert within(two_levels(values)) == pytest.approx(best)

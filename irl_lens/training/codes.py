@@ -1,0 +1,185 @@
+"""Codes of segments on the frozen base, once it is known when to switch.
+
+    L = mean over valid t of  [-ln p(a_t | o_1..t, z_t) + alpha KL(N(mu_t, Sigma_t) || N(0, I))]
+      + mean over valid t > 1 of  [-ln p(b_t | beta_t)]
+
+b_t marks the switches of the metacontroller that discovery has trained: its gates above the
+threshold that best splits them in two (:func:`irl_lens.training.switches.two_levels`). How far
+a soft gate opens says little: what a half-open gate lets through is made up for by a stronger
+decoder, so it is not 1/2 but the gap between two levels that tells open from closed. No label
+is used.
+
+The last term, alone, trains the gate: it tells the switches from the layer that is now
+controlled, and without the first metacontroller's codes, which a policy does not have. The
+other two see segments between the switches b, and train encoder and decoder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.config import CodesConfig
+from irl_lens.data import Stream
+from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
+from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.models.trace import encode
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+from irl_lens.training.batches import Batch
+from irl_lens.training.discovery import kl_weight, load_discovered, measure, noise_of, steered_nll
+from irl_lens.training.loop import train
+from irl_lens.training.optimizers import SteeringOptimizer
+from irl_lens.training.pretrain import load_base
+from irl_lens.training.switches import two_levels
+
+GATES_OF = 512
+"""Demonstrations whose gates the threshold is found from."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms of the loss on a batch.
+
+    Attributes:
+        nll: Mean -ln p(action) over valid steps, under control [nats].
+        kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
+        gate: Mean -ln p of the switches to learn, the first step left out [nats].
+        agreement: F1 of the gate's switches with those.
+    """
+
+    nll: Tensor
+    kl: Tensor
+    gate: Tensor
+    agreement: float
+
+
+class CodesJob:
+    """Trains codes of segments; a :class:`irl_lens.training.loop.Job`.
+
+    Args:
+        config: Sizes and schedule.
+        world: Where demonstrations come from.
+        base: The frozen base.
+        discovered: The frozen metacontroller whose switches are used.
+        seed: Of initialisation, demonstrations and noise.
+    """
+
+    def __init__(
+        self,
+        config: CodesConfig,
+        world: World,
+        base: FastPath,
+        discovered: Metacontroller,
+        seed: int,
+    ) -> None:
+        self.config, self.world, self.base, self.seed = config, world, base, seed
+        self.discovered, self.steps = discovered, config.steps
+        self.stream = Stream(world, seed, "codes", config.batch)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.meta = SegmentMetacontroller(config, base.model.d_model)
+        self.optimizer = SteeringOptimizer(self.meta, config)
+        self.threshold = self._threshold()
+
+    def step(self, i: int) -> dict[str, float]:
+        """One optimisation step; deterministic in (seed, i) and the state."""
+        fraction = i / self.steps
+        alpha = kl_weight(self.config.alpha, fraction)
+        terms = self.terms(Batch.of(self.stream[i]), i)
+        self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
+        figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
+        return figures | {"alpha": alpha, "agreement": terms.agreement}
+
+    def _threshold(self) -> float:
+        """What tells the open gates of demonstrations from the closed ones."""
+        sample = Stream(self.world, self.seed, "codes-threshold", GATES_OF)[0]
+        trace = encode(self.discovered, self.base, sample)
+        return two_levels(trace.beta[:, 1:][trace.mask[:, 1:]])
+
+    def terms(self, batch: Batch, i: int) -> Terms:
+        """The terms of the loss on the batch of step ``i``."""
+        layers = self.discovered.layer, self.meta.layer
+        streams = batch.residuals(self.base, layers)
+        with torch.no_grad():
+            opened = self.discovered(streams[layers[0]], batch.mask).beta >= self.threshold
+        stream = streams[layers[1]]
+        logits = self.meta.switch_logits(stream)
+        noise = noise_of(self.seed, "codes", i, batch, self.config.latent)
+        codes = self.meta.segments(stream, batch.mask, opened, logits, noise)
+        nll = steered_nll(self.meta, self.base, batch, stream, codes, self.config.targets)
+        later = batch.mask[:, 1:]
+        told, wanted = logits[:, 1:][later], opened[:, 1:][later]
+        gate = F.binary_cross_entropy_with_logits(told, wanted.float())
+        return Terms(nll, codes.kl()[batch.mask].mean(), gate, _f1(told >= 0, wanted))
+
+    def measure(self, rows: int) -> dict[str, float]:
+        """Scores on at least ``rows`` fresh demonstrations, by its own gate."""
+        return measure(self.meta, self.base, self.world, self.seed, "codes-check", rows)
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and optimiser."""
+        return join_parts(
+            meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer.adamw)
+        )
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned."""
+        parts = split_parts(tensors, "meta", "optimizer")
+        self.meta.load_state_dict(parts["meta"])
+        unpack_optimizer(self.optimizer.adamw, parts["optimizer"])
+
+
+def _f1(guessed: Tensor, wanted: Tensor) -> float:
+    both = 2 * int((guessed & wanted).sum())
+    either = int(guessed.sum() + wanted.sum())
+    return both / either if either else math.nan
+
+
+def learn_codes(run: Run, progress: Progress) -> None:
+    """The stage ``codes``: learns codes of the segments that discovery has found.
+
+    Result: as that of the stage ``metacontroller``, of the new gate and codes, and the
+    ``threshold`` from which a gate of the old one counts as open.
+
+    Raises:
+        CheckpointError: If the metacontroller is not trained yet.
+        UserError: If the preset has none to learn.
+    """
+    stage, config = run.stage("codes"), run.preset.codes
+    if stage.done:
+        return
+    if "codes" not in run.chain:
+        raise UserError(
+            "codes.steps is 0: the metacontroller keeps its own codes; to learn others, start a "
+            "run with --set codes.steps=2000"
+        )
+    world, model = load_base(run)
+    base = FastPath(model, run.preset.pretrain.precision)
+    job = CodesJob(config, world, base, load_discovered(run), run.seed)
+    train(stage, job, progress)
+    measured = job.measure(run.preset.evaluation.trajectories)
+    stage.finish(job.meta.state_dict(), {**measured, "threshold": job.threshold})
+
+
+def load_metacontroller(run: Run) -> CausalHalf:
+    """A run's trained metacontroller with the codes it ended up with, gradients off.
+
+    Raises:
+        CheckpointError: If discovery is not done, or its codes are to be learned yet.
+    """
+    if "codes" not in run.chain:
+        return load_discovered(run)
+    meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
+    meta.load_state_dict(run.stage("codes").weights())
+    return meta.requires_grad_(False).eval()

@@ -1,0 +1,124 @@
+"""Codes of segments: what trains what, the stage, what acts afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from irl_lens.checkpoint import CheckpointError
+from irl_lens.config import CodesConfig, Preset
+from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
+from irl_lens.hooks import LinearDecoder
+from irl_lens.models.causal import MetaCodes
+from irl_lens.models.fast import FastPath
+from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.progress import QuietProgress
+from irl_lens.runs import Run
+from irl_lens.training.batches import Batch
+from irl_lens.training.codes import CodesJob, learn_codes, load_metacontroller
+from irl_lens.training.discovery import discover
+
+CODES = CodesConfig(steps=4, layer=1, history=5, hidden=8, latent=3, batch=12)
+
+
+class Knowing(Metacontroller):
+    """Switches where it is told; stands for a metacontroller that has found something."""
+
+    opened: torch.Tensor | None = None
+
+    def forward(self, stream, mask, noise=None) -> MetaCodes:
+        codes = super().forward(stream, mask, noise)
+        return codes if self.opened is None else replace(codes, beta=self.opened.to(codes.beta))
+
+
+@pytest.fixture
+def job(small: Preset, world: World, base: FastPath) -> CodesJob:
+    torch.manual_seed(0)
+    return CodesJob(CODES, world, base, Knowing(small.discovery, base.model.d_model), seed=0)
+
+
+@pytest.fixture
+def batch(job: CodesJob, world: World) -> Batch:
+    batch = Batch.of(world.demonstrate(12, 5), chunk=5)
+    discovered, decoder = job.discovered, job.meta.decoder
+    assert isinstance(discovered, Knowing) and isinstance(decoder, LinearDecoder)
+    discovered.opened = torch.from_numpy(batch.trajectories.boundaries())
+    # The decoder starts at zero, where no gradient reaches the encoder yet.
+    torch.nn.init.normal_(decoder.matrices, std=0.1)
+    return batch
+
+
+def test_the_gate_learns_the_switches_alone_and_the_rest_all_but_them(
+    job: CodesJob, batch: Batch
+) -> None:
+    terms = job.terms(batch, 0)
+    gate = {f"switch.{name}" for name, _ in job.meta.switch.named_parameters()}
+    gate |= {f"history.{name}" for name, _ in job.meta.history.named_parameters()}
+    named = dict(job.meta.named_parameters())
+    for term, moved in ((terms.gate, gate), (terms.nll + terms.kl, named.keys() - gate)):
+        gradients = torch.autograd.grad(
+            term, tuple(named.values()), retain_graph=True, allow_unused=True
+        )
+        found = {n for n, g in zip(named, gradients, strict=True) if g is not None and g.any()}
+        assert found == moved
+
+
+def test_segments_are_those_of_the_first_metacontroller(job: CodesJob, batch: Batch) -> None:
+    one = job.terms(batch, 0)
+    assert isinstance(job.discovered, Knowing)
+    job.discovered.opened = torch.zeros_like(batch.mask)
+    assert job.terms(batch, 0).nll != one.nll
+
+
+def test_the_gate_comes_to_agree(job: CodesJob, batch: Batch) -> None:
+    before = float(job.terms(batch, 0).gate.detach())
+    for i in range(150):
+        terms = job.terms(batch, i)
+        job.optimizer.step(terms.gate, 0.0)
+    assert float(terms.gate.detach()) < before / 3
+    assert terms.agreement > 0.9
+
+
+def test_a_restored_job_continues_to_the_bit(small: Preset, world: World, base: FastPath) -> None:
+    discovered = Metacontroller(small.discovery, base.model.d_model)
+    job, resumed = (CodesJob(CODES, world, base, discovered, seed=0) for _ in range(2))
+    job.step(0)
+    resumed.load({name: tensor.clone() for name, tensor in job.state().items()})
+    assert [job.step(i) for i in (1, 2)] == [resumed.step(i) for i in (1, 2)]
+    pairs = zip(job.meta.state_dict().values(), resumed.meta.state_dict().values(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_the_stage_leaves_what_acts(
+    small: Preset, base: FastPath, tmp_path: Path, quiet: QuietProgress
+) -> None:
+    run = Run.create(tmp_path / "run", replace(small, codes=CODES), seed=0)
+    run.stage("base").finish(base.model.weights(), {})
+    with pytest.raises(CheckpointError, match="metacontroller"):
+        learn_codes(run, quiet)
+    discover(run, quiet)
+    with pytest.raises(CheckpointError, match="codes"):
+        load_metacontroller(run)
+    learn_codes(run, quiet)
+    stage = run.stage("codes")
+    assert {"nll", "nll_without", "kl", "f1"} <= stage.result.keys()
+    assert {"nll", "kl", "gate", "agreement", "alpha"} <= stage.metrics()[-1].keys()
+    meta = load_metacontroller(run)
+    assert isinstance(meta, SegmentMetacontroller) and meta.layer == 1
+    assert not any(p.requires_grad for p in meta.parameters())
+
+
+def test_without_steps_the_metacontroller_keeps_its_codes(
+    small: Preset, base: FastPath, tmp_path: Path, quiet: QuietProgress
+) -> None:
+    run = Run.create(tmp_path / "run", replace(small, codes=CodesConfig()), seed=0)
+    run.stage("base").finish(base.model.weights(), {})
+    discover(run, quiet)
+    with pytest.raises(UserError, match=r"codes\.steps is 0"):
+        learn_codes(run, quiet)
+    assert isinstance(load_metacontroller(run), Metacontroller)
