@@ -113,6 +113,32 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
     _measure(opened, out or _beside(opened, "evaluation.json"), None)
 
 
+def analyze(
+    run_name: tyro.conf.Positional[RunName],
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")] = (),
+    /,
+    out: OutFolder = None,
+) -> None:
+    """Runs analyses of a run and writes each one's figure, table and numbers.
+
+    Args:
+        names: Analyses; all that can be named are listed when none is.
+        out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
+            given, or in the working folder for a bundled model.
+    """
+    from irl_lens.analyses.catalogue import CATALOGUE, entry, write
+
+    opened, entries = _find(run_name), {name: entry(name) for name in names}
+    if not entries:
+        for name, known in CATALOGUE.items():
+            print(f"{name:<24} {known.title}")
+        return
+    with _progress() as progress:
+        results = write(opened, entries, out or _beside(opened, "analyses"), progress)
+    for name, caption in results.items():
+        print(f"{name}: {caption}")
+
+
 def report(
     run_name: tyro.conf.Positional[RunName],
     /,
@@ -193,6 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "train": train,
         "evaluate": evaluate,
         "report": report,
+        "analyze": analyze,
         "summary": summary,
         "conformance": conformance,
     }

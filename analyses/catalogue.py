@@ -1,0 +1,91 @@
+"""The analyses that ``irl-lens analyze`` knows by name.
+
+Each is a plain function over a run's parts (:class:`irl_lens.analyses.findings.Bench`) with
+options that have defaults, and returns a :class:`irl_lens.analyses.result.Result`. It is
+imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from pkgutil import resolve_name
+
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.result import Result, page
+from irl_lens.checkpoint import write_bytes
+from irl_lens.errors import UserError
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One analysis.
+
+    Attributes:
+        where: Its function, as ``module:name``.
+        stages: Stages of a run that must be finished.
+        title: What it shows, in a few words.
+    """
+
+    where: str
+    stages: tuple[str, ...]
+    title: str
+
+    def __call__(self, bench: Bench) -> Result:
+        """Runs it with its default options."""
+        function: Callable[[Bench], Result] = resolve_name(self.where)
+        return function(bench)
+
+
+def write(
+    run: Run, entries: Mapping[str, Entry], folder: Path, progress: Progress
+) -> dict[str, str]:
+    """Runs analyses and writes NAME.html, NAME.csv and what their ``save`` writes.
+
+    Args:
+        run: The run.
+        entries: The analyses by name.
+        folder: Where to write.
+        progress: Told of every analysis.
+
+    Returns:
+        Their captions by name.
+
+    Raises:
+        UserError: If a stage that one of them needs is not finished; nothing is run then.
+    """
+    for name, wanted in entries.items():
+        if missing := [stage for stage in wanted.stages if not run.stage(stage).done]:
+            raise UserError(
+                f"{name} needs the stage {missing[0]} of {run.folder}; run irl-lens train first"
+            )
+    progress.stage("analyses", len(entries))
+    bench, captions = Bench(run), {}
+    for done, (name, wanted) in enumerate(entries.items(), start=1):
+        result = wanted(bench)
+        result.save(folder / name)
+        write_bytes(folder / f"{name}.html", page(result, wanted.title).encode())
+        write_bytes(folder / f"{name}.csv", result.to_dataframe().to_csv(index=False).encode())
+        captions[name] = result.caption()
+        progress.update(done)
+    return captions
+
+
+CATALOGUE: dict[str, Entry] = {}
+
+
+def entry(name: str) -> Entry:
+    """Looks an analysis up.
+
+    Raises:
+        UserError: If there is none of that name; names the nearest, or all of them.
+    """
+    if name not in CATALOGUE:
+        near = get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(CATALOGUE)}"
+        raise UserError(f"no analysis {name!r}; {hint}")
+    return CATALOGUE[name]

@@ -1,0 +1,89 @@
+"""What every analysis returns: numbers, a figure, a sentence about them, and files of all three."""
+
+from __future__ import annotations
+
+import io
+import json
+from abc import abstractmethod
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from irl_lens.checkpoint import write_bytes, write_json
+
+
+class Result:
+    """Base of the frozen dataclasses that analyses return."""
+
+    @abstractmethod
+    def figure(self) -> go.Figure:
+        """Draws it."""
+
+    @abstractmethod
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns its numbers as a table, each estimate with its interval."""
+
+    @abstractmethod
+    def caption(self) -> str:
+        """Says what the figure shows, in sentences written from the numbers."""
+
+    def save(self, path: Path | str) -> Path:
+        """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
+
+        In the JSON an array is ``{"array": NAME}``, its name in the other file.
+
+        Args:
+            path: Of both files, without their endings.
+
+        Returns:
+            The JSON file.
+        """
+        path, arrays = Path(path), {}
+        content = _plain(self, "", arrays) | {"caption": self.caption()}
+        if arrays:
+            stream = io.BytesIO()
+            np.savez_compressed(stream, **arrays)
+            write_bytes(path.with_name(f"{path.name}.npz"), stream.getvalue())
+        file = path.with_name(f"{path.name}.json")
+        write_json(file, content)
+        return file
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """Reads the arrays that :meth:`Result.save` wrote, given the same path."""
+    path = Path(path)
+    with np.load(path.with_name(f"{path.name}.npz"), allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def page(result: Result, title: str) -> str:
+    """Returns a result as one HTML page that needs nothing else and no network."""
+    figure = result.figure().to_html(full_html=False, include_plotlyjs=True)
+    return (
+        f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
+        '<body style="font-family: system-ui, sans-serif; max-width: 70rem; margin: 2rem auto">'
+        f"{figure}<p>{result.caption()}</p></body>"
+    )
+
+
+def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Turns a field into JSON-able values and puts arrays aside under their dotted names."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inner = {field.name: getattr(value, field.name) for field in fields(value)}
+        return _plain(inner, name, arrays)
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict):
+        prefix = f"{name}." if name else ""
+        return {str(key): _plain(item, f"{prefix}{key}", arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    json.dumps(value)  # anything else has to be plain already
+    return value
