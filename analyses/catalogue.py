@@ -75,7 +75,15 @@ def write(
     return captions
 
 
-CATALOGUE: dict[str, Entry] = {}
+BASE = ("base",)
+CATALOGUE: dict[str, Entry] = {
+    "readable": Entry(
+        "irl_lens.analyses.readable:readable", BASE, "What linear probes read, by layer"
+    ),
+    "belief": Entry(
+        "irl_lens.analyses.belief:belief", BASE, "The model's belief against the exact filter's"
+    ),
+}
 
 
 def entry(name: str) -> Entry:

@@ -110,7 +110,7 @@ def run(parts: Parts, tmp_path: Path) -> Run:
         world=PinpadConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16),
         discovery=parts.meta.config,
-        internal_rl=replace(TINY, episodes=32),
+        internal_rl=replace(TINY, episodes=32, prefix_episodes=48, start="posterior"),
         raw_rl=replace(TINY, episodes=32),
         evaluation=EvaluationConfig(rollouts=32),
     )
@@ -136,7 +136,10 @@ def test_the_internal_stage(run: Run) -> None:
     for prefix in (None, 2):
         network = load_policy(run, prefix).network
         assert not any(parameter.requires_grad for parameter in network.parameters())
-    assert torch.equal(network.log_std, Stage(stage.folder / "prefix-2").weights()["log_std"])
+    prefix = Stage(stage.folder / "prefix-2")
+    assert [row["episodes"] for row in prefix.metrics()] == [16, 32, 48]
+    assert torch.equal(network.log_std, prefix.weights()["log_std"])
+    assert network.centre.any() and torch.equal(network.centre, prefix.weights()["centre"])
 
 
 def test_the_raw_stage(run: Run) -> None:

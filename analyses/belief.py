@@ -1,0 +1,225 @@
+"""Does the model believe what it should? A probe's probabilities against the exact posterior.
+
+    q_t = softmax(W e_t + b),   p_t = the exact filter's posterior over abstract subgoals at t
+    KL(p_t || q_t),   H(y, q) = -ln q_t(y_t),   ECE = sum over bins of share |accuracy - confidence|
+
+The paper shows a probe's probabilities along episodes (arXiv 2512.20605, Fig. 3, A1); here
+the exact filter of the world says what they should be. Both see the same observations, none the
+goal. The control is a probe that knows only how often each subgoal occurs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+from torch.nn import functional as F
+
+from irl_lens.analyses.estimates import Estimate, step_mean
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
+from irl_lens.analyses.readable import labels_of, stream_of_steps
+from irl_lens.analyses.result import Result
+from irl_lens.analyses.sample import per_step, pieces
+from irl_lens.analyses.style import CEILING, GREY, MAIN, styled
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.fast import FastPath
+
+Probs = Float[NDArray[np.floating], "n steps subgoals"]
+BINS = 10
+SINCE = 12
+"""Steps after the beginning of a subgoal that are drawn."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One source of probabilities.
+
+    Attributes:
+        name: As in the legend.
+        accuracy: Of its likeliest subgoal.
+        cross_entropy: -ln of what it gives the true one [nats].
+        divergence: KL of the exact posterior to it [nats].
+        calibration_error: Expected calibration error of its likeliest subgoal.
+        since: Mean probability of the true subgoal by steps since that began; the first subgoal
+            of an episode, which nothing has announced, is left out.
+        confidence: Mean confidence in each of ten bins of confidence; NaN for an empty one.
+        right: Share of right answers in the same bins.
+    """
+
+    name: str
+    accuracy: Estimate
+    cross_entropy: Estimate
+    divergence: Estimate
+    calibration_error: float
+    since: Float[NDArray[np.float64], " since"]
+    confidence: Float[NDArray[np.float64], " bins"]
+    right: Float[NDArray[np.float64], " bins"]
+
+
+@dataclass(frozen=True)
+class BeliefResult(Result):
+    """A probe, the exact filter, and the control.
+
+    Attributes:
+        layer: Output of the block that the probe reads.
+        readers: Probe, exact filter, control.
+    """
+
+    layer: int
+    readers: tuple[Reader, Reader, Reader]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a reader."""
+        rows = [
+            {"reader": r.name, "calibration_error": r.calibration_error}
+            | r.accuracy.columns("accuracy")
+            | r.cross_entropy.columns("cross_entropy")
+            | r.divergence.columns("divergence")
+            for r in self.readers
+        ]
+        return pd.DataFrame(rows)
+
+    def caption(self) -> str:
+        """How far the probe is from the filter, and whether it is better than the control."""
+        probe, exact, control = self.readers
+        better = "better" if probe.divergence.high < control.divergence.low else "no better"
+        return (
+            f"The probe at layer {self.layer} names the subgoal with accuracy {probe.accuracy}, "
+            f"the exact filter with {exact.accuracy.value:.3f}. Its cross-entropy is "
+            f"{probe.cross_entropy.value:.3f} nats against {exact.cross_entropy.value:.3f}; from "
+            f"the exact posterior it is {probe.divergence.value:.3f} nats away, {better} than "
+            f"the frequencies of the subgoals alone ({control.divergence.value:.3f}). Its "
+            f"confidence is off by {probe.calibration_error:.3f} on average."
+        )
+
+    def figure(self) -> go.Figure:
+        """Draws the belief after a subgoal begins, and confidence against accuracy."""
+        titles = ("after a subgoal begins", "calibration")
+        figure = make_subplots(1, 2, subplot_titles=titles, horizontal_spacing=0.12)
+        for reader, colour in zip(self.readers, (MAIN, CEILING, GREY), strict=True):
+            common = {"name": reader.name, "legendgroup": reader.name, "line": {"color": colour}}
+            figure.add_scatter(y=reader.since, row=1, col=1, **common)
+            common |= {"showlegend": False, "mode": "lines+markers"}
+            figure.add_scatter(x=reader.confidence, y=reader.right, row=1, col=2, **common)
+        line = {"color": GREY, "dash": "dot"}
+        figure.add_scatter(
+            x=[0, 1], y=[0, 1], mode="lines", line=line, showlegend=False, row=1, col=2
+        )
+        figure.update_xaxes(title="steps since it began", col=1)
+        figure.update_xaxes(title="confidence", range=[0, 1], col=2)
+        figure.update_yaxes(title="probability of the true subgoal", range=[0, 1], col=1)
+        figure.update_yaxes(title="accuracy", range=[0, 1], col=2)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 130}}
+        return styled(figure, "Belief about the subgoal", 430, **layout)
+
+
+def belief(
+    bench: Bench, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
+) -> BeliefResult:
+    """Compares a probe's probabilities with the exact posterior.
+
+    Args:
+        bench: The run's parts.
+        layer: Where the probe reads; half way up when not given.
+        episodes: Most demonstrations to fit on, and to test on.
+        iterations: Most L-BFGS iterations of the probe.
+
+    Raises:
+        ValueError: The base has no such layer.
+    """
+    top = bench.base.model.n_layers
+    layer = (top + 1) // 2 if layer is None else layer
+    if not 0 <= layer <= top:
+        raise ValueError(f"layer {layer}: the base has layers 0 (embedding) to {top}")
+    classes, fit = len(bench.world.subgoal_names), bench.fit.rows(slice(episodes))
+    test = bench.test.trajectories.rows(slice(episodes))
+    labels = np.concatenate([labels_of(p, "subgoal")[p.mask] for _, p in pieces(fit)])
+    stream = stream_of_steps(bench.base, fit)[layer]
+    probe = fit_probe(stream, torch.from_numpy(labels), classes, iterations)
+    exact = bench.test.floor.subgoals[:episodes, : test.mask.shape[1]]
+    often = np.bincount(labels, minlength=classes) / len(labels)
+    sources = {
+        "linear probe": probe_probabilities(bench.base, test, probe, layer),
+        "exact Bayes filter": exact,
+        "frequencies alone": np.broadcast_to(often, exact.shape),
+    }
+    probe_, exact_, control = (compare(name, probs, exact, test) for name, probs in sources.items())
+    return BeliefResult(layer, (probe_, exact_, control))
+
+
+@torch.no_grad()
+def probe_probabilities(
+    base: FastPath, trajectories: Trajectories, probe: LinearProbe, layer: int
+) -> Probs:
+    """A probe's probabilities at every step; 0 on padding."""
+
+    def measure(piece: Trajectories) -> NDArray[np.float32]:
+        (stream,) = layer_streams(base, piece, (layer,))
+        return F.linear(stream, probe.weight, probe.bias).softmax(dim=-1).numpy()
+
+    return per_step(trajectories, measure)
+
+
+def compare(name: str, probs: Probs, exact: Probs, trajectories: Trajectories) -> Reader:
+    """Scores probabilities by the true subgoals, and by the exact posterior.
+
+    Args:
+        name: Of their source.
+        probs: At every step.
+        exact: The exact posterior at every step.
+        trajectories: The demonstrations.
+    """
+    mask, labels = trajectories.mask, np.maximum(trajectories.subgoals, 0)
+    true = np.take_along_axis(probs, labels[..., None], axis=2)[..., 0]
+    logs = np.log(np.maximum(probs, 1e-12))
+    divergence = (exact * (np.log(np.maximum(exact, 1e-12)) - logs)).sum(axis=2)
+    guesses = probs.argmax(axis=2) == labels
+    error, confidence, right = _calibration(probs.max(axis=2)[mask], guesses[mask])
+    return Reader(
+        name,
+        step_mean(guesses, mask),
+        step_mean(-np.log(np.maximum(true, 1e-12)), mask),
+        step_mean(divergence, mask),
+        error,
+        _since(true, trajectories),
+        confidence,
+        right,
+    )
+
+
+def _calibration(
+    confidence: Float[NDArray[np.floating], " n"], right: NDArray[np.bool_]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Returns the expected calibration error, and confidence and accuracy by bin."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.bincount(bins, minlength=BINS)
+    means = [
+        np.bincount(bins, weights=values, minlength=BINS) / np.where(count, count, np.nan)
+        for values in (confidence, right)
+    ]
+    error = np.nansum(count * np.abs(means[0] - means[1])) / len(bins)
+    return float(error), means[0], means[1]
+
+
+def _since(
+    true: Float[NDArray[np.floating], "n steps"], trajectories: Trajectories
+) -> Float[NDArray[np.float64], " since"]:
+    begun = _steps_since(trajectories)
+    return np.array(
+        [true[begun == k].mean() if (begun == k).any() else np.nan for k in range(SINCE)]
+    )
+
+
+def _steps_since(trajectories: Trajectories) -> Int[NDArray[np.int64], "n steps"]:
+    """Steps since the present subgoal began; -1 during the first, and on padding."""
+    boundaries = trajectories.boundaries()
+    steps = np.arange(boundaries.shape[1])
+    last = np.maximum.accumulate(np.where(boundaries, steps, -1), axis=1)
+    return np.where((last >= 0) & trajectories.mask, steps - last, -1)

@@ -1,0 +1,45 @@
+"""What ``irl-lens analyze`` knows: every name leads to a function, and every function works."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pandas as pd
+import pytest
+
+from irl_lens.analyses.catalogue import CATALOGUE, entry, write
+from irl_lens.errors import UserError
+from irl_lens.presets import preset
+from irl_lens.progress import QuietProgress
+from irl_lens.runs import STAGES, Run, find_run
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_name_leads_to_a_function_and_known_stages(name: str) -> None:
+    assert callable(resolve_name(CATALOGUE[name].where))
+    assert CATALOGUE[name].title and set(CATALOGUE[name].stages) <= set(STAGES)
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UserError, match="no analysis 'believe'; did you mean 'belief'"):
+        entry("believe")
+    with pytest.raises(UserError, match="there are .*belief"):
+        entry("zzz")
+
+
+def test_an_unfinished_stage_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", preset("smoke"), 0)
+    with pytest.raises(UserError, match="belief needs the stage base of"):
+        write(run, {"belief": entry("belief")}, tmp_path / "out", QuietProgress())
+    assert not (tmp_path / "out").exists()
+
+
+def test_figure_table_and_numbers_are_written(tmp_path: Path) -> None:
+    captions = write(find_run("grid"), {"belief": entry("belief")}, tmp_path, QuietProgress())
+    names = {"belief.html", "belief.csv", "belief.json", "belief.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert json.loads((tmp_path / "belief.json").read_text())["caption"] == captions["belief"]
+    assert len(pd.read_csv(tmp_path / "belief.csv")) == 3
+    assert captions["belief"] in (tmp_path / "belief.html").read_text()

@@ -1,0 +1,65 @@
+"""Labels of every kind, and probes that find them where they are and only there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.probes import fit_probe
+from irl_lens.analyses.readable import labels_of, readable, score_probes, stream_of_steps
+from irl_lens.analyses.sample import pieces
+from irl_lens.models.fast import FastPath
+from irl_lens.runs import find_run
+
+if TYPE_CHECKING:
+    from tests.analyses.conftest import Planter
+
+
+def test_the_next_subgoal_is_the_one_after_the_present_one(plant: Planter) -> None:
+    few = plant(1, 0, True)
+    subgoals = np.full_like(few.subgoals, -1)
+    subgoals[0, :6] = [2, 2, 0, 0, 0, 1]
+    own = replace(few, subgoals=subgoals, mask=subgoals >= 0)
+    assert labels_of(own, "next subgoal")[0, :6].tolist() == [0, 0, 1, 1, 1, -1]
+    assert (labels_of(own, "next subgoal")[0, 6:] == -1).all()
+
+
+def test_a_direction_is_a_label_only_where_one_way_is_shortest(plant: Planter) -> None:
+    few = plant(1, 0, True)
+    policy, mask = np.zeros_like(few.policy), np.zeros_like(few.mask)
+    policy[0, :3] = [[0, 1, 0], [0.5, 0, 0.5], [0, 0, 1]]
+    mask[0, :2] = True
+    own = replace(few, policy=policy, mask=mask)
+    assert labels_of(own, "direction")[0, :3].tolist() == [1, -1, -1]
+
+
+def test_an_unknown_target_is_refused(plant: Planter) -> None:
+    with pytest.raises(ValueError, match=r"no target 'mood'; the targets are subgoal, visit"):
+        labels_of(plant(2, 0, True), "mood")
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_planted_label_is_found_and_no_other(
+    sighted: FastPath, plant: Planter, told: bool
+) -> None:
+    fit, test = plant(150, 0, told), plant(150, 1, told)
+    labels = np.concatenate([labels_of(p, "subgoal")[p.mask] for _, p in pieces(fit)])
+    probes = [fit_probe(x, torch.from_numpy(labels), 4) for x in stream_of_steps(sighted, fit)]
+    for score in score_probes(sighted, test, "subgoal", probes):
+        assert score.value > 0.95 if told else score.low < 0.3
+
+
+def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable() -> None:
+    result = readable(Bench(find_run("grid")), ("subgoal", "direction"), episodes=150)
+    best = result.best("subgoal")
+    assert best.accuracy.low > max(best.shuffled.high, best.untrained.high) and best.layer > 0
+    assert best.selectivity > 0.1
+    assert f"subgoal at layer {best.layer}" in result.caption()
+    layers = Bench(find_run("grid")).base.model.n_layers + 1
+    assert len(result.to_dataframe()) == 2 * layers
+    assert len(result.figure().data) == 2 * 3
