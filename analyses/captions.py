@@ -90,8 +90,8 @@ def _longest(result: LearningResult) -> str:
         return f"Internal RL completes all {longest} subgoals on at least half of solvable boards."
     if longest:
         return (
-            f"Trained on a prefix of its own, internal RL completes {longest} of the "
-            f"{result.subgoals} subgoals on at least half of solvable boards, and no more."
+            f"The first {longest} of the {result.subgoals} subgoals are completed by internal RL "
+            "on at least half of solvable boards, and no more, trained on just these or on all."
         )
     tried = ", ".join(f"{n}: {success:.3f}" for n, success in sorted(result.final.items()))
     return (

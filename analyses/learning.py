@@ -2,7 +2,8 @@
 
 Success of every training batch, which is fresh boards, from the stages' own logs. The
 longest half is the largest number of the held-out task's first abstract subgoals that
-internal RL, trained on just these, completes on at least half of the solvable boards.
+internal RL, trained on just these or on the whole task, completes on at least half of the
+solvable boards.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class LearningResult:
     Attributes:
         curves: In the order they are drawn.
         final: Success after training, on fresh solvable boards, by number of abstract
-            subgoals; internal RL only.
+            subgoals (from 2): of internal RL trained on just these, or else on all.
         subgoals: Abstract subgoals of the whole task.
     """
 
@@ -105,11 +106,14 @@ def learning_curves(run: Run, subgoals: int) -> LearningResult:
     curves, final, internal, raw = [], {}, run.stage("internal-rl"), run.stage("raw-rl")
     if internal.done:
         curves.append(_curve(internal, "internal RL", None))
-        final = {int(n): part["success"] for n, part in internal.result["prefixes"].items()}
-        for prefix in sorted(final):
+        result = internal.result
+        alone = {int(n): part["success"] for n, part in result["prefixes"].items()}
+        for prefix in sorted(alone):
             part = Stage(internal.folder / f"prefix-{prefix}")
             curves.append(_curve(part, f"internal RL, first {prefix} subgoals", prefix))
-        final[subgoals] = internal.result["success"]
+        # Runs made before these were counted have none.
+        whole = {n: result.get(f"reached_{n}", 0.0) for n in range(2, subgoals)}
+        final = whole | alone | {subgoals: result["success"]}
     if raw.done:
         curves.append(_curve(raw, "raw-action RL", None))
     return LearningResult(tuple(curves), final, subgoals)

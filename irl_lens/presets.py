@@ -57,7 +57,6 @@ _GRID = Preset(
     codes=CodesConfig(steps=2_000),
     internal_rl=RLConfig(
         episodes=204_800,
-        prefix_episodes=122_880,
         batch=1_024,
         lr=1e-3,
         epochs=4,

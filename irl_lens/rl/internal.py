@@ -2,9 +2,10 @@
 
 The base, its decoder and its switching unit are frozen and part of the environment; only
 the policy learns, from the residuals and codes recorded at switches, without a pass
-through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task and
-then, from scratch each time, on its first 2, 3, .. abstract subgoals for as long as
-at least half of the episodes succeed: how far composition goes.
+through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task. How far
+composition goes is how many of its first abstract subgoals at least half of the episodes
+complete: as many as the policy of the whole task does, or more, each tried from scratch on
+that many alone for as long as it works.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def internal_rl(run: Run, progress: Progress) -> None:
     """The stage ``internal-rl``: trains policies over the codes of a run's metacontroller.
 
     Result: figures on fresh boards after training on the whole task, and under
-    ``prefixes`` the same for each prefix tried, by its number of abstract subgoals. A
-    prefix's own log and weights are in the folder ``prefix-N`` of the stage.
+    ``prefixes`` the same for each prefix trained on alone, by its number of abstract subgoals.
+    A prefix's own log and weights are in the folder ``prefix-N`` of the stage.
 
     Raises:
         CheckpointError: If the base or the metacontroller is not trained yet.
@@ -93,6 +94,8 @@ def internal_rl(run: Run, progress: Progress) -> None:
     whole, result = _train(run, stage, progress, None)
     prefixes = {}
     for prefix in range(2, len(whole.world.heldout_subgoals)):
+        if result[f"reached_{prefix}"] >= LEARNED:
+            continue  # the policy of the whole task does it already
         part = Stage(stage.folder / f"prefix-{prefix}")
         if not part.done:
             try:

@@ -93,12 +93,16 @@ class RLJob:
         """Plays fresh boards, unsolvable ones among them.
 
         Returns:
-            Figures over solvable boards, and ``success_all`` over all.
+            Figures over solvable boards, ``reached_k`` the share of episodes that completed k
+            abstract subgoals or more, and ``success_all`` over all boards.
         """
         env = self.world.vector_env(rows, prefix=self.prefix, solvable=False)
         rollout = self.agent.player.play(env, draw_seed(self.seed, f"{self.purpose}-check", 0))
         solvable = rollout.rows(rollout.solvable)
-        return {**summarise(solvable), "success_all": float(rollout.success.mean())}
+        subgoals = range(1, len(self.world.heldout_subgoals) + 1)
+        reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
+        all_boards = {"success_all": float(rollout.success.mean())}
+        return {**summarise(solvable), **reached, **all_boards}
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from irl_lens.config import BaseConfig, EvaluationConfig, Preset, RLConfig
-from irl_lens.envs.worlds import PinpadConfig
+from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import InternalAgent, internal_rl, load_policy
 from irl_lens.rl.raw import RawAgent, raw_rl
@@ -140,6 +140,19 @@ def test_the_internal_stage(run: Run) -> None:
     assert [row["episodes"] for row in prefix.metrics()] == [16, 32, 48]
     assert torch.equal(network.log_std, prefix.weights()["log_std"])
     assert network.centre.any() and torch.equal(network.centre, prefix.weights()["centre"])
+
+
+def test_prefixes_that_the_whole_tasks_policy_does_are_not_trained_on_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irl_lens.rl.internal.LEARNED", 0.0)
+    internal_rl(run, QuietProgress())
+    result = run.stage("internal-rl").result
+    assert result["prefixes"] == {}
+    subgoals = len(make_world(run.preset.world).heldout_subgoals)
+    reached = [result[f"reached_{k}"] for k in range(1, subgoals + 1)]
+    assert sorted(reached, reverse=True) == reached
+    assert sum(reached) == pytest.approx(result["subgoals"])
 
 
 def test_the_raw_stage(run: Run) -> None:
