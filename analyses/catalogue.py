@@ -59,7 +59,8 @@ def write(
         UserError: If a stage that one of them needs is not finished; nothing is run then.
     """
     for name, wanted in entries.items():
-        if missing := [stage for stage in wanted.stages if not run.stage(stage).done]:
+        needed = [*wanted.stages, *(["codes"] * (wanted.stages == CODES and "codes" in run.chain))]
+        if missing := [stage for stage in needed if not run.stage(stage).done]:
             raise UserError(
                 f"{name} needs the stage {missing[0]} of {run.folder}; run irl-lens train first"
             )
@@ -76,6 +77,7 @@ def write(
 
 
 BASE = ("base",)
+CODES = ("base", "metacontroller")
 CATALOGUE: dict[str, Entry] = {
     "readable": Entry(
         "irl_lens.analyses.readable:readable", BASE, "What linear probes read, by layer"
@@ -83,6 +85,38 @@ CATALOGUE: dict[str, Entry] = {
     "belief": Entry(
         "irl_lens.analyses.belief:belief", BASE, "The model's belief against the exact filter's"
     ),
+    "patching": Entry(
+        "irl_lens.analyses.patching.sweep:sweep_patches",
+        BASE,
+        "Activation patching by layer, step and component",
+    ),
+    "attribution": Entry(
+        "irl_lens.analyses.patching.attribution:attribute_patches",
+        BASE,
+        "Attribution patching against the exact sweep",
+    ),
+    "direct": Entry(
+        "irl_lens.analyses.patching.direct:attribute_logits", BASE, "Who writes an action's logit"
+    ),
+    "lens": Entry("irl_lens.analyses.patching.lens:action_lens", BASE, "Logit lens for actions"),
+    "paths": Entry(
+        "irl_lens.analyses.patching.path:patch_paths", BASE, "Path patching, head to head"
+    ),
+    "gate-science": Entry(
+        "irl_lens.analyses.gate_science:gate_science", CODES, "The gate as a detector of boundaries"
+    ),
+    "what-if": Entry(
+        "irl_lens.analyses.gate_whatif:what_if", CODES, "What if the gate had switched here?"
+    ),
+    "latent": Entry("irl_lens.analyses.latent:latent_space", CODES, "What the codes are codes of"),
+    "transfer": Entry(
+        "irl_lens.analyses.transfer:transfer", CODES, "Codes put into other episodes"
+    ),
+    "behaviour": Entry(
+        "irl_lens.analyses.behaviour:behaviour", CODES, "Where the agent goes after a patch"
+    ),
+    "algebra": Entry("irl_lens.analyses.algebra:algebra", CODES, "Algebra of controllers"),
+    "atlas": Entry("irl_lens.analyses.atlas:atlas", CODES, "Controllers, one by one"),
 }
 
 

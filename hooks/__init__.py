@@ -16,6 +16,7 @@ from .bank import ControllerBank
 from .bank_controller import BankController
 from .combine import Compose, Interpolate, Scale, Sum
 from .controller import Controller
+from .decoder import Decoder
 from .export import export_fwd_hooks
 from .files import inspect, load, save
 from .full import FullController
@@ -53,6 +54,7 @@ __all__ = [
     "Compose",
     "Controller",
     "ControllerBank",
+    "Decoder",
     "FullController",
     "Gate",
     "Handle",

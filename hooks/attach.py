@@ -33,8 +33,8 @@ class Handle:
     Examples:
         >>> handle = Handle()
         >>> double = handle.counted("hook_embed", lambda x, hook: 2 * x)
-        >>> double(3, hook=None), handle.fired
-        (6, {'hook_embed': 1})
+        >>> double(torch.tensor(3), hook=None), handle.fired
+        (tensor(6), {'hook_embed': 1})
     """
 
     fired: dict[str, int] = field(default_factory=dict)
@@ -80,8 +80,8 @@ def attach(model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]]) -> I
         >>> model = nn.Sequential(HookPoint())
         >>> model[0].name = "stream"
         >>> with attach(model, [("stream", lambda x, hook: x + 1)]) as handle:
-        ...     model(1), handle.fired
-        (2, {'stream': 1})
+        ...     model(torch.tensor(1)), handle.fired
+        (tensor(2), {'stream': 1})
         >>> model(1)
         1
     """

@@ -14,8 +14,11 @@ from torch import Tensor
 from .spectrum import precise
 
 
-def check_independent(basis: Float[Tensor, "vectors width"]) -> None:
+def check_independent(basis: Float[Tensor, "*_"]) -> None:
     """Raises ValueError unless the vectors span as many dimensions as there are of them.
+
+    Args:
+        basis: [vectors, width].
 
     Examples:
         >>> check_independent(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
@@ -39,7 +42,7 @@ def orthonormal(basis: Float[Tensor, "vectors width"]) -> Float[Tensor, "width v
 
 
 def projection(
-    x: Float[Tensor, "*batch width"], basis: Float[Tensor, "vectors width"]
+    x: Float[Tensor, "*batch width"], basis: Float[Tensor, "vectors _width"]
 ) -> Float[Tensor, "*batch width"]:
     """Returns the component of `x` in the subspace.
 

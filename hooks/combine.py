@@ -32,7 +32,7 @@ class Operators(Intervention):
         [[[3.0, -1.0]]]
     """
 
-    def __mul__(self, factor: float) -> Operators:
+    def __mul__(self, factor: object) -> Operators:
         return Scale(self, float(factor)) if isinstance(factor, Real) else NotImplemented
 
     __rmul__ = __mul__
@@ -40,10 +40,10 @@ class Operators(Intervention):
     def __neg__(self) -> Operators:
         return self * -1.0
 
-    def __add__(self, other: Intervention) -> Operators:
+    def __add__(self, other: object) -> Operators:
         return Sum(self, other) if isinstance(other, Intervention) else NotImplemented
 
-    def __sub__(self, other: Intervention) -> Operators:
+    def __sub__(self, other: object) -> Operators:
         return Sum(self, Scale(other, -1.0)) if isinstance(other, Intervention) else NotImplemented
 
 

@@ -132,7 +132,7 @@ class Controller(Additive):
         first = next(iter(self.tensors().values()))
         return tuple(first.shape[: first.ndim - self.item_axes])
 
-    def at(self, index: Any, keep: Shaped[Tensor, "_ ..."] | None = None) -> Self:
+    def at(self, index: Any, keep: Shaped[Tensor, "*_"] | None = None) -> Self:
         """Returns the controllers at an index of the leading axes, gradients connected.
 
         Args:

@@ -181,7 +181,10 @@ def _restore(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> Part
         for name, inner in description["parts"].items()
     }
     own = {n: t for n, t in tensors.items() if n.split(".", 1)[0] not in parts}
-    return KINDS[kind].restore(description["config"], own, parts)
+    try:
+        return KINDS[kind].restore(description["config"], own, parts)
+    except TypeError as error:
+        raise ValueError(f"the header is not that of a {kind}: {error}") from error
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ class FullController(Controller):
     """e <- e + U e.
 
     Args:
-        U: a square matrix, acting on column vectors.
+        U: a square matrix, acting on column vectors, [.., d_model, d_model].
         hook_name: where.
 
     Raises:
@@ -38,7 +38,7 @@ class FullController(Controller):
 
     U: Tensor
 
-    def __init__(self, U: Float[Tensor, "*lead d_model d_model"], hook_name: str) -> None:
+    def __init__(self, U: Float[Tensor, "*_"], hook_name: str) -> None:
         super().__init__(hook_name)
         if U.ndim < 2 or U.shape[-1] != U.shape[-2]:
             raise ValueError(f"U is {tuple(U.shape)}; it must be [.., d_model, d_model]")

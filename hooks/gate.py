@@ -55,14 +55,14 @@ class Gate:
     def integrate(
         self,
         proposals: Float[Tensor, "rows steps n_z"],
-        beta: Float[Tensor, "rows steps"],
+        beta: Float[Tensor, "*_"],
         start: Float[Tensor, "rows n_z"] | None = None,
     ) -> Float[Tensor, "rows steps n_z"]:
         """Returns z_1..z_T.
 
         Args:
             proposals: z~.
-            beta: the gate; nothing is assumed of its first step.
+            beta: the gate, [rows, steps]; nothing is assumed of its first step.
             start: z_0; zero if not given.
 
         Raises:
@@ -87,9 +87,9 @@ class Gate:
 
 
 def switches(
-    beta: Float[Tensor, "rows steps"], threshold: float = 0.5
+    beta: Float[Tensor, "rows steps"] | Bool[Tensor, "rows steps"], threshold: float = 0.5
 ) -> Bool[Tensor, "rows steps"]:
-    """Returns where a hard gate switches.
+    """Returns where a hard gate switches; of switches that are booleans, those same.
 
     Examples:
         >>> switches(torch.tensor([[1.0, 0.4, 0.5]]))

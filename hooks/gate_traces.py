@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-Where = Sequence[int] | Bool[Tensor, "rows steps"]
-"""Steps of every row, or a mask over rows and steps."""
+Where = Sequence[int] | Bool[Tensor, "*_"]
+"""Steps of every row, or a mask over rows and steps, [rows, steps]."""
 Trace = Shaped[Tensor, "rows steps"]
 """A gate, or where it switches: floats or booleans."""
 
@@ -48,14 +48,14 @@ def silenced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "
 
 def replayed(
     beta: Float[Tensor, "rows steps"],
-    recorded: Float[Tensor, "_ steps"],
+    recorded: Float[Tensor, "_ ..."],
     where: Where | None = None,
 ) -> Float[Tensor, "rows steps"]:
     """Returns a recorded gate at the given places (everywhere if not given).
 
     Args:
         beta: the gate of this run.
-        recorded: the gate of another, as many steps; one row stands for all rows.
+        recorded: the gate of another, [rows, steps], as many steps; one row stands for all rows.
         where: places to take from the record.
 
     Raises:
@@ -94,7 +94,7 @@ def shifted(beta: Float[Tensor, "rows steps"], by: int) -> Float[Tensor, "rows s
 
 def circularly_shifted(
     beta: Trace,
-    lengths: Int[Tensor, " rows"],
+    lengths: Int[Tensor, "*_"],
     by: Int[Tensor, " rows"] | None = None,
     *,
     generator: torch.Generator | None = None,
@@ -129,7 +129,7 @@ def circularly_shifted(
 
 
 def shuffled(
-    beta: Trace, lengths: Int[Tensor, " rows"], *, generator: torch.Generator | None = None
+    beta: Trace, lengths: Int[Tensor, "*_"], *, generator: torch.Generator | None = None
 ) -> Trace:
     """Returns each row's gate in random order, step 0 and padding staying.
 

@@ -12,18 +12,17 @@ first step always switches, so that z_0 = 0 never controls anything.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from .combine import Additive
-from .linear_decoder import LinearDecoder
-from .part import Part
+from .decoder import Decoder
 
 
-class HypernetworkDecoder(Part):
+class HypernetworkDecoder(Decoder):
     """Decodes codes into low-rank controllers.
 
     Args:
@@ -51,8 +50,8 @@ class HypernetworkDecoder(Part):
         *,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.n_z, self.d_model, self.rank, self.init = n_z, d_model, rank, init
+        super().__init__(n_z, d_model)
+        self.rank, self.init = rank, init
         self.hidden = nn.Linear(n_z, hidden)
         self.read = nn.Linear(hidden, rank * d_model)
         self.write = nn.Linear(hidden, rank * d_model)
@@ -97,9 +96,7 @@ class HypernetworkDecoder(Part):
         return torch.einsum("rdk,...rk->...d", self._stacked(self.write).to(e), outer)
 
     def _features(self, z: Tensor) -> Tensor:
-        if z.shape[-1] != self.n_z:
-            raise ValueError(f"the code is {z.shape[-1]} wide; this decoder takes {self.n_z}")
-        return torch.relu(self.hidden(z.to(self.hidden.weight)))
+        return torch.relu(self.hidden(self.checked(z).to(self.hidden.weight)))
 
     def _stacked(self, head: nn.Linear) -> Float[Tensor, "rank d_model features"]:
         """Returns a head's weights with its bias as one more feature's."""
@@ -109,16 +106,6 @@ class HypernetworkDecoder(Part):
     def config(self) -> dict[str, Any]:
         sizes = {"n_z": self.n_z, "hidden": self.hidden.out_features, "d_model": self.d_model}
         return {**sizes, "rank": self.rank, "init": self.init}
-
-    @classmethod
-    def restore(
-        cls, config: dict[str, Any], tensors: dict[str, Tensor], parts: dict[str, Part]
-    ) -> Self:
-        # Nothing is allocated until the file's own tensors have proved to be of these sizes.
-        with torch.device("meta"):
-            decoder = cls(**config)
-        decoder.load_state_dict(tensors, assign=True)
-        return decoder
 
 
 class CodeController(Additive):
@@ -143,7 +130,7 @@ class CodeController(Additive):
 
     def __init__(
         self,
-        decoder: HypernetworkDecoder | LinearDecoder,
+        decoder: Decoder,
         z: Float[Tensor, "rows steps n_z"],
         hook_name: str,
     ) -> None:

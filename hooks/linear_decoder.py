@@ -11,16 +11,16 @@ parameters, and d_model is not to be large.
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .part import Part
+from .decoder import Decoder
 
 
-class LinearDecoder(Part):
+class LinearDecoder(Decoder):
     """Decodes codes into full controllers.
 
     Args:
@@ -34,8 +34,7 @@ class LinearDecoder(Part):
     """
 
     def __init__(self, n_z: int, d_model: int) -> None:
-        super().__init__()
-        self.n_z, self.d_model = n_z, d_model
+        super().__init__(n_z, d_model)
         self.matrices = nn.Parameter(torch.zeros(d_model, n_z, d_model))
 
     def forward(self, z: Float[Tensor, "*lead n_z"]) -> Float[Tensor, "*lead d_model d_model"]:
@@ -48,7 +47,7 @@ class LinearDecoder(Part):
             >>> LinearDecoder(8, d_model=64)(torch.zeros(8)).shape
             torch.Size([64, 64])
         """
-        return torch.einsum("...k,dkf->...fd", self._checked(z), self.matrices)
+        return torch.einsum("...k,dkf->...fd", self.checked(z).to(self.matrices), self.matrices)
 
     def delta(
         self, z: Float[Tensor, "*batch n_z"], e: Float[Tensor, "*batch d_model"]
@@ -67,22 +66,7 @@ class LinearDecoder(Part):
             True
         """
         parts = (e @ self.matrices.to(e).flatten(1)).unflatten(-1, (self.n_z, self.d_model))
-        return torch.einsum("...kd,...k->...d", parts, self._checked(z).to(parts))
-
-    def _checked(self, z: Tensor) -> Tensor:
-        if z.shape[-1] != self.n_z:
-            raise ValueError(f"the code is {z.shape[-1]} wide; this decoder takes {self.n_z}")
-        return z.to(self.matrices)
+        return torch.einsum("...kd,...k->...d", parts, self.checked(z).to(parts))
 
     def config(self) -> dict[str, Any]:
         return {"n_z": self.n_z, "d_model": self.d_model}
-
-    @classmethod
-    def restore(
-        cls, config: dict[str, Any], tensors: dict[str, Tensor], parts: dict[str, Part]
-    ) -> Self:
-        # Nothing is allocated until the file's own tensors have proved to be of these sizes.
-        with torch.device("meta"):
-            decoder = cls(**config)
-        decoder.load_state_dict(tensors, assign=True)
-        return decoder

@@ -43,8 +43,8 @@ class LowRankController(Controller):
 
     def __init__(
         self,
-        A: Float[Tensor, "*lead rank d_model"],
-        B: Float[Tensor, "*lead d_model rank"],
+        A: Float[Tensor, "*_lead _rank _d_model"],
+        B: Float[Tensor, "*_lead _d_model _rank"],
         hook_name: str,
     ) -> None:
         super().__init__(hook_name)

@@ -8,7 +8,7 @@ and U (1 - P): take a direction away to see whether the controller works through
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,9 +24,9 @@ class ProjectOut(Additive):
 
     Args:
         inner: the intervention.
-        basis: vectors that span the subspace, independent; they need not be orthonormal. A
-            single vector is a direction. Gradients reach them.
-        side: what it is removed from.
+        basis: vectors that span the subspace, [vectors, width], independent; they need not be
+            orthonormal. A single vector, [width], is a direction. Gradients reach them.
+        side: what it is removed from, "writes" or "reads".
 
     Raises:
         ValueError: the vectors are dependent or the side is unknown; when run, the stream
@@ -44,8 +44,8 @@ class ProjectOut(Additive):
     def __init__(
         self,
         inner: Intervention,
-        basis: Float[Tensor, "vectors width"] | Float[Tensor, " width"],
-        side: Literal["writes", "reads"] = "writes",
+        basis: Float[Tensor, "*_"],
+        side: str = "writes",
     ) -> None:
         super().__init__(common_hook((inner,)))
         if side not in ("writes", "reads"):

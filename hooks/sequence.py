@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from .address import Axes
@@ -36,10 +36,11 @@ class Sequence(Operators):
     Args:
         first: acts before the change.
         then: acts from the change on.
-        until: when to change: a step, or one a row, where the number of steps means never;
-            a gate's trace beta, at its first switch after step 0 (which always switches and
-            says nothing), one row for all or one each; or a predicate from the stream to
-            a truth value a row and step. A predicate that is a :class:`Part` is saved too.
+        until: when to change: a step, or one a row, [rows], where the number of steps means
+            never; a gate's trace beta, [rows, steps], at its first switch after step 0 (which
+            always switches and says nothing), one row for all or one each; or a predicate from
+            the stream to a truth value a row and step. A predicate that is a :class:`Part` is
+            saved too.
 
     Raises:
         ValueError: different hook points; `until` is none of these; when run, a step beyond
@@ -63,7 +64,7 @@ class Sequence(Operators):
         self,
         first: Intervention,
         then: Intervention,
-        until: int | Int[Tensor, " rows"] | Float[Tensor, "rows steps"] | Predicate,
+        until: Any,
     ) -> None:
         super().__init__(common_hook((first, then)))
         self.first, self.then = first, then

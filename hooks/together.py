@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from numbers import Real
 
 from torch import Tensor
 
@@ -54,8 +55,10 @@ class Together(Several):
             )
         return self.members[0](x)
 
-    def __mul__(self, factor: float) -> Together:
-        return self.each(lambda member: Scale(member, factor))
+    def __mul__(self, factor: object) -> Together:
+        if not isinstance(factor, Real):
+            return NotImplemented
+        return self.each(lambda member: Scale(member, float(factor)))
 
     __rmul__ = __mul__
 

@@ -97,7 +97,7 @@ class VectorController(Controller):
     @classmethod
     def from_probe(
         cls,
-        weight: Float[Tensor, "classes d_model"],
+        weight: Float[Tensor, "*_"],
         label: int,
         hook_name: str,
         size: float = 1.0,
@@ -111,8 +111,8 @@ class VectorController(Controller):
         classes is the softmax probe with the weights [-w / 2, w / 2].
 
         Args:
-            weight: the probe's, for the raw stream: divide by its scale one that was fitted
-                on scaled features.
+            weight: the probe's, [classes, d_model], for the raw stream: divide by its scale
+                one that was fitted on scaled features.
             label: the class c.
             hook_name: where the probe reads.
             size: |v|, in the stream's units.

@@ -13,6 +13,7 @@ from jaxtyping import TypeCheckError
 from irl_lens.analyses.estimates import proportion
 from irl_lens.data import stream_seed
 from irl_lens.envs.board import Layouts
+from irl_lens.hooks import Gate
 from irl_lens.rl.rollout import sample
 
 
@@ -25,6 +26,8 @@ def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
         proportion(np.zeros(3))  # type: ignore[arg-type]
     with pytest.raises(TypeCheckError, match="index"):
         stream_seed(0, "test", "1")  # type: ignore[arg-type]
+    with pytest.raises(TypeCheckError, match="proposal"):
+        Gate().step(torch.zeros(2, 3), torch.zeros(2, 4), torch.zeros(2))
 
 
 def test_users_wait_for_no_checks() -> None:

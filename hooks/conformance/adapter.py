@@ -30,9 +30,9 @@ class Discovery:
     """What discovery makes of a batch of whole sequences. None: not offered.
 
     Attributes:
-        proposals: Samples z~ of the encoder.
-        codes: Integrated codes z.
-        beta: Soft gates.
+        proposals: Samples z~ of the encoder, [rows, steps, n_z].
+        codes: Integrated codes z, [rows, steps, n_z].
+        beta: Soft gates, [rows, steps].
         mu: Means of the encoder.
         log_sigma: Log standard deviations of the encoder.
         kl: What the loss charges for the codes, before alpha; any constant factor will do.
@@ -46,9 +46,9 @@ class Discovery:
         True
     """
 
-    proposals: Float[Tensor, "rows steps n_z"]
-    codes: Float[Tensor, "rows steps n_z"]
-    beta: Float[Tensor, "rows steps"]
+    proposals: Float[Tensor, "*_"]
+    codes: Float[Tensor, "*_"]
+    beta: Float[Tensor, "*_"]
     mu: Float[Tensor, "rows steps n_z"] | None = None
     log_sigma: Float[Tensor, "rows steps n_z"] | None = None
     kl: Float[Tensor, ""] | None = None
@@ -61,8 +61,8 @@ class Rollout:
     """What acting with a hard gate made of codes that a policy proposed.
 
     Attributes:
-        codes: Codes in force.
-        switched: Where a new code was taken up.
+        codes: Codes in force, [rows, steps, n_z].
+        switched: Where a new code was taken up, [rows, steps].
         outputs: The base's outputs under control: logits, or whatever it acts by.
 
     Examples:
@@ -72,8 +72,8 @@ class Rollout:
         torch.Size([2, 3, 5])
     """
 
-    codes: Float[Tensor, "rows steps n_z"]
-    switched: Bool[Tensor, "rows steps"]
+    codes: Float[Tensor, "*_"]
+    switched: Bool[Tensor, "*_"]
     outputs: Float[Tensor, "rows steps out"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -42,7 +42,7 @@ class AblatePatch(Patch):
     def __init__(
         self,
         hook_name: str,
-        method: Literal["zero", "mean", "resample"] = "zero",
+        method: str = "zero",
         reference: Float[Tensor, "_ ..."] | None = None,
         seed: int = 0,
         **address: Any,

@@ -27,7 +27,7 @@ class InterpolatePatch(ReplacePatch):
     """
 
     def __init__(
-        self, value: Float[Tensor, "_ ..."], hook_name: str, weight: float, **address: Any
+        self, value: Float[Tensor, "*_"], hook_name: str, weight: float, **address: Any
     ) -> None:
         super().__init__(value, hook_name, **address)
         self.weight = weight

@@ -77,7 +77,7 @@ class ActivationMean:
         self.count, self._dtype = self.count + len(counted), x.dtype
 
     @property
-    def value(self) -> Float[Tensor, "1 1 ..."]:
+    def value(self) -> Float[Tensor, "1 _ ..."]:
         """The mean so far, in the activations' dtype, in the shape patches take.
 
         Raises:

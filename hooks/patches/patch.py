@@ -78,7 +78,7 @@ class Patch(Operators):
         mask = self.address.mask(x, self.hook_name, self.offset, self.windowed)
         return mask & (x > -torch.inf) if self.hook_name.endswith(SCORES) else mask
 
-    def placed(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
+    def placed(self, values: Float[Tensor, "*_"], x: Tensor) -> Tensor:
         """Returns stored values as those of `x`: its steps, its shape.
 
         Raises:

@@ -31,7 +31,7 @@ class ReplacePatch(Patch):
 
     value: Tensor
 
-    def __init__(self, value: Float[Tensor, "_ ..."], hook_name: str, **address: Any) -> None:
+    def __init__(self, value: Float[Tensor, "*_"], hook_name: str, **address: Any) -> None:
         super().__init__(hook_name, **address)
         self.hold("value", value)
 

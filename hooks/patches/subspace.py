@@ -15,7 +15,8 @@ class SubspacePatch(Patch):
     """x <- x + P (s - x), P the projection on a subspace; without s, x <- x - P x.
 
     Args:
-        basis: vectors that span the subspace, independent; they need not be orthonormal.
+        basis: vectors that span the subspace, [vectors, width], independent; they need not be
+            orthonormal.
         hook_name: where.
         source: s, whose component in the subspace is swapped in; projected out if None.
         **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
@@ -37,7 +38,7 @@ class SubspacePatch(Patch):
 
     def __init__(
         self,
-        basis: Float[Tensor, "vectors width"],
+        basis: Float[Tensor, "*_"],
         hook_name: str,
         source: Float[Tensor, "_ ..."] | None = None,
         **address: Any,

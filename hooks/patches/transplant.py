@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ..address import Axes
@@ -34,7 +34,7 @@ class TransplantPatch(Patch):
         source: activations of other episodes at the hook point, rows first.
         hook_name: where.
         places: ``{(row, step): (source row, source step)}``, or an integer tensor of these
-            four numbers a line.
+            four numbers a line, [places, 4].
         heads: heads, all if None; only at hook points that have an axis of heads.
         keys: attended steps, all if None; only in attention patterns and scores.
 
@@ -57,7 +57,7 @@ class TransplantPatch(Patch):
         self,
         source: Float[Tensor, "_ ..."],
         hook_name: str,
-        places: Mapping[Place, Place] | Int[Tensor, "places 4"],
+        places: Mapping[Place, Place] | Shaped[Tensor, "*_"],
         heads: Iterable[int] | None = None,
         keys: Iterable[int] | None = None,
     ) -> None:
@@ -74,7 +74,7 @@ class TransplantPatch(Patch):
         cls,
         cache: ActivationCache | Mapping[str, Tensor],
         hook_name: str,
-        places: Mapping[Place, Place] | Int[Tensor, "places 4"],
+        places: Mapping[Place, Place] | Shaped[Tensor, "*_"],
         **address: Any,
     ) -> Self:
         """Returns the patch with what a cache of the other episodes holds of the hook point.

@@ -18,6 +18,7 @@ from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.worlds import PinpadConfig
 
 if TYPE_CHECKING:
+    from irl_lens.envs.roaming import Roaming
     from irl_lens.envs.vector import GridPinpadVectorEnv
 
 
@@ -180,3 +181,19 @@ class PinpadWorld:
 
         options = {"task": task, "prefix": prefix, "solvable": solvable, "sparse": True}
         return GridPinpadVectorEnv(n, "Disabled", **asdict(self.config), **options)
+
+    @property
+    def transitions(self) -> frozenset[tuple[int, int]]:
+        """Pairs of abstract subgoals that follow each other in training tasks."""
+        return self.grammar.transitions
+
+    def roaming(self, n: int, subgoals: int = 1) -> Roaming:
+        """Returns ``n`` boards on which nothing is asked for.
+
+        Args:
+            n: Number of boards.
+            subgoals: An episode ends once so many abstract subgoals were reached.
+        """
+        from irl_lens.envs.roaming import Roaming
+
+        return Roaming(self, n, subgoals)

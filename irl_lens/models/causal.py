@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from irl_lens.hooks import HypernetworkDecoder, LinearDecoder
+from irl_lens.hooks import Decoder
 from irl_lens.models.base import hook_name
 from irl_lens.models.recurrence import GRU
 
@@ -80,9 +80,7 @@ class CausalHalf(nn.Module):
         decoder: Makes controllers of codes.
     """
 
-    def __init__(
-        self, layer: int, history: GRU, decoder: HypernetworkDecoder | LinearDecoder
-    ) -> None:
+    def __init__(self, layer: int, history: GRU, decoder: Decoder) -> None:
         super().__init__()
         self.layer, self.history, self.decoder = layer, history, decoder
 

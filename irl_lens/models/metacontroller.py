@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from irl_lens.config import DiscoveryConfig
-from irl_lens.hooks import HypernetworkDecoder, LinearDecoder
+from irl_lens.hooks import Decoder, HypernetworkDecoder, LinearDecoder
 from irl_lens.models.causal import CausalHalf, MetaCodes, MetaState, Stream, readable
 from irl_lens.models.recurrence import GRU
 from irl_lens.models.switching import SwitchingUnit
@@ -144,7 +144,7 @@ class Metacontroller(CausalHalf):
         return self.switch(stream, state.history, state.code)
 
 
-def _decoder(config: DiscoveryConfig, d_model: int) -> HypernetworkDecoder | LinearDecoder:
+def _decoder(config: DiscoveryConfig, d_model: int) -> Decoder:
     if config.decoder == "linear":
         return LinearDecoder(config.latent, d_model)
     return HypernetworkDecoder(config.latent, config.decoder_hidden, d_model, config.rank)

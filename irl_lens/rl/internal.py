@@ -155,5 +155,6 @@ def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:
         run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
     )
     part = stage if prefix is None else Stage(stage.folder / f"prefix-{prefix}")
-    network.load_state_dict(part.weights())
+    # Policies from before they could start at codes have no centre and scale: the prior's.
+    network.load_state_dict(parameters(network) | part.weights())
     return LatentPolicy(network.requires_grad_(False), meta).eval()

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import CodesConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
@@ -129,15 +128,11 @@ class CodesJob:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
-        return join_parts(
-            meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer.adamw)
-        )
+        return self.optimizer.state()
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
-        parts = split_parts(tensors, "meta", "optimizer")
-        self.meta.load_state_dict(parts["meta"])
-        unpack_optimizer(self.optimizer.adamw, parts["optimizer"])
+        self.optimizer.load(tensors)
 
 
 def _f1(guessed: Tensor, wanted: Tensor) -> float:

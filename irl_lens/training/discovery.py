@@ -21,7 +21,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import DiscoveryConfig, Targets
 from irl_lens.data import Stream, stream_seed
 from irl_lens.envs.protocol import World
@@ -164,15 +163,11 @@ class DiscoveryJob:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
-        return join_parts(
-            meta=self.meta.state_dict(), optimizer=pack_optimizer(self.optimizer.adamw)
-        )
+        return self.optimizer.state()
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
-        parts = split_parts(tensors, "meta", "optimizer")
-        self.meta.load_state_dict(parts["meta"])
-        unpack_optimizer(self.optimizer.adamw, parts["optimizer"])
+        self.optimizer.load(tensors)
 
 
 def discover(run: Run, progress: Progress) -> None:

@@ -87,7 +87,7 @@ class SteeringOptimizer:
     """
 
     def __init__(self, meta: CausalHalf, config: DiscoveryConfig | CodesConfig) -> None:
-        self.config, decoder = config, set(meta.decoder.parameters())
+        self.meta, self.config, decoder = meta, config, set(meta.decoder.parameters())
         readers = [p for p in meta.parameters() if p not in decoder]
         # Decay would pull a linear decoder back to where nothing is controlled.
         kept = 0.0 if isinstance(meta.decoder, LinearDecoder) else config.weight_decay
@@ -105,6 +105,16 @@ class SteeringOptimizer:
         self.adamw.zero_grad(set_to_none=True)
         loss.backward()
         self.adamw.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Returns the metacontroller's weights and all else that the next step depends on."""
+        return join_parts(meta=self.meta.state_dict(), optimizer=pack_optimizer(self.adamw))
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restores what :meth:`state` returned, weights too."""
+        parts = split_parts(tensors, "meta", "optimizer")
+        self.meta.load_state_dict(parts["meta"])
+        unpack_optimizer(self.adamw, parts["optimizer"])
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.roaming import Field
+from irl_lens.config import BaseConfig, CodesConfig
 from irl_lens.envs.protocol import Floor, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.envs.world import PinpadWorld
+from irl_lens.envs.worlds import PinpadConfig
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
+from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.runs import Run
 
 SUBGOALS, ACTIONS = 4, 3
 Planter = Callable[[int, int, bool], Trajectories]
@@ -71,3 +81,66 @@ def plant() -> Planter:
 def uniform_floor() -> Callable[[Trajectories], Floor]:
     """Makes a filter that knows the subgoal and nothing of the action."""
     return _uniform_floor
+
+
+@dataclass(frozen=True)
+class Steered:
+    """A base that walks at random by itself, and codes that are known to steer it.
+
+    Code g is the g-th unit vector and leads straight to colour g, which is subgoal g. The
+    gate opens on coloured cells.
+    """
+
+    field: Field
+    meta: SegmentMetacontroller
+    harvest: Harvest
+
+    def deaf(self) -> Steered:
+        """The same with a decoder that does nothing."""
+        meta = deepcopy(self.meta)
+        meta.decoder.matrices.data.zero_()  # type: ignore[union-attr]
+        return replace(self, meta=meta)
+
+
+@pytest.fixture(scope="session")
+def steered() -> Steered:
+    """e has a feature for each colour and move that leads nearer; U(z) copies z's to logits."""
+    config = PinpadConfig(size=5, colours=4, walls=0, horizon=24, grammar="paper-ant")
+    world, colours, moves, width = PinpadWorld(config), 4, 4, 24
+    base = BaseConfig(d_model=width, n_layers=1, n_heads=1, d_mlp=4)
+    model = TrajectoryModel(base, world.observation, moves).frozen()
+    codes = CodesConfig(layer=1, history=2, hidden=1, latent=colours)
+    meta = SegmentMetacontroller(codes, width).requires_grad_(False)
+    for parameter in (*model.parameters(), *meta.parameters()):
+        parameter.data.zero_()
+    model.hooked.ln_final.w.data.fill_(1)  # type: ignore[union-attr]
+    logits, here = colours * moves, colours * moves + moves
+    for colour, offset in enumerate(world.observation.offsets[:colours]):
+        for row, column in product(range(-4, 5), repeat=2):
+            seen = model.hooked.embed.W_E.data[offset + (row + 4) * 9 + column + 4]
+            nearer = torch.tensor([row < 0, column > 0, row > 0, column < 0])
+            seen[colour * moves : (colour + 1) * moves] = nearer.float()
+            seen[here] = 4.0 * (row == column == 0)
+        for move in range(moves):
+            meta.decoder.matrices.data[colour * moves + move, colour, logits + move] = 8  # type: ignore
+    model.hooked.unembed.W_U.data[logits : logits + moves] = 5 * torch.eye(moves)
+    meta.switch[0].weight.data[0, here] = 1  # type: ignore
+    meta.switch[0].bias.data.fill_(-1)  # type: ignore
+    meta.switch[2].weight.data.fill_(10)  # type: ignore
+    meta.switch[2].bias.data.fill_(-3)  # type: ignore
+    labels = np.random.default_rng(0).integers(colours, size=400)
+    unit = np.eye(colours, dtype=np.float32)[labels]
+    harvest = Harvest(unit, labels, np.arange(400) // 2)
+    return Steered(Field(FastPath(model), world, 300, seed=5), meta, harvest)
+
+
+@pytest.fixture(scope="session")
+def small_bench() -> Callable[[Run], Bench]:
+    """Opens a run to measure on a few demonstrations only."""
+
+    def opened(run: Run) -> Bench:
+        bench = Bench(run)
+        bench.sizes = replace(bench.sizes, trajectories=48)
+        return bench
+
+    return opened

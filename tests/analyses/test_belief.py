@@ -69,6 +69,6 @@ def test_on_the_bundled_model_it_is_between_the_control_and_the_filter() -> None
     assert exact.cross_entropy.value < probe.cross_entropy.value < control.cross_entropy.value
     assert "better than the frequencies" in result.caption()
     assert "no better" not in result.caption()
-    assert len(result.to_dataframe()) == 3 and len(result.figure().data) == 7
+    assert len(result.to_dataframe()) == 3 and len(result.figure().to_dict()["data"]) == 7
     with pytest.raises(ValueError, match="layer 99: the base has layers 0"):
         belief(bench, layer=99)

@@ -16,7 +16,7 @@ from irl_lens.analyses.learning import LearningResult
     ("final", "said"),
     [
         ({2: 0.4, 6: 0.1}, "No prefix of two or more"),
-        ({2: 0.9, 3: 0.2, 6: 0.1}, "completes 2 of the 6 subgoals"),
+        ({2: 0.9, 3: 0.2, 6: 0.1}, "first 2 of the 6 subgoals are completed"),
         ({2: 0.9, 6: 0.5}, "completes all 6 subgoals"),
     ],
 )

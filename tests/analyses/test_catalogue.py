@@ -25,7 +25,7 @@ def test_every_name_leads_to_a_function_and_known_stages(name: str) -> None:
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match="no analysis 'believe'; did you mean 'belief'"):
         entry("believe")
-    with pytest.raises(UserError, match="there are .*belief"):
+    with pytest.raises(UserError, match=r"there are .*belief"):
         entry("zzz")
 
 

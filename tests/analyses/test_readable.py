@@ -62,4 +62,4 @@ def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable() -> N
     assert f"subgoal at layer {best.layer}" in result.caption()
     layers = Bench(find_run("grid")).base.model.n_layers + 1
     assert len(result.to_dataframe()) == 2 * layers
-    assert len(result.figure().data) == 2 * 3
+    assert len(result.figure().to_dict()["data"]) == 2 * 3

@@ -27,6 +27,7 @@ from irl_lens.hooks import (
     Sum,
     Together,
     VectorController,
+    kinds,
     load,
     save,
 )
@@ -282,7 +283,7 @@ def test_ends_are_those_interventions_to_the_bit():
 
 
 def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path, kind, monkeypatch):
-    monkeypatch.setitem(save.__globals__["KINDS"], "Above", Above)
+    monkeypatch.setitem(kinds.KINDS, "Above", Above)
     intervention, x = kind.build(), random(ROWS, STEPS, D, seed=7)
     loaded = load(save(intervention, tmp_path))
     assert type(loaded) is type(intervention) and loaded.config() == intervention.config()

@@ -165,7 +165,16 @@ def charges_padding(adapter: OwnAdapter) -> None:
 
 
 def not_frozen(adapter: OwnAdapter) -> None:
-    adapter.base.model.requires_grad_(True)
+    """A loss that reaches the base too."""
+    backward, base = adapter.backward, adapter.base
+    base.model.requires_grad_(True)
+
+    def leaking() -> tuple[torch.nn.Module, torch.nn.Module]:
+        modules = backward()
+        base.logits(torch.zeros(1, 2, adapter.world.observation.size)).sum().backward()
+        return modules
+
+    adapter.backward = leaking  # type: ignore[method-assign]
 
 
 class FreshContext(FastPath):

@@ -74,7 +74,8 @@ def test_differences_that_cannot_be_taken():
 
 
 def test_probe_raises_its_class():
-    weight, e = torch.randn(4, D), torch.randn(1, 3, D)
+    # Small enough that no probability is 1 in single precision.
+    weight, e = torch.randn(4, D) / D**0.5, torch.randn(1, 3, D)
     for label in range(4):
         steer = VectorController.from_probe(weight, label, HOOK, size=2.0)
         torch.testing.assert_close(steer.v.norm(), torch.tensor(2.0))

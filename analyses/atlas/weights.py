@@ -1,0 +1,107 @@
+"""What a controller reads and writes, from weights alone, against placebos of the same norm.
+
+    reads(X)  = |U X| / (|U| |X|)        writes(X) = |X^T U| / (|U| |X|)        Frobenius
+
+As the composition scores of Elhage et al. (2021, "A mathematical framework for transformer
+circuits"): X is a probe's centred weight of a class, the centred unembedding of the actions, or
+a next-layer head's W_Q, W_K or W_V. Layer norms between are left out of account. The placebo
+keeps the singular values and draws the directions; p is the share of draws with as large a
+score, the controller's own counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from irl_lens.analyses.atlas.subjects import Subject, random_directions
+from irl_lens.models.base import TrajectoryModel
+
+Targets = dict[str, Float[Tensor, "d_model columns"]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How much of what a controller reads or writes lies in some weights.
+
+    Attributes:
+        side: ``"reads"`` or ``"writes"``.
+        target: Which weights.
+        value: The score, from 0 to 1.
+        placebo: Mean score of the placebos.
+        p: One-sided, of the score against the placebos.
+    """
+
+    side: str
+    target: str
+    value: float
+    placebo: float
+    p: float
+
+
+def score(
+    subject: Subject, reads: Targets, writes: Targets, draws: int = 99, seed: int = 0
+) -> tuple[Score, ...]:
+    """Scores a controller against weights.
+
+    Args:
+        subject: The controller.
+        reads: Weights it may read, by name.
+        writes: Weights that may read it, by name.
+        draws: Placebos.
+        seed: Of the placebos.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    spectrum = subject.spectrum
+    null = [random_directions(spectrum, generator) for _ in range(draws)]
+    sides = (("reads", reads, spectrum.reads, 1), ("writes", writes, spectrum.writes, 2))
+    return tuple(
+        _against(
+            *(side, name, overlap(spectrum.values, own, weights)),
+            torch.stack([overlap(n[0], n[which], weights) for n in null]),
+        )
+        for side, targets, own, which in sides
+        for name, weights in targets.items()
+    )
+
+
+def overlap(
+    values: Float[Tensor, " k"],
+    directions: Float[Tensor, "k d_model"],
+    weights: Float[Tensor, "d_model columns"],
+) -> Float[Tensor, ""]:
+    """|diag(s) V X| / (|s| |X|); 0 for a zero controller or zero weights."""
+    size = values.norm() * weights.norm()
+    return (values[:, None] * (directions @ weights)).norm() / torch.where(size > 0, size, 1)
+
+
+def written_to(model: TrajectoryModel, layer: int) -> Targets:
+    """Weights that read the stream at the output of block ``layer``: logits and the next heads.
+
+    Args:
+        model: The base.
+        layer: Counted from 1.
+    """
+    unembed = model.hooked.unembed.W_U.detach()
+    targets = {"action logits": unembed - unembed.mean(dim=1, keepdim=True)}
+    if layer < model.n_layers:
+        attention = model.hooked.blocks[layer].attn
+        for part in ("Q", "K", "V"):
+            for head, weights in enumerate(getattr(attention, f"W_{part}").detach()):
+                targets[f"block {layer + 1} {part}{head}"] = weights
+    return {name: weights.float() for name, weights in targets.items()}
+
+
+def probed(weight: Float[Tensor, "classes d_model"], names: tuple[str, ...]) -> Targets:
+    """A probe's classes, less their mean, which the softmax does not see."""
+    centred = weight - weight.mean(dim=0)
+    pairs = zip(names, centred.split(1), strict=True)
+    return {f"probe {name}": w.mT for name, w in pairs}
+
+
+def _against(side: str, name: str, value: Tensor, null: Float[Tensor, " draws"]) -> Score:
+    as_large = 1 + int((null >= value).sum())
+    return Score(side, name, float(value), float(null.mean()), as_large / (1 + len(null)))

@@ -1,0 +1,249 @@
+"""Whether codes at switches fall into kinds, and whether the kinds are the abstract subgoals.
+
+    purity = 1/n sum over clusters of the largest count of one subgoal in the cluster
+    I(cluster; subgoal) = sum p(c, g) log2 p(c, g) / (p(c) p(g))                          [bits]
+
+Clusters by k-means, which sees no label. Null: labels exchanged between episodes among codes
+that are equally many switches from the start, so that what all first codes share is no
+finding. Intervals by resampling episodes; information of few codes leans upwards, and so does
+its null. (The paper reports transfer, not the codes themselves: arXiv 2512.20605, App. B.3.2.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+
+from irl_lens.analyses.estimates import Estimate
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.result import Result
+from irl_lens.analyses.style import GREY, MAIN, styled, subgoal_colours
+
+Numbers = Int[NDArray[np.int64], " codes"]
+Tables = Float[NDArray[np.float64], "... clusters subgoals"]
+Measure = Callable[[Tables], Float[NDArray[np.float64], "..."]]
+SHOWN = 1_500
+"""Codes drawn in the figure."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of the clusters against its null.
+
+    Attributes:
+        value: On all codes; 95 % over resampled episodes.
+        null: Mean and central 95 % of the draws.
+        p: Share of draws, the observed one among them, that score at least as much.
+    """
+
+    value: Estimate
+    null: Estimate
+    p: float
+
+
+@dataclass(frozen=True)
+class LatentSpace(Result):
+    """See the module.
+
+    Attributes:
+        points: Some of the codes on their two principal axes.
+        labels: Their subgoals.
+        explained: Share of the variance on each axis.
+        purity: Share of codes that are of their cluster's commonest subgoal.
+        information: Of the cluster on the subgoal [bits].
+        entropy: Of the subgoals of all codes [bits], which bounds it.
+        clusters: How many.
+        codes: How many.
+        names: Of the subgoals.
+    """
+
+    points: Float[NDArray[np.float64], "shown 2"]
+    labels: Int[NDArray[np.int64], " shown"]
+    explained: tuple[float, float]
+    purity: Score
+    information: Score
+    entropy: float
+    clusters: int
+    codes: int
+    names: tuple[str, ...]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a score."""
+        scores = {"purity": self.purity, "information": self.information}
+        return pd.DataFrame(
+            {"score": name} | x.value.columns("value") | x.null.columns("null") | {"p": x.p}
+            for name, x in scores.items()
+        )
+
+    def figure(self) -> go.Figure:
+        """Draws the codes in the plane, and both scores beside their nulls."""
+        titles = ("codes at switches", "purity", "information, bits")
+        figure = make_subplots(cols=3, subplot_titles=titles, column_widths=[0.6, 0.2, 0.2])
+        for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
+            own = self.points[self.labels == i]
+            figure.add_scatter(
+                x=own[:, 0],
+                y=own[:, 1],
+                mode="markers",
+                name=f"subgoal {name}",
+                marker={"color": colour, "size": 5, "opacity": 0.6},
+                row=1,
+                col=1,
+            )
+        for column, score in ((2, self.purity), (3, self.information)):
+            self._bars(figure, column, score)
+        for number, axis in enumerate((figure.update_xaxes, figure.update_yaxes)):
+            share = f"{self.explained[number]:.0%}".replace("%", " %")
+            axis(title=f"z, principal axis {number + 1} ({share})", col=1)
+        figure.update_yaxes(range=[0, 1.05], col=2)
+        figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=3)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
+        return styled(figure, "What the codes are codes of", 460, **layout)
+
+    def _bars(self, figure: go.Figure, column: int, score: Score) -> None:
+        for name, estimate, colour in (
+            ("clusters", score.value, MAIN),
+            ("labels<br>exchanged", score.null, GREY),
+        ):
+            figure.add_bar(
+                x=[name],
+                y=[estimate.value],
+                error_y={
+                    "array": [estimate.high - estimate.value],
+                    "arrayminus": [estimate.value - estimate.low],
+                },
+                marker_color=colour,
+                showlegend=False,
+                row=1,
+                col=column,
+            )
+
+    def caption(self) -> str:
+        """Says whether the kinds of codes are subgoals."""
+        found = self.information
+        verdict = "more than" if found.p < 0.05 else "NOT more than"
+        return (
+            f"{self.clusters} clusters of {self.codes} codes tell {found.value} of the "
+            f"{self.entropy:.3f} bits of the subgoal, {verdict} the {found.null.value:.3f} with "
+            f"labels exchanged between episodes (p = {found.p:.3g}). Purity is "
+            f"{self.purity.value}, against {self.purity.null.value:.3f}. Intervals are 95 % over "
+            "episodes, those of nulls over draws."
+        )
+
+
+def latent_space(
+    bench: Bench, clusters: int | None = None, seed: int = 0, draws: int = 500
+) -> LatentSpace:
+    """Clusters the codes that the run's metacontroller uses on fresh demonstrations.
+
+    Args:
+        bench: The run.
+        clusters: How many; one a subgoal if not given.
+        seed: Of the clusters, the null and the resampling.
+        draws: Of the null, and resamples.
+    """
+    names = bench.world.subgoal_names
+    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    return describe_codes(harvest, names, clusters or len(names), seed, draws)
+
+
+def describe_codes(
+    harvest: Harvest, names: tuple[str, ...], clusters: int, seed: int = 0, draws: int = 500
+) -> LatentSpace:
+    """Clusters codes; see :func:`latent_space`.
+
+    Args:
+        harvest: The codes.
+        names: Of the subgoals.
+        clusters: How many.
+        seed: Of the clusters, the null and the resampling.
+        draws: Of the null, and resamples.
+    """
+    rng, clusters = np.random.default_rng(seed), min(clusters, len(harvest))
+    means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
+    found = means.fit_predict(harvest.codes)
+    found, shape = found.astype(np.int64), (clusters, len(names))
+    own = _tables(harvest, found, harvest.labels, shape)
+    weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)
+    resampled = np.tensordot(weights, own, axes=1)
+    order = _ordinals(harvest.episodes)
+    shuffles = (_exchanged(harvest.labels, order, rng) for _ in range(draws))
+    null = np.stack([_count(found, labels, shape) for labels in shuffles])
+    pca = PCA(min(2, harvest.codes.shape[1])).fit(harvest.codes)
+    points = np.zeros((min(len(harvest), SHOWN), 2))
+    points[:, : pca.n_components_] = pca.transform(harvest.codes[:SHOWN])
+    explained = (*pca.explained_variance_ratio_.tolist(), 0.0)
+    share = own.sum(axis=(0, 1)) / len(harvest)
+    return LatentSpace(
+        points,
+        harvest.labels[:SHOWN],
+        (explained[0], explained[1]),
+        _score(purity, own.sum(axis=0), resampled, null),
+        _score(mutual_information, own.sum(axis=0), resampled, null),
+        float(-(share[share > 0] * np.log2(share[share > 0])).sum()),
+        clusters,
+        len(harvest),
+        names,
+    )
+
+
+def purity(tables: Tables) -> Float[NDArray[np.float64], ...]:
+    """Share of codes that are of their cluster's commonest subgoal."""
+    return np.asarray(tables.max(axis=-1).sum(axis=-1) / tables.sum(axis=(-2, -1)))
+
+
+def mutual_information(tables: Tables) -> Float[NDArray[np.float64], ...]:
+    """Of counts [bits]."""
+    joint = tables / tables.sum(axis=(-2, -1), keepdims=True)
+    apart = joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True)
+    logs = np.log2(np.where(joint > 0, joint, 1) / np.where(joint > 0, apart, 1))
+    return np.asarray((joint * logs).sum(axis=(-2, -1)))
+
+
+def _score(measure: Measure, observed: Tables, resampled: Tables, null: Tables) -> Score:
+    value, draws = float(measure(observed)), measure(null)
+    low, high = np.quantile(measure(resampled), (0.025, 0.975)).tolist()
+    central = Estimate(float(draws.mean()), *np.quantile(draws, (0.025, 0.975)).tolist())
+    # The same table counts as equal whatever the order in which it was added up.
+    p = (1 + int((draws >= value - 1e-12).sum())) / (1 + len(draws))
+    return Score(Estimate(value, low, high), central, p)
+
+
+def _tables(
+    harvest: Harvest, found: Numbers, labels: Numbers, shape: tuple[int, int]
+) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
+    """Counts each episode's codes by cluster and subgoal."""
+    episodes = np.unique(harvest.episodes, return_inverse=True)[1]
+    tables = np.zeros((int(episodes.max()) + 1, *shape))
+    np.add.at(tables, (episodes, found, labels), 1)
+    return tables
+
+
+def _count(found: Numbers, labels: Numbers, shape: tuple[int, int]) -> NDArray[np.float64]:
+    flat = np.bincount(found * shape[1] + labels, minlength=shape[0] * shape[1])
+    return flat.reshape(shape).astype(np.float64)
+
+
+def _ordinals(episodes: Numbers) -> Numbers:
+    """How many codes of the same episode come before each; episodes are in one piece."""
+    starts = np.flatnonzero(np.diff(episodes, prepend=-1))
+    return np.arange(len(episodes)) - np.repeat(starts, np.diff(np.append(starts, len(episodes))))
+
+
+def _exchanged(labels: Numbers, order: Numbers, rng: np.random.Generator) -> Numbers:
+    """Permutes labels among codes of the same place in their episodes."""
+    places = np.argsort(order, kind="stable")
+    mixed = np.lexsort((rng.random(len(order)), order))
+    result = np.empty_like(labels)
+    result[places] = labels[mixed]
+    return result

@@ -1,0 +1,174 @@
+"""The clean and the corrupted run of a base model over pairs, with all activations.
+
+Of many pairs those are kept that change the model's choice most: where the model does not act
+on the edit there is nothing to find, and nothing to normalise by. The choice is made from the two
+whole runs alone, before anything is patched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+from transformer_lens import HookedTransformer
+
+from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
+from irl_lens.analyses.patching.pairs import Pairs, make_pairs
+from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
+
+HOOKS = {
+    "residual pre": "hook_resid_pre",
+    "residual mid": "hook_resid_mid",
+    "residual post": "hook_resid_post",
+    "attention out": "hook_attn_out",
+    "mlp out": "hook_mlp_out",
+    "head z": "attn.hook_z",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "pattern": "attn.hook_pattern",
+}
+"""Hook point within a block of every component that can be patched."""
+
+BY_HEAD = ("head z", "q", "k", "v", "pattern")
+"""The components that are patched head by head."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A model's two runs.
+
+    Attributes:
+        model: The base model.
+        pairs: The episodes.
+        metric: Name of the metric.
+        readout: The actions that it compares.
+        clean: Activations of the clean run by hook name, ``[pairs, ...]``.
+        corrupted: The same of the corrupted run.
+        values: The metric in the clean and the corrupted run, ``[2, pairs]``.
+    """
+
+    model: HookedTransformer
+    pairs: Pairs
+    metric: str
+    readout: Readout
+    clean: Mapping[str, Tensor]
+    corrupted: Mapping[str, Tensor]
+    values: Float[NDArray[np.float64], "2 pairs"]
+
+    @classmethod
+    def of(cls, model: HookedTransformer, pairs: Pairs, metric: str) -> Contrast:
+        """Runs a model over pairs.
+
+        Raises:
+            ValueError: There is no such metric.
+        """
+        if metric not in METRICS:
+            raise ValueError(f"no metric {metric!r}; there are {', '.join(METRICS)}")
+        ends = decided(model, pairs)
+        readout = Readout.of(*ends)
+        values = [METRICS[metric](end, readout).double().numpy() for end in ends]
+        caches = [activations(model, x) for x in (pairs.clean, pairs.corrupted)]
+        return cls(model, pairs, metric, readout, *caches, np.stack(values))
+
+    @property
+    def total(self) -> Float[NDArray[np.float64], " pairs"]:
+        """The metric in the clean run less that in the corrupted one."""
+        return self.values[0] - self.values[1]
+
+    @property
+    def changed(self) -> float:
+        """Share of pairs in which the edit makes the model prefer another action."""
+        return float(self.readout.changed.double().mean())
+
+    def measure(self, logits: Float[Tensor, "rows steps actions"]) -> Float[Tensor, "places pairs"]:
+        """Returns the metric at the decision; rows are all pairs, place after place."""
+        logits = logits.unflatten(0, (-1, len(self.pairs)))
+        decisions = torch.from_numpy(self.pairs.decisions)
+        return METRICS[self.metric](
+            logits[:, torch.arange(len(decisions)), decisions], self.readout
+        )
+
+    def steps(self, lags: int) -> Int[Tensor, "lags pairs"]:
+        """Returns the step at each lag, 0 to ``lags`` - 1, before each decision.
+
+        Raises:
+            ValueError: A decision comes sooner than that.
+        """
+        if lags > self.pairs.decisions.min() + 1:
+            raise ValueError(
+                f"{lags} lags, but a decision falls on step {self.pairs.decisions.min()}; take "
+                f"{self.pairs.decisions.min() + 1} lags at most, or later decisions"
+            )
+        return torch.from_numpy(self.pairs.decisions - np.arange(lags)[:, None])
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the analyses of patching share.
+
+    Attributes:
+        edit: One of :data:`irl_lens.analyses.patching.pairs.EDITS`.
+        pairs: Number of pairs.
+        pool: Pairs made for each one kept.
+        metric: One of :data:`irl_lens.analyses.patching.metrics.METRICS`.
+        lags: Steps looked at, the decision and those before it.
+        seed: Of the pairs.
+    """
+
+    edit: str = "swap"
+    pairs: int = 32
+    pool: int = 4
+    metric: str = "logit difference"
+    lags: int = 8
+    seed: int = 0
+
+    def contrast(self, world: World, model: HookedTransformer) -> Contrast:
+        """Makes the pairs and runs the base over them.
+
+        Raises:
+            UserError: The base acts the same in all clean and corrupted episodes.
+            ValueError: A setting that there is not, or a world without such pairs.
+        """
+        count = self.pairs * self.pool
+        pairs = make_pairs(world, self.edit, count, self.seed, self.lags - 1)
+        ends = decided(model, pairs)
+        clean, corrupted = (logit_difference(end, Readout.of(*ends)).numpy() for end in ends)
+        change = clean - corrupted
+        if not change.any():
+            raise UserError(
+                f"{self.edit!r} changes nothing of what the base does in {count} pairs; "
+                "take another edit"
+            )
+        kept = np.sort(np.argsort(-change, kind="stable")[: self.pairs])
+        return Contrast.of(model, pairs.rows(kept), self.metric)
+
+
+DEFAULT = Setting()
+
+
+@torch.no_grad()
+def decided(model: HookedTransformer, pairs: Pairs) -> list[Float[Tensor, "pairs actions"]]:
+    """Returns the logits at the decisions of the clean and of the corrupted episodes."""
+    at = torch.arange(len(pairs)), torch.from_numpy(pairs.decisions)
+    return [
+        model(torch.from_numpy(x), return_type="logits")[at] for x in (pairs.clean, pairs.corrupted)
+    ]
+
+
+@torch.no_grad()
+def activations(
+    model: HookedTransformer, observations: Int[NDArray[np.int32], "pairs steps columns"]
+) -> Mapping[str, Tensor]:
+    """Runs a model and keeps what can be patched, and the scale of the last normalisation."""
+    kept = (*HOOKS.values(), "ln_final.hook_scale")
+    _, cache = model.run_with_cache(
+        torch.from_numpy(observations), names_filter=lambda name: name.endswith(kept)
+    )
+    return cache.cache_dict

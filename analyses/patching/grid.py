@@ -1,0 +1,213 @@
+"""Restored shares by layer, or head, and step: estimates, heat maps and sentences of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from irl_lens.analyses.estimates import Estimate
+from irl_lens.analyses.patching.contrast import BY_HEAD, Setting
+from irl_lens.analyses.patching.metrics import restored
+from irl_lens.analyses.style import styled
+
+Effects = Float[NDArray[np.float64], "places lags pairs"]
+SCALE = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]]
+"""Blue below, white at 0, vermilion above: apart for colour-blind readers too."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Restored shares of one component.
+
+    Attributes:
+        component: Its name.
+        places: Layers or heads, counted from 1 and ``L1H0`` for head 0 of layer 1.
+        shares: Value, low and high of each place and lag, ``[3, places, lags]``.
+        null: The same of the null.
+        beyond: The same of the difference of the two, pair by pair.
+    """
+
+    component: str
+    places: tuple[str, ...]
+    shares: Float[NDArray[np.float64], "3 places lags"]
+    null: Float[NDArray[np.float64], "3 places lags"]
+    beyond: Float[NDArray[np.float64], "3 places lags"]
+
+    @classmethod
+    def of(
+        cls,
+        component: str,
+        places: tuple[str, ...],
+        effects: Effects,
+        null: Effects,
+        total: Float[NDArray[np.float64], " pairs"],
+    ) -> Grid:
+        """Averages effects over pairs.
+
+        Args:
+            component: What was patched.
+            places: Where.
+            effects: What patching changed in the metric.
+            null: What the null did.
+            total: Clean less corrupted.
+        """
+        return cls(component, places, *(shares(x, total) for x in (effects, null, effects - null)))
+
+    def at(self, place: int, lag: int) -> Estimate:
+        """Returns one place's share."""
+        return Estimate(*self.shares[:, place, lag].tolist())
+
+    def null_at(self, place: int, lag: int) -> Estimate:
+        """Returns one place's share under the null."""
+        return Estimate(*self.null[:, place, lag].tolist())
+
+    def beaten(self, place: int, lag: int) -> bool:
+        """Whether a place restores something, and more than the null does."""
+        return bool(min(self.shares[1, place, lag], self.beyond[1, place, lag]) > 0)
+
+    @property
+    def best(self) -> tuple[int, int]:
+        """Place and lag of the largest share."""
+        place, lag = np.unravel_index(np.nanargmax(self.shares[0]), self.shares.shape[1:])
+        return int(place), int(lag)
+
+    def sentence(self) -> str:
+        """Says what the best place restores, and whether the null does as much.
+
+        Of the residual stream, which carries everything in the end, what each layer does.
+        """
+        if self.component.startswith("residual"):
+            layers = [f"{p} {self.shares[0, i, 0]:.3f}" for i, p in enumerate(self.places)]
+            return f"By {self.component} at the decision: {', '.join(layers)}."
+        place, lag = self.best
+        best, null = self.at(place, lag), self.null_at(place, lag)
+        when = "the decision" if lag == 0 else f"{lag} step{'s' * (lag > 1)} before it"
+        beaten = "above" if self.beaten(place, lag) else "not above"
+        return (
+            f"Most by {self.component}, at {self.places[place]} and {when}: {best}, "
+            f"{beaten} the null's {null.value:.3f}."
+        )
+
+
+def shares(
+    effects: Effects, total: Float[NDArray[np.float64], " pairs"]
+) -> Float[NDArray[np.float64], "3 places lags"]:
+    """Returns value, low and high of the restored share of every place and lag."""
+    found = [[restored(cell, total) for cell in row] for row in effects]
+    return np.array([[(e.value, e.low, e.high) for e in row] for row in found]).transpose(2, 0, 1)
+
+
+def place_names(component: str, layers: int, heads: int) -> tuple[str, ...]:
+    """Names the places of a component: layers, or heads."""
+    return head_names(layers, heads) if component in BY_HEAD else layer_names(layers)
+
+
+def layer_names(layers: int) -> tuple[str, ...]:
+    """Names layers, counted from 1."""
+    return tuple(f"L{layer + 1}" for layer in range(layers))
+
+
+def head_names(layers: int, heads: int) -> tuple[str, ...]:
+    """Names the heads of all layers, layer after layer; heads are counted from 0."""
+    return tuple(f"{name}H{head}" for name in layer_names(layers) for head in range(heads))
+
+
+def table(grids: Sequence[Grid]) -> pd.DataFrame:
+    """Returns one row a place and lag."""
+    rows = [
+        {"component": grid.component, "place": name, "steps_before": lag}
+        | grid.at(place, lag).columns("restored")
+        | grid.null_at(place, lag).columns("null")
+        | Estimate(*grid.beyond[:, place, lag].tolist()).columns("beyond_null")
+        for grid in grids
+        for place, name in enumerate(grid.places)
+        for lag in range(grid.shares.shape[2])
+    ]
+    return pd.DataFrame(rows)
+
+
+def heatmaps(grids: Sequence[Grid], title: str, unit: str) -> go.Figure:
+    """Draws grids side by side, those of layers above those of heads.
+
+    Args:
+        grids: What to draw.
+        title: Of the figure.
+        unit: Of the shares, beside the colour bar.
+    """
+    rows, columns, tallest = _layout(grids)
+    height = 120 + sum(110 + 16 * n for n in tallest)
+    figure = make_subplots(
+        rows,
+        columns,
+        subplot_titles=[grid.component for grid in grids],
+        row_heights=[40 + 16 * n for n in tallest],
+        vertical_spacing=90 / height,
+        horizontal_spacing=0.06,
+    )
+    for i, grid in enumerate(grids):
+        place = {"row": i // columns + 1, "col": i % columns + 1}
+        figure.add_trace(_heatmap(grid), **place)
+        if place["col"] == 1:
+            figure.update_yaxes(title="head" if grid.component in BY_HEAD else "layer", **place)
+    figure.update_xaxes(title="step from the decision", showgrid=False, title_standoff=4)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return styled(figure, title, height, **_scales(grids, unit))
+
+
+def colour_axis(values: Sequence[NDArray[np.float64]], unit: str, **bar: Any) -> dict[str, Any]:
+    """Returns a colour axis of equal reach below and above 0, wide enough for all values."""
+    bound = max((float(np.nanmax(np.abs(value))) for value in values), default=0) or 1.0
+    bar = {"title": unit, "tickformat": ".2~g", **bar}
+    return {"colorscale": SCALE, "cmin": -bound, "cmax": bound, "colorbar": bar}
+
+
+def _heatmap(grid: Grid) -> go.Heatmap:
+    return go.Heatmap(
+        x=-np.arange(grid.shares.shape[2]),
+        y=list(grid.places),
+        z=grid.shares[0],
+        customdata=np.stack([*grid.shares[1:], grid.null[0]], axis=-1),
+        coloraxis="coloraxis2" if grid.component in BY_HEAD else "coloraxis",
+        hovertemplate="%{y}, step %{x}: %{z:.3f} (95 % %{customdata[0]:.3f} to "
+        "%{customdata[1]:.3f}), null %{customdata[2]:.3f}<extra></extra>",
+    )
+
+
+def _scales(grids: Sequence[Grid], unit: str) -> dict[str, dict[str, Any]]:
+    """A colour axis for layers and one for heads, each of which does far less alone."""
+    heads = [grid.shares[0] for grid in grids if grid.component in BY_HEAD]
+    layers = [grid.shares[0] for grid in grids if grid.component not in BY_HEAD]
+    length = 0.5 if heads and layers else 1
+    above = {"y": 1, "yanchor": "top", "len": length}
+    below = {"y": 0, "yanchor": "bottom", "len": length}
+    return {
+        "coloraxis": colour_axis(layers, f"layers: {unit}" if heads else unit, **above),
+        "coloraxis2": colour_axis(heads, f"heads: {unit}" if layers else unit, **below),
+    }
+
+
+def introduction(setting: Setting, changed: float, examples: Sequence[str]) -> str:
+    """Says what the pairs are."""
+    return (
+        f"{setting.pairs} pairs of episodes that differ in one edit ({setting.edit}: "
+        f"{'; '.join(examples)}), those of {setting.pairs * setting.pool} on which the base's "
+        f"choice depends most; the edit makes it prefer another action in {changed:.0%} of them. "
+        f"Metric: {setting.metric}, 0 in the corrupted run and 1 in the clean one."
+    ).replace("%", " %")
+
+
+def _layout(grids: Sequence[Grid]) -> tuple[int, int, list[int]]:
+    """Rows, columns, and how many places the tallest grid of each row has."""
+    columns = min(len(grids), 5)
+    rows = ceil(len(grids) / columns)
+    parts = [grids[i * columns : (i + 1) * columns] for i in range(rows)]
+    return rows, columns, [max(len(grid.places) for grid in part) for part in parts]

@@ -1,0 +1,140 @@
+"""Where agents go when nothing is asked of them: paths, and the subgoals they lead to.
+
+An agent that reaches what belongs to no abstract subgoal has strayed, and its episode ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+
+from irl_lens.envs.protocol import VectorWorld, World
+from irl_lens.errors import UserError
+from irl_lens.hooks import Intervention
+from irl_lens.models.fast import FastPath
+from irl_lens.rl.rollout import Player
+
+
+class RoamingRows(VectorWorld, Protocol):
+    """Rows without a task; see :class:`Course` for what they remember."""
+
+    reached: Int[NDArray[np.int64], "n subgoals"]
+    at: Int[NDArray[np.int64], "n subgoals"]
+    lengths: Int[NDArray[np.int64], " n"]
+
+    @property
+    def path(self) -> Int[NDArray[np.int64], "n steps"]:
+        """Cell after each number of steps."""
+        ...
+
+    @property
+    def cells(self) -> int:
+        """Cells there are."""
+        ...
+
+
+@runtime_checkable
+class Roamable(Protocol):
+    """A world in which agents can roam."""
+
+    @property
+    def transitions(self) -> frozenset[tuple[int, int]]:
+        """Pairs of subgoals that follow each other in training."""
+        ...
+
+    def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
+        """Returns rows without a task, which are over once so many subgoals were reached."""
+        ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """Where a batch of agents went.
+
+    Attributes:
+        reached: Abstract subgoals in the order they were reached; -1 where there is none.
+        at: Steps taken when each was reached, -1 where there is none.
+        lengths: Steps taken in all.
+        path: Cell after each number of steps, the start first; -1 after the end.
+        cells: Cells of a board.
+    """
+
+    reached: Int[NDArray[np.int64], "n subgoals"]
+    at: Int[NDArray[np.int64], "n subgoals"]
+    lengths: Int[NDArray[np.int64], " n"]
+    path: Int[NDArray[np.int64], "n steps"]
+    cells: int
+
+    def occupancy(self, since: Int[NDArray[np.int64], " n"]) -> Float[NDArray[np.float64], "n c"]:
+        """Share of time on each cell after ``since`` steps and more; NaN if it was over."""
+        counted = (self.path >= 0) & (np.arange(self.path.shape[1]) > since[:, None])
+        rows, steps = np.nonzero(counted)
+        table = np.zeros((len(self.path), self.cells))
+        np.add.at(table, (rows, self.path[rows, steps]), 1)
+        total = table.sum(axis=1, keepdims=True)
+        return np.where(total > 0, table / np.maximum(total, 1), np.nan)
+
+
+@dataclass(frozen=True)
+class Field:
+    """Boards to roam on, the same for all that roam.
+
+    Attributes:
+        base: The base model.
+        world: A world in which agents can roam.
+        rows: Number of boards.
+        seed: Of boards and of the noise that actions are drawn with: agents that do the same
+            up to a step are the same to the bit up to it.
+        temperature: Of the primitive actions.
+    """
+
+    base: FastPath
+    world: World
+    rows: int
+    seed: int
+    temperature: float = 1.0
+
+    def roam(self, hook: Intervention | None = None, subgoals: int = 1) -> Course:
+        """Lets agents go until they have reached so many subgoals, strayed, or run out of time.
+
+        Args:
+            hook: What acts in the base's stream.
+            subgoals: How many.
+
+        Raises:
+            UserError: There is no roaming in this world.
+        """
+        env = self._roamable.roaming(self.rows, subgoals)
+        Player(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
+        return Course(env.reached, env.at, env.lengths, env.path, env.cells)
+
+    def check(self, step: int, first: int = 0) -> None:
+        """Refuses steps at which nothing can be done.
+
+        Args:
+            step: Where something is to be done.
+            first: The earliest that makes sense.
+
+        Raises:
+            UserError: It is not one of ``first`` to the last step of the world.
+        """
+        if not first <= step < self.world.horizon:
+            raise UserError(f"step {step}; take one from {first} to {self.world.horizon - 1}")
+
+    @property
+    def unseen(self) -> tuple[tuple[int, int], ...]:
+        """Pairs of different subgoals that follow each other in no training task."""
+        seen, n = self._roamable.transitions, len(self.world.subgoal_names)
+        pairs = ((g, h) for g in range(n) for h in range(n) if g != h)
+        return tuple(pair for pair in pairs if pair not in seen)
+
+    @property
+    def _roamable(self) -> Roamable:
+        if not isinstance(self.world, Roamable):
+            kind = type(self.world).__name__
+            raise UserError(f"agents cannot roam in a {kind}: it has no rows without a task")
+        return self.world
