@@ -27,13 +27,17 @@ class Entry:
 
     Attributes:
         where: Its function, as ``module:name``.
-        stages: Stages of a run that must be finished.
         title: What it shows, in a few words.
+        acts: Whether it needs a metacontroller, and not the base alone.
     """
 
     where: str
-    stages: tuple[str, ...]
     title: str
+    acts: bool = False
+
+    def stages(self, run: Run) -> tuple[str, ...]:
+        """The stages of a run that must be finished."""
+        return ("base", run.acting) if self.acts else ("base",)
 
     def __call__(self, bench: Bench) -> Result:
         """Runs it with its default options."""
@@ -59,10 +63,10 @@ def write(
         UserError: If a stage that one of them needs is not finished; nothing is run then.
     """
     for name, wanted in entries.items():
-        needed = [*wanted.stages, *(["codes"] * (wanted.stages == CODES and "codes" in run.chain))]
-        if missing := [stage for stage in needed if not run.stage(stage).done]:
+        if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
             raise UserError(
-                f"{name} needs the stage {missing[0]} of {run.folder}; run irl-lens train first"
+                f"{name} needs the stage {missing[0]} of {run.folder}; finish it first with "
+                f"irl-lens train {missing[0]} --preset {run.preset.name} --out {run.folder}"
             )
     progress.stage("analyses", len(entries))
     bench, captions = Bench(run), {}
@@ -76,47 +80,43 @@ def write(
     return captions
 
 
-BASE = ("base",)
-CODES = ("base", "metacontroller")
 CATALOGUE: dict[str, Entry] = {
-    "readable": Entry(
-        "irl_lens.analyses.readable:readable", BASE, "What linear probes read, by layer"
-    ),
+    "readable": Entry("irl_lens.analyses.readable:readable", "What linear probes read, by layer"),
     "belief": Entry(
-        "irl_lens.analyses.belief:belief", BASE, "The model's belief against the exact filter's"
+        "irl_lens.analyses.belief:belief", "The model's belief against the exact filter's"
     ),
     "patching": Entry(
         "irl_lens.analyses.patching.sweep:sweep_patches",
-        BASE,
         "Activation patching by layer, step and component",
     ),
     "attribution": Entry(
         "irl_lens.analyses.patching.attribution:attribute_patches",
-        BASE,
         "Attribution patching against the exact sweep",
     ),
     "direct": Entry(
-        "irl_lens.analyses.patching.direct:attribute_logits", BASE, "Who writes an action's logit"
+        "irl_lens.analyses.patching.direct:attribute_logits", "Who writes an action's logit"
     ),
-    "lens": Entry("irl_lens.analyses.patching.lens:action_lens", BASE, "Logit lens for actions"),
-    "paths": Entry(
-        "irl_lens.analyses.patching.path:patch_paths", BASE, "Path patching, head to head"
-    ),
+    "lens": Entry("irl_lens.analyses.patching.lens:action_lens", "Logit lens for actions"),
+    "paths": Entry("irl_lens.analyses.patching.path:patch_paths", "Path patching, head to head"),
     "gate-science": Entry(
-        "irl_lens.analyses.gate_science:gate_science", CODES, "The gate as a detector of boundaries"
+        "irl_lens.analyses.gate_science:gate_science",
+        "The gate as a detector of boundaries",
+        acts=True,
     ),
     "what-if": Entry(
-        "irl_lens.analyses.gate_whatif:what_if", CODES, "What if the gate had switched here?"
+        "irl_lens.analyses.gate_whatif:what_if", "What if the gate had switched here?", acts=True
     ),
-    "latent": Entry("irl_lens.analyses.latent:latent_space", CODES, "What the codes are codes of"),
+    "latent": Entry(
+        "irl_lens.analyses.latent:latent_space", "What the codes are codes of", acts=True
+    ),
     "transfer": Entry(
-        "irl_lens.analyses.transfer:transfer", CODES, "Codes put into other episodes"
+        "irl_lens.analyses.transfer:transfer", "Codes put into other episodes", acts=True
     ),
     "behaviour": Entry(
-        "irl_lens.analyses.behaviour:behaviour", CODES, "Where the agent goes after a patch"
+        "irl_lens.analyses.behaviour:behaviour", "Where the agent goes after a patch", acts=True
     ),
-    "algebra": Entry("irl_lens.analyses.algebra:algebra", CODES, "Algebra of controllers"),
-    "atlas": Entry("irl_lens.analyses.atlas:atlas", CODES, "Controllers, one by one"),
+    "algebra": Entry("irl_lens.analyses.algebra:algebra", "Algebra of controllers", acts=True),
+    "atlas": Entry("irl_lens.analyses.atlas:atlas", "Controllers, one by one", acts=True),
 }
 
 

@@ -112,9 +112,7 @@ def analyse(run: Run, progress: Progress) -> Findings:
         progress: Told of every analysis.
     """
     finished = run.finished()
-    # Codes are the metacontroller's own when none are learned after it.
-    acting = "codes" if "codes" in run.chain else "metacontroller"
-    stages = {name: stage or acting for name, (stage, _) in ANALYSES.items()}
+    stages = {name: stage or run.acting for name, (stage, _) in ANALYSES.items()}
     wanted = [name for name, stage in stages.items() if stage in finished]
     progress.stage("analyses", len(wanted))
     if not run.stage("base").done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 from irl_lens.checkpoint import write_bytes, write_json
 
 
-class Result:
+class Result(ABC):
     """Base of the frozen dataclasses that analyses return."""
 
     @abstractmethod

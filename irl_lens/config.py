@@ -95,7 +95,8 @@ class DiscoveryConfig:
     steps: int = 64_000
     batch: int = 512
     lr: float = 1e-3
-    decoder_lr: float = 1e-3
+    decoder_lr: float | None = None
+    """Of the decoder; as of the rest when None."""
     weight_decay: float = 0.03
     """Of all but a linear decoder, which has none."""
     schedule: Schedule = "constant"

@@ -47,6 +47,7 @@ _GRID = Preset(
         steps=1_300,
         batch=64,
         lr=3e-3,
+        decoder_lr=1e-3,
         schedule="cosine",
         # At full weight from the start the KL term collapses the posterior and it stays
         # collapsed, so alpha rises slowly from almost nothing.

@@ -108,6 +108,11 @@ class Run:
         skipped = () if self.preset.codes.steps else ("codes",)
         return tuple(name for name in STAGES if name not in skipped)
 
+    @property
+    def acting(self) -> str:
+        """The stage that leaves the metacontroller that acts and is analysed."""
+        return "codes" if "codes" in self.chain else "metacontroller"
+
     def finished(self) -> dict[str, Stage]:
         """The stages that are done, by name, in the order of the chain."""
         return {name: self._stages[name] for name in self.chain if self._stages[name].done}

@@ -15,9 +15,10 @@ def test_presets_fit_together(name: str) -> None:
     assert chosen.name == name
     layers = chosen.base.n_layers
     assert all(1 <= layer <= layers for layer in chosen.controllers.layers)
-    assert 1 <= chosen.discovery.layer <= layers
-    knots = [fraction for fraction, _ in chosen.discovery.alpha]
-    assert knots == sorted(knots) and knots[0] == 0.0 and knots[-1] <= 1.0
+    for part in (chosen.discovery, chosen.codes):
+        assert 1 <= part.layer <= layers
+        knots = [fraction for fraction, _ in part.alpha]
+        assert knots == sorted(knots) and knots[0] == 0.0 and knots[-1] <= 1.0
     for training in (chosen.internal_rl, chosen.raw_rl):
         assert training.episodes % training.batch == 0
 

@@ -11,7 +11,7 @@ encoder's place and choose z_t where the gate opens. The encoders that find code
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -71,7 +71,7 @@ class MetaState:
         return replace(self, history=self.history[index], code=self.code[index])
 
 
-class CausalHalf(nn.Module):
+class CausalHalf(nn.Module, ABC):
     """A metacontroller as everything that acts or analyses sees it.
 
     Args:

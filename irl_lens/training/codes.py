@@ -173,7 +173,7 @@ def load_metacontroller(run: Run) -> CausalHalf:
     Raises:
         CheckpointError: If discovery is not done, or its codes are to be learned yet.
     """
-    if "codes" not in run.chain:
+    if run.acting == "metacontroller":
         return load_discovered(run)
     meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
     meta.load_state_dict(run.stage("codes").weights())

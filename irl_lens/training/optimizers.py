@@ -99,7 +99,7 @@ class SteeringOptimizer:
 
     def step(self, loss: Tensor, fraction: float) -> None:
         """Takes a step down the gradient of a loss, ``fraction`` of all steps being done."""
-        rates = self.config.lr, self.config.decoder_lr
+        rates = self.config.lr, self.config.decoder_lr or self.config.lr
         for group, rate in zip(self.adamw.param_groups, rates, strict=True):
             group["lr"] = rate * decay(self.config.schedule, fraction)
         self.adamw.zero_grad(set_to_none=True)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -72,6 +74,15 @@ def test_every_part_learns_and_is_in_the_optimiser(job: DiscoveryJob, batch: Bat
     for name, parameter in job.meta.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().max() > 0, name
         assert id(parameter) in trained, name
+
+
+@pytest.mark.parametrize("given, used", [(None, 1e-2), (3e-4, 3e-4)])
+def test_the_decoder_learns_as_the_rest_does_unless_said(
+    small: Preset, world: World, base: FastPath, given: float | None, used: float
+) -> None:
+    job = DiscoveryJob(replace(small.discovery, decoder_lr=given), world, base, seed=0)
+    job.step(0)
+    assert [group["lr"] for group in job.optimizer.adamw.param_groups] == [1e-2, used]
 
 
 def test_the_gate_is_moved_by_the_action_loss_alone(job: DiscoveryJob, batch: Batch) -> None:
