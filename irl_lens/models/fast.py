@@ -21,6 +21,8 @@ from irl_lens.models.base import TrajectoryModel
 
 HookList = Sequence[tuple[str, Callable]]
 Precision = Literal["float32", "bfloat16", "auto"]
+BLOCK = 1 << 20
+"""Most products that a decoding step makes at once."""
 RESIDUAL_HOOKS = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post")
 
 
@@ -288,8 +290,16 @@ def _decode(
     """Attention of a few new steps to many, time-major.
 
     With one query a row, sums of products are several times faster on a processor than
-    ``scaled_dot_product_attention``, which is made for many.
+    ``scaled_dot_product_attention``, which is made for many; but only while they stay in
+    the processor's own memory, so rows go by in blocks.
     """
+    rows = max(1, BLOCK // k[:, 0].numel())
+    blocks = zip(q.split(rows, 1), k.split(rows, 1), v.split(rows, 1), strict=True)
+    return torch.cat([_attend(*block, bias) for block in blocks])
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Attention of one block of rows."""
     mixed = []
     for t in range(len(q)):
         scores = (k * q[t]).sum(dim=-1) * q.shape[-1] ** -0.5 + bias[0, :, t].T[:, None]
