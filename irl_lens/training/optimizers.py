@@ -18,6 +18,7 @@ from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_
 from irl_lens.config import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.causal import CausalHalf
+from irl_lens.training.parallel import in_threads
 
 
 class PretrainOptimizer:
@@ -36,44 +37,45 @@ class PretrainOptimizer:
         self._adamw = torch.optim.AdamW(
             rest, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
         )
-        self._muon = None
-        if self._flat:
-            self._muon = torch.optim.Muon(
-                self._flat,
+        # One for each matrix: none depends on another, so they step side by side.
+        self._muons = {
+            f"muon{i}": torch.optim.Muon(
+                [flat],
                 lr=config.lr,
                 weight_decay=config.weight_decay,
                 adjust_lr_fn="match_rms_adamw",
             )
+            for i, flat in enumerate(self._flat)
+        }
 
     def step(self, lr: float) -> None:
         """Takes one step at learning rate ``lr`` and clears the gradients."""
-        for optimizer in filter(None, (self._adamw, self._muon)):
+        for optimizer in (self._adamw, *self._muons.values()):
             for group in optimizer.param_groups:
                 group["lr"] = lr
         self._adamw.step()
         self._adamw.zero_grad()
-        if self._muon is not None:
-            self._step_muon(self._muon)
+        self._step_muons()
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
-        muon = pack_optimizer(self._muon) if self._muon else {}
-        return join_parts(adamw=pack_optimizer(self._adamw), muon=muon)
+        muons = {name: pack_optimizer(muon) for name, muon in self._muons.items()}
+        return join_parts(adamw=pack_optimizer(self._adamw), **muons)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
-        parts = split_parts(tensors, "adamw", "muon")
+        parts = split_parts(tensors, "adamw", *self._muons)
         unpack_optimizer(self._adamw, parts["adamw"])
-        if self._muon:
-            unpack_optimizer(self._muon, parts["muon"])
+        for name, muon in self._muons.items():
+            unpack_optimizer(muon, parts[name])
 
     @torch.no_grad()
-    def _step_muon(self, muon: torch.optim.Muon) -> None:
+    def _step_muons(self) -> None:
         for flat, matrix in zip(self._flat, self._matrices, strict=True):
             flat.copy_(_flatten(matrix))
             flat.grad = None if matrix.grad is None else _flatten(matrix.grad)
             matrix.grad = None
-        muon.step()
+        in_threads([muon.step for muon in self._muons.values()])
         for flat, matrix in zip(self._flat, self._matrices, strict=True):
             matrix.copy_(_unflatten(flat, matrix))
 
