@@ -68,13 +68,23 @@ class Bench:
 
     Args:
         run: A run whose base is trained.
+        pretrained: With the base as pretraining left it, not as discovery trained it further.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, pretrained: bool = False) -> None:
         self.run, self.sizes = run, run.preset.evaluation
-        self.world, model = load_base(run)
+        self.world, model = load_base(run, pretrained)
         # In the precision the stages trained and acted with.
         self.base = FastPath(model, run.preset.pretrain.precision)
+
+    @cached_property
+    def pretrained(self) -> Bench:
+        """The same with the base as pretraining left it: itself, if that one acts."""
+        if not self.run.cotrained:
+            return self
+        bench = Bench(self.run, pretrained=True)
+        bench.sizes = self.sizes
+        return bench
 
     @cached_property
     def test(self) -> Sample:
@@ -131,15 +141,18 @@ def _pretraining(bench: Bench) -> TrainingCurve:
 
 
 def _floor(bench: Bench) -> FloorResult:
+    bench = bench.pretrained
     return compare_with_floor(bench.base, bench.test, bench.log_probs)
 
 
 def _probes(bench: Bench) -> ProbeResult:
+    bench = bench.pretrained
     classes, iterations = len(bench.world.subgoal_names), bench.sizes.probe_iterations
     return probe_layers(bench.base, bench.fit, bench.test, classes, iterations)
 
 
 def _controllers(bench: Bench) -> ControlResult:
+    bench = bench.pretrained
     label, banks = bench.run.preset.controllers.label, load_controllers(bench.run)
     return control_by_layer(bench.base, banks, label, bench.test, bench.trial, bench.log_probs)
 

@@ -97,6 +97,9 @@ class DiscoveryConfig:
     lr: float = 1e-3
     decoder_lr: float | None = None
     """Of the decoder; as of the rest when None."""
+    base_lr: float = 0.0
+    """Of the base, which is then trained too, from where pretraining left it (the paper's Fig. 7);
+    0: it stays frozen."""
     weight_decay: float = 0.03
     """Of all but a linear decoder, which has none."""
     schedule: Schedule = "constant"

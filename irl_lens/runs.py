@@ -113,6 +113,11 @@ class Run:
         """The stage that leaves the metacontroller that acts and is analysed."""
         return "codes" if "codes" in self.chain else "metacontroller"
 
+    @property
+    def cotrained(self) -> bool:
+        """Whether discovery trains the base further, so that another base acts from then on."""
+        return self.preset.discovery.base_lr != 0
+
     def finished(self) -> dict[str, Stage]:
         """The stages that are done, by name, in the order of the chain."""
         return {name: self._stages[name] for name in self.chain if self._stages[name].done}

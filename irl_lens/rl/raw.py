@@ -84,7 +84,7 @@ def raw_rl(run: Run, progress: Progress) -> None:
     stage = run.stage(STAGE)
     if stage.done:
         return
-    world, model = load_base(run)
+    world, model = load_base(run, pretrained=True)
     config = run.preset.raw_rl
     job = RLJob(RawAgent(model, config, world.horizon), world, config, run.seed, STAGE)
     train(stage, job, progress, log_every=1)

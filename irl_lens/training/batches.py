@@ -112,3 +112,25 @@ class Batch:
         """Adds ``delta``, one row a valid step, to the stream; padding stays as it is."""
         flat = stream.flatten(0, 1).index_add(0, self.valid, delta.to(stream.dtype))
         return flat.view_as(stream)
+
+
+class WholeBatch(Batch):
+    """A batch that runs through a base in one piece, for gradients of the base itself."""
+
+    def residuals(
+        self, base: FastPath, layers: tuple[int, ...]
+    ) -> dict[int, Float[Tensor, "rows steps d_model"]]:
+        """The stream at the output of each of ``layers``, with a graph."""
+        return {layer: base.residual(self.observations, layer) for layer in set(layers)}
+
+    def nll(
+        self,
+        base: FastPath,
+        stream: Float[Tensor, "rows steps d_model"],
+        layer: int,
+        targets: Targets = "actions",
+    ) -> Float[Tensor, ""]:
+        """As :meth:`Batch.nll`, differentiable in the base too."""
+        wanted = self.actions if targets == "actions" else self.policy
+        logits = base.logits(resid=stream, start=layer).float()
+        return F.cross_entropy(logits[self.mask], wanted[self.mask])

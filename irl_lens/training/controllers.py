@@ -153,7 +153,7 @@ def train_controllers(run: Run, progress: Progress) -> None:
     stage = run.stage("controllers")
     if stage.done:
         return
-    world, model = load_base(run)
+    world, model = load_base(run, pretrained=True)
     base = FastPath(model, run.preset.pretrain.precision)
     job = ControllersJob(run.preset.controllers, world, base, run.seed)
     train(stage, job, progress)

@@ -8,6 +8,10 @@ t; dividing by the number of valid steps of the batch rescales the whole loss, n
 
 alpha follows the configuration's knots: with the full weight from the start the posterior
 collapses onto the prior and stays there, so small runs let it rise.
+
+With a learning rate of its own (``base_lr``) the base is trained too, by the same loss (the
+paper's comparison in Fig. 7), from where the run's base stage left it; ``pretrain.steps=0``
+leaves it at its initial weights.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens.checkpoint import join_parts, split_parts
 from irl_lens.config import DiscoveryConfig, Targets
 from irl_lens.data import Stream, stream_seed
 from irl_lens.envs.protocol import World
@@ -29,7 +34,7 @@ from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
-from irl_lens.training.batches import Batch
+from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.loop import train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.pretrain import load_base
@@ -134,7 +139,7 @@ class DiscoveryJob:
     Args:
         config: Sizes and schedule.
         world: Where demonstrations come from.
-        base: The frozen base.
+        base: The frozen base; trained in place if it has a rate.
         seed: Of initialisation, demonstrations and noise.
     """
 
@@ -145,12 +150,14 @@ class DiscoveryJob:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = Metacontroller(config, base.model.d_model)
-        self.optimizer = SteeringOptimizer(self.meta, config)
+        trained = base.model.requires_grad_(True) if config.base_lr else None
+        self.optimizer = SteeringOptimizer(self.meta, config, trained, config.base_lr)
+        self.batches = WholeBatch if config.base_lr else Batch
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
         alpha = kl_weight(self.config.alpha, i / self.steps)
-        batch = Batch.of(self.stream[i])
+        batch = self.batches.of(self.stream[i])
         noise = noise_of(self.seed, "discovery", i, batch, self.config.latent)
         terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
         self.optimizer.step(terms.nll + alpha * terms.kl, i / self.steps)
@@ -160,6 +167,12 @@ class DiscoveryJob:
     def measure(self, rows: int) -> dict[str, float]:
         """Scores on at least ``rows`` fresh demonstrations; see :func:`measure`."""
         return measure(self.meta, self.base, self.world, self.seed, "discovery-check", rows)
+
+    def weights(self) -> dict[str, Tensor]:
+        """What was trained: the metacontroller, or that and the base, as two parts."""
+        if not self.config.base_lr:
+            return self.meta.state_dict()
+        return join_parts(meta=self.meta.state_dict(), base=self.base.model.weights())
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
@@ -182,11 +195,11 @@ def discover(run: Run, progress: Progress) -> None:
     stage = run.stage("metacontroller")
     if stage.done:
         return
-    world, model = load_base(run)
+    world, model = load_base(run, pretrained=True)
     base = FastPath(model, run.preset.pretrain.precision)
     job = DiscoveryJob(run.preset.discovery, world, base, run.seed)
     train(stage, job, progress)
-    stage.finish(job.meta.state_dict(), job.measure(run.preset.evaluation.trajectories))
+    stage.finish(job.weights(), job.measure(run.preset.evaluation.trajectories))
 
 
 def load_discovered(run: Run) -> Metacontroller:
@@ -196,5 +209,6 @@ def load_discovered(run: Run) -> Metacontroller:
         CheckpointError: If discovery is not done.
     """
     meta = Metacontroller(run.preset.discovery, run.preset.base.d_model)
-    meta.load_state_dict(run.stage("metacontroller").weights())
+    weights = run.stage("metacontroller").weights()
+    meta.load_state_dict(split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights)
     return meta.requires_grad_(False).eval()

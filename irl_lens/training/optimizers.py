@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
 from irl_lens.config import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
 from irl_lens.hooks import LinearDecoder
+from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.causal import CausalHalf
 from irl_lens.training.parallel import in_threads
 
@@ -81,15 +82,25 @@ class PretrainOptimizer:
 
 
 class SteeringOptimizer:
-    """AdamW for what steers a frozen base: a metacontroller's readers, and its decoder.
+    """AdamW for what steers a base: a metacontroller's readers, and its decoder.
 
     Args:
         meta: The metacontroller.
         config: Rates of readers and decoder, their decay, weight decay.
+        base: A base that is trained too; None for a frozen one.
+        base_lr: Its rate.
     """
 
-    def __init__(self, meta: CausalHalf, config: DiscoveryConfig | CodesConfig) -> None:
-        self.meta, self.config, decoder = meta, config, set(meta.decoder.parameters())
+    def __init__(
+        self,
+        meta: CausalHalf,
+        config: DiscoveryConfig | CodesConfig,
+        base: TrajectoryModel | None = None,
+        base_lr: float = 0.0,
+    ) -> None:
+        self.meta, self.base, self.config = meta, base, config
+        self.rates = [config.lr, config.decoder_lr or config.lr]
+        decoder = set(meta.decoder.parameters())
         readers = [p for p in meta.parameters() if p not in decoder]
         # Decay would pull a linear decoder back to where nothing is controlled.
         kept = 0.0 if isinstance(meta.decoder, LinearDecoder) else config.weight_decay
@@ -97,25 +108,31 @@ class SteeringOptimizer:
             {"params": readers, "weight_decay": config.weight_decay},
             {"params": list(meta.decoder.parameters()), "weight_decay": kept},
         ]
+        if base is not None:
+            groups.append({"params": list(base.parameters()), "weight_decay": config.weight_decay})
+            self.rates.append(base_lr)
         self.adamw = torch.optim.AdamW(groups, fused=True)
 
     def step(self, loss: Tensor, fraction: float) -> None:
         """Takes a step down the gradient of a loss, ``fraction`` of all steps being done."""
-        rates = self.config.lr, self.config.decoder_lr or self.config.lr
-        for group, rate in zip(self.adamw.param_groups, rates, strict=True):
+        for group, rate in zip(self.adamw.param_groups, self.rates, strict=True):
             group["lr"] = rate * decay(self.config.schedule, fraction)
         self.adamw.zero_grad(set_to_none=True)
         loss.backward()
         self.adamw.step()
 
     def state(self) -> dict[str, Tensor]:
-        """Returns the metacontroller's weights and all else that the next step depends on."""
-        return join_parts(meta=self.meta.state_dict(), optimizer=pack_optimizer(self.adamw))
+        """Returns the weights that are trained and all else that the next step depends on."""
+        base = {} if self.base is None else self.base.weights()
+        optimizer = pack_optimizer(self.adamw)
+        return join_parts(meta=self.meta.state_dict(), base=base, optimizer=optimizer)
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned, weights too."""
-        parts = split_parts(tensors, "meta", "optimizer")
+        parts = split_parts(tensors, "meta", "base", "optimizer")
         self.meta.load_state_dict(parts["meta"])
+        if self.base is not None:
+            self.base.load_weights(parts["base"])
         unpack_optimizer(self.adamw, parts["optimizer"])
 
 

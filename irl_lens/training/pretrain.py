@@ -137,8 +137,17 @@ def pretrain(run: Run, progress: Progress) -> None:
     stage.finish(job.model.weights(), {"nll": job._recent, "floor": job.floor})
 
 
-def load_base(run: Run) -> tuple[World, TrajectoryModel]:
-    """Rebuilds the world and the frozen base model of a run whose base stage is done."""
+def load_base(run: Run, pretrained: bool = False) -> tuple[World, TrajectoryModel]:
+    """Rebuilds the world and the frozen base model of a run.
+
+    Args:
+        run: A run whose base stage is done.
+        pretrained: As pretraining left it, though discovery may have trained it further;
+            otherwise that which goes with the run's metacontroller once there is one.
+    """
     world = make_world(run.preset.world)
     model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
-    return world, model.load_weights(run.stage("base").weights()).frozen()
+    weights, discovery = run.stage("base").weights(), run.stage("metacontroller")
+    if run.cotrained and discovery.done and not pretrained:
+        weights = split_parts(discovery.weights(), "meta", "base")["base"]
+    return world, model.load_weights(weights).frozen()
