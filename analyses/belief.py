@@ -1,7 +1,7 @@
 """Does the model believe what it should? A probe's probabilities against the exact posterior.
 
     q_t = softmax(W e_t + b),   p_t = the exact filter's posterior over abstract subgoals at t
-    KL(p_t || q_t),   H(y, q) = -ln q_t(y_t),   ECE = sum over bins of share |accuracy - confidence|
+    KL(p_t || q_t),   H(y, q) = -ln q_t(y_t),   ECE: :mod:`irl_lens.analyses.calibration`
 
 The paper shows a probe's probabilities along episodes (arXiv 2512.20605, Fig. 3, A1); here
 the exact filter of the world says what they should be. Both see the same observations, none the
@@ -10,6 +10,7 @@ goal. The control is a probe that knows only how often each subgoal occurs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,20 +20,20 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
-from torch.nn import functional as F
 
+from irl_lens.analyses.calibration import Calibration, calibration
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
-from irl_lens.analyses.readable import labels_of, stream_of_steps
+from irl_lens.analyses.readable import by_token, labels_of, stream_of_steps
 from irl_lens.analyses.result import Result
-from irl_lens.analyses.sample import per_step, pieces
+from irl_lens.analyses.sample import per_step
 from irl_lens.analyses.style import CEILING, GREY, MAIN, styled
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 
-Probs = Float[NDArray[np.floating], "n steps subgoals"]
-BINS = 10
+Probs = Float[NDArray[np.floating], "n steps classes"]
+Labels = Int[NDArray[np.int64], "n steps"]
 SINCE = 12
 """Steps after the beginning of a subgoal that are drawn."""
 
@@ -46,21 +47,26 @@ class Reader:
         accuracy: Of its likeliest subgoal.
         cross_entropy: -ln of what it gives the true one [nats].
         divergence: KL of the exact posterior to it [nats].
-        calibration_error: Expected calibration error of its likeliest subgoal.
+        calibration: Of its likeliest subgoal.
         since: Mean probability of the true subgoal by steps since that began; the first subgoal
             of an episode, which nothing has announced, is left out.
-        confidence: Mean confidence in each of ten bins of confidence; NaN for an empty one.
-        right: Share of right answers in the same bins.
     """
 
     name: str
     accuracy: Estimate
     cross_entropy: Estimate
     divergence: Estimate
-    calibration_error: float
+    calibration: Calibration
     since: Float[NDArray[np.float64], " since"]
-    confidence: Float[NDArray[np.float64], " bins"]
-    right: Float[NDArray[np.float64], " bins"]
+
+    def columns(self) -> dict[str, float]:
+        """Returns the numbers with their intervals as columns of a table."""
+        return (
+            self.accuracy.columns("accuracy")
+            | self.cross_entropy.columns("cross_entropy")
+            | self.divergence.columns("divergence")
+            | self.calibration.error.columns("calibration_error")
+        )
 
 
 @dataclass(frozen=True)
@@ -77,14 +83,7 @@ class BeliefResult(Result):
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a reader."""
-        rows = [
-            {"reader": r.name, "calibration_error": r.calibration_error}
-            | r.accuracy.columns("accuracy")
-            | r.cross_entropy.columns("cross_entropy")
-            | r.divergence.columns("divergence")
-            for r in self.readers
-        ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame([{"reader": reader.name} | reader.columns() for reader in self.readers])
 
     def caption(self) -> str:
         """How far the probe is from the filter, and whether it is better than the control."""
@@ -96,7 +95,7 @@ class BeliefResult(Result):
             f"{probe.cross_entropy.value:.3f} nats against {exact.cross_entropy.value:.3f}; from "
             f"the exact posterior it is {probe.divergence.value:.3f} nats away, {better} than "
             f"the frequencies of the subgoals alone ({control.divergence.value:.3f}). Its "
-            f"confidence is off by {probe.calibration_error:.3f} on average."
+            f"confidence is off by {probe.calibration.error} on average."
         )
 
     def figure(self) -> go.Figure:
@@ -107,7 +106,9 @@ class BeliefResult(Result):
             common = {"name": reader.name, "legendgroup": reader.name, "line": {"color": colour}}
             figure.add_scatter(y=reader.since, row=1, col=1, **common)
             common |= {"showlegend": False, "mode": "lines+markers"}
-            figure.add_scatter(x=reader.confidence, y=reader.right, row=1, col=2, **common)
+            sure, (value, low, high) = reader.calibration.confidence, reader.calibration.right
+            bars = {"array": high - value, "arrayminus": value - low, "width": 3}
+            figure.add_scatter(x=sure, y=value, error_y=bars, row=1, col=2, **common)
         line = {"color": GREY, "dash": "dot"}
         figure.add_scatter(
             x=[0, 1], y=[0, 1], mode="lines", line=line, showlegend=False, row=1, col=2
@@ -140,13 +141,13 @@ def belief(
         raise ValueError(f"layer {layer}: the base has layers 0 (embedding) to {top}")
     classes, fit = len(bench.world.subgoal_names), bench.fit.rows(slice(episodes))
     test = bench.test.trajectories.rows(slice(episodes))
-    labels = np.concatenate([labels_of(p, "subgoal")[p.mask] for _, p in pieces(fit)])
+    labels = by_token(fit, "subgoal")
     stream = stream_of_steps(bench.base, fit)[layer]
     probe = fit_probe(stream, torch.from_numpy(labels), classes, iterations)
     exact = bench.test.floor.subgoals[:episodes, : test.mask.shape[1]]
     often = np.bincount(labels, minlength=classes) / len(labels)
     sources = {
-        "linear probe": probe_probabilities(bench.base, test, probe, layer),
+        "linear probe": probe_probabilities(bench.base, test, {layer: probe})[:, :, 0],
         "exact Bayes filter": exact,
         "frequencies alone": np.broadcast_to(often, exact.shape),
     }
@@ -156,70 +157,62 @@ def belief(
 
 @torch.no_grad()
 def probe_probabilities(
-    base: FastPath, trajectories: Trajectories, probe: LinearProbe, layer: int
-) -> Probs:
-    """A probe's probabilities at every step; 0 on padding."""
+    base: FastPath, trajectories: Trajectories, probes: Mapping[int, LinearProbe]
+) -> Float[NDArray[np.floating], "n steps layers classes"]:
+    """The probabilities of each layer's probe at every step; 0 on padding."""
 
     def measure(piece: Trajectories) -> NDArray[np.float32]:
-        (stream,) = layer_streams(base, piece, (layer,))
-        return F.linear(stream, probe.weight, probe.bias).softmax(dim=-1).numpy()
+        streams = layer_streams(base, piece, tuple(probes))
+        pairs = zip(probes.values(), streams, strict=True)
+        return torch.stack([probe.probabilities(x) for probe, x in pairs], dim=2).numpy()
 
     return per_step(trajectories, measure)
 
 
-def compare(name: str, probs: Probs, exact: Probs, trajectories: Trajectories) -> Reader:
-    """Scores probabilities by the true subgoals, and by the exact posterior.
+def compare(
+    name: str, probs: Probs, exact: Probs, trajectories: Trajectories, target: str = "subgoal"
+) -> Reader:
+    """Scores probabilities by the true labels, and by the exact posterior.
 
     Args:
         name: Of their source.
         probs: At every step.
         exact: The exact posterior at every step.
         trajectories: The demonstrations.
+        target: What is believed, as of :func:`irl_lens.analyses.readable.labels_of`.
     """
-    mask, labels = trajectories.mask, np.maximum(trajectories.subgoals, 0)
-    true = np.take_along_axis(probs, labels[..., None], axis=2)[..., 0]
+    mask, labels = trajectories.mask, labels_of(trajectories, target)
+    true, right = true_probability(probs, labels), probs.argmax(axis=2) == labels
     logs = np.log(np.maximum(probs, 1e-12))
     divergence = (exact * (np.log(np.maximum(exact, 1e-12)) - logs)).sum(axis=2)
-    guesses = probs.argmax(axis=2) == labels
-    error, confidence, right = _calibration(probs.max(axis=2)[mask], guesses[mask])
     return Reader(
         name,
-        step_mean(guesses, mask),
+        step_mean(right, mask),
         step_mean(-np.log(np.maximum(true, 1e-12)), mask),
         step_mean(divergence, mask),
-        error,
-        _since(true, trajectories),
-        confidence,
-        right,
+        calibration(probs.max(axis=2), right, mask),
+        _since(true, labels),
     )
 
 
-def _calibration(
-    confidence: Float[NDArray[np.floating], " n"], right: NDArray[np.bool_]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the expected calibration error, and confidence and accuracy by bin."""
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    count = np.bincount(bins, minlength=BINS)
-    means = [
-        np.bincount(bins, weights=values, minlength=BINS) / np.where(count, count, np.nan)
-        for values in (confidence, right)
-    ]
-    error = np.nansum(count * np.abs(means[0] - means[1])) / len(bins)
-    return float(error), means[0], means[1]
+def true_probability(probs: Probs, labels: Labels) -> Float[NDArray[np.floating], "n steps"]:
+    """Looks up what is given to the true labels; of no meaning where there is none."""
+    return np.take_along_axis(probs, np.maximum(labels, 0)[..., None], axis=2)[..., 0]
 
 
 def _since(
-    true: Float[NDArray[np.floating], "n steps"], trajectories: Trajectories
+    true: Float[NDArray[np.floating], "n steps"], labels: Labels
 ) -> Float[NDArray[np.float64], " since"]:
-    begun = _steps_since(trajectories)
+    begun = _steps_since(labels)
     return np.array(
         [true[begun == k].mean() if (begun == k).any() else np.nan for k in range(SINCE)]
     )
 
 
-def _steps_since(trajectories: Trajectories) -> Int[NDArray[np.int64], "n steps"]:
-    """Steps since the present subgoal began; -1 during the first, and on padding."""
-    boundaries = trajectories.boundaries()
-    steps = np.arange(boundaries.shape[1])
-    last = np.maximum.accumulate(np.where(boundaries, steps, -1), axis=1)
-    return np.where((last >= 0) & trajectories.mask, steps - last, -1)
+def _steps_since(labels: Labels) -> Labels:
+    """Steps since the present label began; -1 during an episode's first, and on padding."""
+    begins = np.zeros(labels.shape, bool)
+    begins[:, 1:] = (labels[:, 1:] >= 0) & (labels[:, 1:] != labels[:, :-1])
+    steps = np.arange(labels.shape[1])
+    last = np.maximum.accumulate(np.where(begins, steps, -1), axis=1)
+    return np.where((last >= 0) & (labels >= 0), steps - last, -1)

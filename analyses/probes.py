@@ -47,6 +47,12 @@ class LinearProbe:
         """Returns the likeliest class."""
         return F.linear(features, self.weight, self.bias).argmax(dim=-1)
 
+    def probabilities(
+        self, features: Float[Tensor, "*batch d_model"]
+    ) -> Float[Tensor, "*batch classes"]:
+        """Returns the probability of every class."""
+        return F.linear(features, self.weight, self.bias).softmax(dim=-1)
+
 
 @dataclass(frozen=True)
 class LayerProbe:

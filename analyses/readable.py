@@ -7,7 +7,7 @@ the visits completed, and the way the expert goes where only one is shortest. (T
 probes for the abstract subgoal: arXiv 2512.20605, Fig. 3, A1.) Two controls: the same probes
 trained on shuffled labels, and on the stream of a model of the same sizes with random weights,
 which shows what comes from the observation alone and not from training. Selectivity is
-accuracy over the better of the two.
+accuracy over the better of the two, compared on the same steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
@@ -35,6 +35,7 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
 Labels = Int[NDArray[np.int64], "n steps"]
+Marks = Bool[NDArray[np.bool_], "n steps layers"]
 TARGETS = ("subgoal", "visit", "next subgoal", "progress", "direction")
 CERTAIN = 0.99
 """Probability from which the expert's way counts as the only shortest one."""
@@ -82,6 +83,7 @@ class Reading:
         accuracy: On episodes the probe was not trained on.
         shuffled: Of a probe trained on shuffled labels.
         untrained: Of a probe on the stream of a model with random weights.
+        selectivity: Accuracy over that of the better of the two, episode by episode.
     """
 
     target: str
@@ -89,11 +91,7 @@ class Reading:
     accuracy: Estimate
     shuffled: Estimate
     untrained: Estimate
-
-    @property
-    def selectivity(self) -> float:
-        """Accuracy over that of the better control."""
-        return self.accuracy.value - max(self.shuffled.value, self.untrained.value)
+    selectivity: Estimate
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,11 @@ class ReadableResult(Result):
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a target and layer."""
         rows = [
-            {"target": r.target, "layer": r.layer, "selectivity": r.selectivity}
+            {"target": r.target, "layer": r.layer}
             | r.accuracy.columns("accuracy")
             | r.shuffled.columns("shuffled")
             | r.untrained.columns("untrained")
+            | r.selectivity.columns("selectivity")
             for r in self.readings
         ]
         return pd.DataFrame(rows)
@@ -127,10 +126,10 @@ class ReadableResult(Result):
         """Where each is read best, and what the controls say."""
         parts = [
             f"{r.target} at layer {r.layer} ({r.accuracy.value:.3f}, controls "
-            f"{r.shuffled.value:.3f} and {r.untrained.value:.3f})"
+            f"{r.shuffled.value:.3f} and {r.untrained.value:.3f}, over the better {r.selectivity})"
             for r in map(self.best, self.targets)
         ]
-        none = [t for t in self.targets if self.best(t).selectivity <= 0]
+        none = [t for t in self.targets if not self.best(t).selectivity.low > 0]
         told = f" No better than the controls: {', '.join(none)}." if none else ""
         return (
             "Best read, by accuracy on episodes not trained on, against shuffled labels and a "
@@ -190,24 +189,14 @@ def readable(
     trained, random = (stream_of_steps(base, fit) for base in bases)
     readings = []
     for target in targets:
-        labels = torch.from_numpy(_by_piece(fit, target))
+        labels = torch.from_numpy(by_token(fit, target))
         classes = int(max(labels.max(), labels_of(test, target).max())) + 1
-        shuffled = labels.clone()
-        kept = shuffled[labels >= 0]
-        order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
-        shuffled[labels >= 0] = kept[order]
-        sets = ((trained, labels), (trained, shuffled), (random, labels))
-        probes = [
-            [fit_probe(x[y >= 0], y[y >= 0], classes, iterations) for x in streams]
-            for streams, y in sets
+        sets = ((trained, labels), (trained, shuffled_labels(labels, seed)), (random, labels))
+        marks = [
+            right_answers(base, test, target, fit_probes(streams, y, classes, iterations))
+            for base, (streams, y) in zip((bases[0], *bases), sets, strict=True)
         ]
-        scores = [
-            score_probes(base, test, target, row)
-            for base, row in zip((bases[0], bases[0], bases[1]), probes, strict=True)
-        ]
-        readings += [
-            Reading(target, i, *found) for i, found in enumerate(zip(*scores, strict=True))
-        ]
+        readings += _readings(target, labels_of(test, target) >= 0, marks)
     return ReadableResult(tuple(readings))
 
 
@@ -232,10 +221,29 @@ def stream_of_steps(
     return [torch.cat(streams) for streams in zip(*found, strict=True)]
 
 
-def score_probes(
+def shuffled_labels(labels: Int[Tensor, " tokens"], seed: int) -> Int[Tensor, " tokens"]:
+    """Deals labels out anew to the tokens that have one (0 or more)."""
+    dealt, kept = labels.clone(), labels[labels >= 0]
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
+    dealt[labels >= 0] = kept[order]
+    return dealt
+
+
+def fit_probes(
+    streams: Sequence[Float[Tensor, "tokens d_model"]],
+    labels: Int[Tensor, " tokens"],
+    classes: int,
+    iterations: int,
+) -> list[LinearProbe]:
+    """Fits a probe to each layer's stream, on the tokens that have a label (0 or more)."""
+    kept = labels >= 0
+    return [fit_probe(x[kept], labels[kept], classes, iterations) for x in streams]
+
+
+def right_answers(
     base: FastPath, test: Trajectories, target: str, probes: Sequence[LinearProbe]
-) -> list[Estimate]:
-    """Accuracy of one probe a layer, over the steps that have a label."""
+) -> Marks:
+    """Marks the steps at which the probe of each layer, from the embedding on, is right."""
     layers = range(len(probes))
 
     def right(piece: Trajectories) -> NDArray[np.bool_]:
@@ -244,9 +252,23 @@ def score_probes(
         answers = [probe.predict(x) == labels for probe, x in zip(probes, streams, strict=True)]
         return torch.stack(answers, dim=-1).numpy()
 
-    marks, counted = per_step(test, right), labels_of(test, target) >= 0
-    return [step_mean(marks[..., layer], counted) for layer in layers]
+    return per_step(test, right)
 
 
-def _by_piece(trajectories: Trajectories, target: str) -> Int[NDArray[np.int64], " tokens"]:
+def by_token(trajectories: Trajectories, target: str) -> Int[NDArray[np.int64], " tokens"]:
+    """The labels of every valid step, in the order of ``pieces``."""
     return np.concatenate([labels_of(p, target)[p.mask] for _, p in pieces(trajectories)])
+
+
+def _readings(
+    target: str, counted: Bool[NDArray[np.bool_], "n steps"], marks: Sequence[Marks]
+) -> list[Reading]:
+    """Scores the probes of all layers: trained, on shuffled labels, on random weights."""
+    readings = []
+    for layer in range(marks[0].shape[2]):
+        own, *controls = (mark[..., layer] for mark in marks)
+        accuracy, shuffled, random = (step_mean(mark, counted) for mark in (own, *controls))
+        over = [step_mean(own.astype(int) - control, counted) for control in controls]
+        least = min(over, key=lambda estimate: estimate.value)
+        readings.append(Reading(target, layer, accuracy, shuffled, random, least))
+    return readings

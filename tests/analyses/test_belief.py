@@ -19,19 +19,20 @@ def test_the_truth_itself_has_no_error(plant: Planter) -> None:
     sample = plant(50, 0, True)
     exact = np.eye(4)[sample.subgoals] * sample.mask[..., None]
     reader = compare("exact", exact, exact, sample)
-    assert (reader.accuracy.value, reader.calibration_error) == (1, 0)
+    assert (reader.accuracy.value, reader.calibration.error.value) == (1, 0)
     assert reader.cross_entropy.value == reader.divergence.value == 0
     assert np.nanmin(reader.since) == 1
 
 
 def test_knowing_nothing_costs_the_logarithm_of_the_classes(plant: Planter) -> None:
-    sample = plant(400, 0, True)
+    sample = plant(400, 1, True)
     exact = np.eye(4)[sample.subgoals] * sample.mask[..., None]
     reader = compare("nothing", np.full(exact.shape, 0.25), exact, sample)
     assert reader.cross_entropy.value == pytest.approx(np.log(4))
     assert reader.divergence.value == pytest.approx(np.log(4))
     assert reader.accuracy.value == pytest.approx(0.25, abs=0.05)
-    assert reader.calibration_error == pytest.approx(abs(0.25 - reader.accuracy.value))
+    error = reader.calibration.error
+    assert error.value == pytest.approx(abs(0.25 - reader.accuracy.value)) and error.low == 0
 
 
 def test_overconfidence_is_the_calibration_error(plant: Planter) -> None:
@@ -42,7 +43,11 @@ def test_overconfidence_is_the_calibration_error(plant: Planter) -> None:
     probs = 0.9 * np.eye(4)[named] + 0.1 / 4
     reader = compare("sure", probs, probs, sample)
     assert reader.accuracy.value == pytest.approx(0.6, abs=0.03)
-    assert reader.calibration_error == pytest.approx(0.925 - 0.6, abs=0.03)
+    error, (right, low, high) = reader.calibration.error, reader.calibration.right
+    assert error.value == pytest.approx(0.925 - 0.6, abs=0.03)
+    assert error.low < 0.925 - 0.6 < error.high
+    assert low[-1] < 0.6 < high[-1] and reader.calibration.confidence[-1] == pytest.approx(0.925)
+    assert np.isnan(right[:-1]).all()
 
 
 def test_belief_is_counted_from_the_boundary_on_and_not_in_the_first_subgoal(

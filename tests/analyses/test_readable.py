@@ -9,10 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from irl_lens.analyses.estimates import step_mean
 from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.probes import fit_probe
-from irl_lens.analyses.readable import labels_of, readable, score_probes, stream_of_steps
-from irl_lens.analyses.sample import pieces
+from irl_lens.analyses.readable import (
+    by_token,
+    fit_probes,
+    labels_of,
+    readable,
+    right_answers,
+    shuffled_labels,
+    stream_of_steps,
+)
 from irl_lens.models.fast import FastPath
 from irl_lens.runs import find_run
 
@@ -48,17 +55,27 @@ def test_a_planted_label_is_found_and_no_other(
     sighted: FastPath, plant: Planter, told: bool
 ) -> None:
     fit, test = plant(150, 0, told), plant(150, 1, told)
-    labels = np.concatenate([labels_of(p, "subgoal")[p.mask] for _, p in pieces(fit)])
-    probes = [fit_probe(x, torch.from_numpy(labels), 4) for x in stream_of_steps(sighted, fit)]
-    for score in score_probes(sighted, test, "subgoal", probes):
+    labels = torch.from_numpy(by_token(fit, "subgoal"))
+    probes = fit_probes(stream_of_steps(sighted, fit), labels, 4, 60)
+    marks = right_answers(sighted, test, "subgoal", probes)
+    for layer in range(marks.shape[2]):
+        score = step_mean(marks[..., layer], test.mask)
         assert score.value > 0.95 if told else score.low < 0.3
+
+
+def test_shuffling_deals_out_the_same_labels_and_none_where_none_was() -> None:
+    labels = torch.tensor([0, -1, 1, 2, 3, -1, 0, 1] * 4)
+    dealt = shuffled_labels(labels, seed=0)
+    assert sorted(dealt.tolist()) == sorted(labels.tolist()) and dealt.tolist() != labels.tolist()
+    assert torch.equal(dealt < 0, labels < 0)
 
 
 def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable() -> None:
     result = readable(Bench(find_run("grid")), ("subgoal", "direction"), episodes=150)
     best = result.best("subgoal")
     assert best.accuracy.low > max(best.shuffled.high, best.untrained.high) and best.layer > 0
-    assert best.selectivity > 0.1
+    least = best.accuracy.value - max(best.shuffled.value, best.untrained.value)
+    assert best.selectivity.value == pytest.approx(least) and best.selectivity.low > 0.05
     assert f"subgoal at layer {best.layer}" in result.caption()
     layers = Bench(find_run("grid")).base.model.n_layers + 1
     assert len(result.to_dataframe()) == 2 * layers
