@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INTERFACE = ("irl_lens.envs.protocol", "irl_lens.envs.trajectories", "irl_lens.envs.worlds")
+INTERFACE = tuple(
+    f"irl_lens.envs.{module}" for module in ("protocol", "scenes", "trajectories", "worlds")
+)
 """All that is seen of ``envs`` from outside."""
 
 FORBIDDEN = {

@@ -82,6 +82,8 @@ class Episodes:
         self._goals, self._stages = options.tables(self.world)
         self._moves = move_table(options.size)
         self.state = EpisodeState.empty(n, self.board.objects)
+        self.given: Layouts | None = None
+        """One board that every episode begins on, in place of fresh ones."""
 
     @property
     def board(self) -> BoardSpec:
@@ -129,6 +131,8 @@ class Episodes:
         uniform = np.stack([g.random(self.board.cells + 1) for g in generators])
         cells = uniform[:, :-1].argsort(axis=1)[:, : self.board.objects + 1]
         layouts = Layouts(cells[:, :-1], cells[:, -1])
+        if self.given is not None:
+            layouts = self.given.rows(np.zeros(len(generators), np.intp))
         task = (uniform[:, -1] * len(self._goals)).astype(np.int64)
         distance = distances(self.board, layouts)
         length = optimal_length(distance, layouts, self._goals[task], self._moves)

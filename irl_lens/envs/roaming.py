@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 
-from irl_lens.envs.board import sample_layouts
+from irl_lens.envs.board import Layouts, sample_layouts
 from irl_lens.envs.dynamics import terrain
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Roaming:
         world: The world whose boards, moves and subgoals these are.
         n: Number of boards.
         subgoals: An episode ends once so many subgoals were reached.
+        layouts: One board for all rows; drawn at each reset when not given.
 
     Attributes:
         reached: Abstract subgoals in the order they were reached, ``[n, subgoals]``; -1 where
@@ -35,17 +36,24 @@ class Roaming:
         lengths: Steps taken in all, ``[n]``.
     """
 
-    def __init__(self, world: PinpadWorld, n: int, subgoals: int = 1) -> None:
+    def __init__(
+        self, world: PinpadWorld, n: int, subgoals: int = 1, layouts: Layouts | None = None
+    ) -> None:
         self.world, self.num_envs, self.subgoals = world, n, subgoals
+        self._given = layouts
         colours = world.grammar.subgoals
         self._table = np.full((len(colours), 1 + max(map(len, colours))), -1)
         for row, sequence in zip(self._table, colours, strict=True):
             row[: len(sequence)] = sequence
 
     def reset(self, *, seed: int) -> tuple[NDArray[np.int32], dict[str, Any]]:
-        """Draws boards, uniformly and without overlap."""
-        n, rng = self.num_envs, np.random.default_rng(seed)
-        self._layouts = sample_layouts(self.world.board, n, rng)
+        """Draws boards, uniformly and without overlap, unless one was given."""
+        n = self.num_envs
+        if self._given is None:
+            drawn = sample_layouts(self.world.board, n, np.random.default_rng(seed))
+        else:
+            drawn = self._given.rows(np.zeros(n, np.intp))
+        self._layouts = drawn
         self._terrain = terrain(self.world.board, self._layouts)
         self._cell, self._displacement = self._layouts.start.copy(), np.zeros(n, np.int64)
         self._path, self.lengths = [self._cell.copy()], np.zeros(n, np.int64)

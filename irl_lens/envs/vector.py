@@ -17,6 +17,7 @@ from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
 from numpy.typing import ArrayLike, NDArray
 
+from irl_lens.envs.board import Layouts
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.grid import GridPinpadEnv
 from irl_lens.envs.options import PinpadOptions
@@ -155,6 +156,10 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         for generator, value in zip(self.np_random, state["generators"], strict=True):
             generator.bit_generator.state = value
         return self._episodes.observe(), self._info(np.ones(self.num_envs, bool))
+
+    def fix(self, layouts: Layouts) -> None:
+        """Makes every later episode begin on one board, given as a batch of one."""
+        self._episodes.given = layouts
 
     def _generator(self, row: int) -> np.random.Generator:
         generator = self._generators[row]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
 
 from irl_lens.envs.bayes import posterior
 from irl_lens.envs.board import BoardSpec
-from irl_lens.envs.expert import demonstrations, visit_table
+from irl_lens.envs.expert import Games, Walk, demonstrations, visit_table
 from irl_lens.envs.observe import Observer
 from irl_lens.envs.planner import MOVES
 from irl_lens.envs.protocol import Floor, ObservationSpec, Seed
@@ -19,6 +22,7 @@ from irl_lens.envs.worlds import PinpadConfig
 
 if TYPE_CHECKING:
     from irl_lens.envs.roaming import Roaming
+    from irl_lens.envs.situation import PinpadSituation
     from irl_lens.envs.vector import GridPinpadVectorEnv
 
 
@@ -119,10 +123,24 @@ class PinpadWorld:
         rng = np.random.default_rng(seed)
         tasks = self.tasks(task, prefix)
         table = visit_table([self.grammar.colours(t) for t in tasks])
-        stages = visit_table([self.grammar.stages(t) for t in tasks])
         games, walk = demonstrations(self.board, table, n, self.horizon, rng, epsilon)
-        stage = np.minimum(walk.progress, table.shape[1] - 1)
-        rows = np.arange(n)[:, None]
+        numbers = games.tasks if task == "train" else np.full(n, -1)
+        return self.witnessed(games, walk, tasks, numbers)
+
+    def witnessed(
+        self, games: Games, walk: Walk, tasks: Sequence[Task], numbers: Int[NDArray[Any], " n"]
+    ) -> Trajectories:
+        """Returns what was seen of an expert, with its labels.
+
+        Args:
+            games: The boards, each with the index of its task among ``tasks``.
+            walk: What the expert did.
+            tasks: The tasks.
+            numbers: Index of each game's task within the grammar, -1 if it is none of it.
+        """
+        stages = visit_table([self.grammar.stages(t) for t in tasks])
+        stage = np.minimum(walk.progress, stages.shape[1] - 1)
+        rows = np.arange(len(numbers))[:, None]
         objects = games.layouts.objects[:, None]
         observations = self.observer.encode(
             np.broadcast_to(objects, (*walk.cells.shape, self.board.objects)),
@@ -137,7 +155,7 @@ class PinpadWorld:
             subgoals=np.where(walk.mask, stages[games.tasks][rows, stage], -1),
             visits=np.where(walk.mask, games.visits[rows, stage], -1),
             progress=walk.progress,
-            tasks=games.tasks if task == "train" else np.full(n, -1),
+            tasks=numbers,
             layouts=games.layouts,
         )
 
@@ -154,9 +172,7 @@ class PinpadWorld:
         Raises:
             ValueError: Some trajectory is impossible under the prior.
         """
-        agent = self.observation.predicted[0]
-        cells = trajectories.observations[..., agent] - self.observation.offsets[agent]
-        cells = np.where(trajectories.mask, cells, 0)
+        cells = np.where(trajectories.mask, self.places(trajectories.observations), 0)
         tasks = self.tasks(prior)
         return posterior(
             self.board, self.grammar, tasks, trajectories, cells, self.horizon, epsilon
@@ -197,3 +213,45 @@ class PinpadWorld:
         from irl_lens.envs.roaming import Roaming
 
         return Roaming(self, n, subgoals)
+
+    def places(
+        self, observations: Int[NDArray[np.integer], "*batch columns"]
+    ) -> Int[NDArray[np.int64], "*batch"]:
+        """Returns the cell the agent is on, as sparse observations show it."""
+        agent = self.observation.predicted[0]
+        return observations[..., agent].astype(np.int64) - self.observation.offsets[agent]
+
+    def situation(self, seed: Seed, task: str | Task = "train") -> PinpadSituation:
+        """Draws a board on which a task can be done.
+
+        Args:
+            seed: Seed of everything random.
+            task: See :meth:`tasks`.
+        """
+        return self.situations(self.demonstrate(1, seed, task=task))[0]
+
+    def situations(self, trajectories: Trajectories) -> list[PinpadSituation]:
+        """Returns the board and task of each trajectory, which must go to its end."""
+        from irl_lens.envs.situation import PinpadSituation
+
+        cells = np.column_stack([trajectories.layouts.objects, trajectories.layouts.start])
+        return [
+            PinpadSituation(self, tuple(cells[row].tolist()), self._task(trajectories, row))
+            for row in range(len(trajectories))
+        ]
+
+    def stage(self, plain: dict[str, Any]) -> PinpadSituation:
+        """Builds a situation from the plain values that it gave."""
+        from irl_lens.envs.situation import PinpadSituation
+
+        return PinpadSituation.of_plain(self, plain)
+
+    def _task(self, trajectories: Trajectories, row: int) -> Task:
+        """The task that a trajectory did, read off its labels."""
+        mask = trajectories.mask[row]
+        _, first = np.unique(trajectories.progress[row][mask], return_index=True)
+        stages, task, visit = trajectories.subgoals[row][mask][first], [], 0
+        while visit < len(stages):
+            task.append(int(stages[visit]))
+            visit += len(self.grammar.subgoals[task[-1]])
+        return tuple(task)

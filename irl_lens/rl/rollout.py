@@ -54,12 +54,16 @@ class Player:
         self.temperature = temperature
 
     @torch.no_grad()
-    def play(self, env: VectorWorld, seed: int) -> Rollout:
+    def play(
+        self, env: VectorWorld, seed: int, given: Int[Tensor, "rows steps"] | None = None
+    ) -> Rollout:
         """Plays one episode in each row of ``env``.
 
         Args:
             env: A vector environment whose rows end and stay put.
             seed: Of the episodes' layouts, of the actions and of the hook's noise.
+            given: Actions to take at the first steps, in place of those drawn: episodes
+                that fork where these end.
 
         Returns:
             The episodes, cut to the longest.
@@ -69,9 +73,11 @@ class Player:
             # Another stream: what is drawn of it depends on the hook alone.
             self.hook.generator = torch.Generator().manual_seed(seed + 1)
         with self.hook.attached(self.fast.model) if self.hook else nullcontext():
-            return self._episodes(env, seed, generator)
+            return self._episodes(env, seed, generator, given)
 
-    def _episodes(self, env: VectorWorld, seed: int, generator: torch.Generator) -> Rollout:
+    def _episodes(
+        self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
+    ) -> Rollout:
         observation, info = env.reset(seed=seed)
         tape = Tape(observation, info, self.horizon)
         cache = self.fast.cache(env.num_envs, self.horizon)
@@ -80,7 +86,10 @@ class Player:
             self._prepare(tape.step, info, rows)
             uniform = torch.rand(env.num_envs, generator=generator)[rows]
             logits = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)
-            actions, log_probs = sample(logits[:, 0] / self.temperature, uniform)
+            taken = None
+            if given is not None and tape.step < given.shape[1]:
+                taken = given[rows, tape.step]
+            actions, log_probs = sample(logits[:, 0] / self.temperature, uniform, taken)
             chosen = tape.before(observation, info, actions.numpy(), log_probs.numpy())
             observation, reward, terminated, truncated, info = env.step(chosen)
             tape.after(reward, terminated | truncated, info)
@@ -107,14 +116,21 @@ class Player:
 
 
 def sample(
-    logits: Float[Tensor, "rows actions"], uniform: Float[Tensor, " rows"]
+    logits: Float[Tensor, "rows actions"],
+    uniform: Float[Tensor, " rows"],
+    taken: Int[Tensor, " rows"] | None = None,
 ) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
     """Draws one action a row by inverting the cumulative distribution at ``uniform``.
+
+    Args:
+        logits: Of the actions.
+        uniform: From 0 to 1.
+        taken: Actions to take all the same.
 
     Returns:
         The actions and their log-probabilities in nats.
     """
     log_probs = logits.float().log_softmax(dim=-1)
     bounds = log_probs.exp().cumsum(dim=-1)[:, :-1]
-    actions = (bounds <= uniform[:, None]).sum(dim=-1)
+    actions = (bounds <= uniform[:, None]).sum(dim=-1) if taken is None else taken
     return actions, log_probs.gather(1, actions[:, None])[:, 0]

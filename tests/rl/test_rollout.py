@@ -119,3 +119,16 @@ def test_sampling_follows_the_distribution() -> None:
 def test_temperature_must_be_positive(parts: Parts) -> None:
     with pytest.raises(ValueError, match=r"temperature 0\.0"):
         Player(parts.fast, 5, temperature=0.0)
+
+
+def test_a_fork_takes_the_given_actions_and_then_its_own(parts: Parts) -> None:
+    whole, steps = play(parts, parts.policy()), 6
+    given = torch.from_numpy(whole.actions[:, :steps])
+    player = Player(parts.fast, parts.world.horizon, parts.policy())
+    forked = player.play(parts.world.vector_env(24), 5, given)
+    assert (forked.actions == whole.actions).all()
+    assert (forked.log_probs == whole.log_probs).all()
+    opposite = (given + 2) % 4
+    turned = player.play(parts.world.vector_env(24), 5, opposite)
+    kept = turned.mask[:, :steps]
+    assert (turned.actions[:, :steps] == opposite.numpy())[kept].all()

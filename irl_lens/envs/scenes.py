@@ -1,0 +1,172 @@
+"""What a world that can be drawn and edited shows of itself: all that figures know of boards.
+
+A :class:`Situation` is one episode's surroundings and task, as a value: it can be drawn
+(:class:`Scene`), edited (each edit gives another), played by the expert, walked through, and
+acted in. A place is a number from 0, row by row: ``place = y * width + x``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+
+from irl_lens.envs.protocol import Seed, VectorWorld
+from irl_lens.envs.trajectories import Trajectories
+
+AGENT = "agent"
+"""Name of the agent among the things that can be moved."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something that lies somewhere.
+
+    Attributes:
+        name: Unlike any other's.
+        label: What to write on it.
+        place: Where it lies.
+        color: ``#rrggbb``.
+        solid: Whether the agent cannot stand there.
+    """
+
+    name: str
+    label: str
+    place: int
+    color: str
+    solid: bool
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What there is to draw.
+
+    Attributes:
+        width: Places in a row.
+        height: Rows.
+        things: All that lies there, but for the agent.
+        agent: The agent's place.
+    """
+
+    width: int
+    height: int
+    things: tuple[Thing, ...]
+    agent: int
+
+    def xy(
+        self, places: Int[NDArray[np.integer], "*batch"] | int
+    ) -> tuple[Int[NDArray[np.integer], "*batch"], Int[NDArray[np.integer], "*batch"]]:
+        """Returns column and row of places, both counted from 0, rows downwards."""
+        y, x = np.divmod(np.asarray(places), self.width)
+        return x, y
+
+    @property
+    def standing(self) -> tuple[int, ...]:
+        """The places where the agent can stand."""
+        solid = {thing.place for thing in self.things if thing.solid}
+        return tuple(p for p in range(self.width * self.height) if p not in solid)
+
+
+@runtime_checkable
+class Situation(Protocol):
+    """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
+
+    @property
+    def task(self) -> tuple[int, ...]:
+        """Abstract subgoals, in order."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all that can be moved, the agent last."""
+        ...
+
+    @property
+    def solvable(self) -> bool:
+        """Whether the task can be done within the horizon."""
+        ...
+
+    def scene(self, agent: int | None = None) -> Scene:
+        """Returns what to draw, with the agent at its start or at another place."""
+        ...
+
+    def moved(self, name: str, place: int) -> Situation:
+        """Returns the same with one thing, or the agent, at another place.
+
+        Raises:
+            ValueError: No such thing or place, or something else is there.
+        """
+        ...
+
+    def swapped(self, one: str, other: str) -> Situation:
+        """Returns the same with two things, or the agent and one, in each other's place."""
+        ...
+
+    def asked(self, task: Sequence[int]) -> Situation:
+        """Returns the same with another task.
+
+        Raises:
+            ValueError: It names a subgoal that there is not, or none.
+        """
+        ...
+
+    def plain(self) -> dict[str, Any]:
+        """Returns plain JSON-able values that ``stage`` of the world reads back."""
+        ...
+
+    def demonstrate(self, seed: Seed) -> Trajectories:
+        """Lets the expert do the task: one trajectory.
+
+        Raises:
+            ValueError: It cannot be done within the horizon.
+        """
+        ...
+
+    def watch(
+        self, places: Int[NDArray[np.integer], "n steps"]
+    ) -> Int[NDArray[np.int32], "n steps columns"]:
+        """Returns what an agent sees that is at these places, one after the other.
+
+        From one place to the next need not be one move; where it is not, the agent looks as
+        if it had stood still.
+        """
+        ...
+
+    def rows(self, n: int) -> VectorWorld:
+        """Returns ``n`` rows in which this task is asked for, here."""
+        ...
+
+    def roaming(self, n: int, subgoals: int = 1) -> Any:
+        """Returns ``n`` rows here without a task; see ``roaming`` of the world."""
+        ...
+
+
+@runtime_checkable
+class Stageable(Protocol):
+    """A world whose situations can be drawn and edited."""
+
+    def situation(self, seed: Seed) -> Situation:
+        """Draws a situation in which a training task can be done."""
+        ...
+
+    def situations(self, trajectories: Trajectories) -> list[Situation]:
+        """Returns what each trajectory took place in."""
+        ...
+
+    def stage(self, plain: dict[str, Any]) -> Situation:
+        """Builds a situation from its plain values.
+
+        Raises:
+            ValueError: They are of no situation of this world.
+        """
+        ...
+
+    def places(
+        self, observations: Int[NDArray[np.integer], "*batch columns"]
+    ) -> Int[NDArray[np.int64], "*batch"]:
+        """Returns where the agent is, as sparse observations show it."""
+        ...
