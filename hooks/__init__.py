@@ -1,11 +1,20 @@
 """Interventions on any TransformerLens model: controllers, gates, combinators, patches.
 
 Everything here is an :class:`Intervention`: ``fwd_hooks()`` for ``run_with_hooks``,
-``attached(model)`` as a context manager, an ``nn.Module`` for autograd and saving::
+``attached(model)`` as a context manager, an ``nn.Module`` for autograd and saving.
 
-    controller = LowRankController.random(d_model, rank=16, hook_name="blocks.2.hook_resid_post")
-    with Mask(controller, rows=[0], steps=range(10)).attached(model) as handle:
-        logits = model(tokens)
+    >>> import torch
+    >>> from irl_lens.hooks import LowRankController, Mask
+    >>> from transformer_lens.model_bridge import TransformerBridge
+    >>> sizes = {"n_layers": 3, "d_model": 16, "n_heads": 2, "d_head": 8, "d_vocab": 11}
+    >>> model = TransformerBridge.boot_native({**sizes, "n_ctx": 8, "act_fn": "relu"})
+    >>> tokens = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    >>> controller = LowRankController.random(16, rank=4, hook_name="blocks.1.hook_resid_post")
+    >>> plain = model(tokens)
+    >>> with Mask(controller, rows=[0], steps=range(2, 4)).attached(model) as handle:
+    ...     steered = model(tokens)
+    >>> handle.fired, (steered != plain).any(-1).tolist()
+    ({'blocks.1.hook_resid_post': 1}, [[False, False, True, True], [False, False, False, False]])
 
 Knows torch and TransformerLens; nothing of environments, training or plots.
 """

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 SCORES = "hook_attn_scores"
@@ -54,6 +54,30 @@ class Axes:
         """
         last = hook_name.rsplit(".", 1)[-1]
         return cls(2, 1, 3) if last in PATTERNS else cls(past=last == "hook_rot_k")
+
+
+def spread(
+    values: Shaped[Tensor, "_ ..."], x: Shaped[Tensor, "*_"], axes: tuple[int, ...]
+) -> Shaped[Tensor, "_ ..."]:
+    """Returns values whose first axes stand where `x` has them, size 1 along the others of `x`.
+
+    Args:
+        values: first the axes that are placed, then any of its own, which stay last.
+        x: what the values are to broadcast to.
+        axes: where in `x` each of the first axes belongs.
+
+    Examples:
+        >>> pattern = torch.zeros(2, 7, 5, 5)
+        >>> spread(torch.zeros(2, 5), pattern, (0, 2)).shape
+        torch.Size([2, 1, 5, 1])
+        >>> by_head, codes = torch.zeros(2, 5, 7), torch.zeros(2, 5, 8)
+        >>> spread(codes, by_head, (0, 1)).shape
+        torch.Size([2, 5, 1, 8])
+    """
+    shape = [1] * x.ndim
+    for axis, size in zip(axes, values.shape, strict=False):
+        shape[axis] = size
+    return values.reshape(*shape, *values.shape[len(axes) :])
 
 
 @dataclass(frozen=True)

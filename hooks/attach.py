@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -27,8 +28,8 @@ class Handle:
     """What attached hooks did.
 
     Attributes:
-        fired: calls so far, by hook name. One a forward, but where the model runs a hook
-            point more often, as TransformerLens does those of ``ln1``.
+        fired: calls so far, by the hook name asked for. One a forward, but where the model
+            runs a hook point more often, as TransformerLens does those of ``ln1``.
 
     Examples:
         >>> handle = Handle()
@@ -86,12 +87,12 @@ def attach(model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]]) -> I
         1
     """
     points, handle = hook_points(model), Handle()
-    hooks = [(find_hook_point(points, name), function) for name, function in fwd_hooks]
-    for point, function in hooks:
-        _check_runs(model, point, function)
+    hooks = [(name, find_hook_point(points, name), function) for name, function in fwd_hooks]
+    for name, point, function in hooks:
+        _check_runs(model, name, point, function)
     with ExitStack() as stack:
-        for point, function in hooks:
-            stack.callback(_added(point, handle.counted(str(point.name), function)))
+        for name, point, function in hooks:
+            stack.callback(_added(point, handle.counted(name, function)))
         yield handle
 
 
@@ -135,21 +136,30 @@ def find_hook_point(points: dict[str, HookPoint], name: str) -> HookPoint:
         Traceback (most recent call last):
         ValueError: no hook point is called 'hook_embde'; the closest are ['hook_embed']
     """
+    if not points:
+        raise ValueError(
+            f"no hook point is called {name!r}: the model has none; give a HookedTransformer, a "
+            "TransformerBridge, another HookedRootModule, or a module with one inside"
+        )
     if name not in points:
         nearest = difflib.get_close_matches(name, points, n=5, cutoff=0.0)
         raise ValueError(f"no hook point is called {name!r}; the closest are {nearest}")
     return points[name]
 
 
-def _check_runs(model: nn.Module, point: HookPoint, function: HookFunction) -> None:
+def _check_runs(model: nn.Module, name: str, point: HookPoint, function: HookFunction) -> None:
     """Lets the hooked model refuse points that its settings leave out of the forward pass."""
+    known = {"hook_point": point, "hook_point_name": name, "hook": function}
     for module in model.modules():
         refuse = getattr(module, "check_hooks_to_add", None)
-        if refuse is not None and getattr(module, "hook_dict", {}).get(point.name) is point:
-            try:
-                refuse(point, point.name, function)
-            except AssertionError as error:
-                raise ValueError(f"the model does not run {point.name}: {error}") from error
+        if refuse is None or module.hook_dict.get(name) is not point:
+            continue
+        # A HookedRootModule asks for all three and asserts, a TransformerBridge for the name.
+        asked = {key: known[key] for key in signature(refuse).parameters if key in known}
+        try:
+            refuse(**asked)
+        except (AssertionError, ValueError) as error:
+            raise ValueError(f"the model does not run {name}: {error}") from error
 
 
 def _added(point: HookPoint, function: HookFunction) -> Callable[[], None]:

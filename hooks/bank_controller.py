@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .address import Axes, spread
 from .combine import Additive
 
 if TYPE_CHECKING:
@@ -52,16 +53,16 @@ class BankController(Additive):
 
     def _windowed_labels(self, x: Tensor) -> Tensor:
         self.bank.stack.check_width(x)
-        return self.window(self.labels, x).long().expand(x.shape[:2])
+        step = Axes.of(self.hook_name).step
+        labels = self.window(spread(self.labels, x[..., 0], (0, step)), x, step)
+        return labels.long().expand(x.shape[:-1])
 
-    def delta(self, x: Float[Tensor, "rows steps d_model"]) -> Float[Tensor, "rows steps d_model"]:
+    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         numbers = torch.arange(len(self.bank), device=x.device)
         weights = self._windowed_labels(x).unsqueeze(-1) == numbers
         return self.bank.stack.mixture(x, weights.to(x.dtype))
 
-    def forward(
-        self, x: Float[Tensor, "rows steps d_model"]
-    ) -> Float[Tensor, "rows steps d_model"]:
+    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         addressed = self._windowed_labels(x).unsqueeze(-1) >= 0
         return torch.where(addressed, x + self.delta(x).to(x.dtype), x)
 

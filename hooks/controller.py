@@ -8,14 +8,18 @@ and App. C.2 for supervised controllers) is the [rows, steps] case.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from .address import Axes, spread
 from .combine import Additive
 from .spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from transformer_lens import FactoredMatrix
 
 
 class Controller(Additive):
@@ -73,6 +77,20 @@ class Controller(Additive):
             >>> twice = FullController(torch.eye(4), "hook").spectrum
             >>> twice.norm.item(), round(twice.effective_rank.item(), 4)
             (2.0, 4.0)
+        """
+
+    @property
+    @abstractmethod
+    def factored(self) -> FactoredMatrix:
+        """The change as TransformerLens' FactoredMatrix, which composes with its weights.
+
+        It multiplies rows from the left: ``e @ factored.AB`` is U e.
+
+        Examples:
+            >>> from irl_lens.hooks import FullController
+            >>> FullController(torch.tensor([[0.0, 1.0], [0.0, 0.0]]), "hook").factored.AB
+            tensor([[0., 0.],
+                    [1., 0.]])
         """
 
     @property
@@ -169,11 +187,13 @@ class Controller(Additive):
             raise ValueError(
                 f"a controller has at most the leading axes [rows, steps], not {self.lead}"
             )
+        step = Axes.of(self.hook_name).step
+        if axes:
+            tensor = spread(tensor, x[..., 0], (0, step)[:axes])
         if axes == 2:
-            tensor = self.window(tensor, x)
+            tensor = self.window(tensor, x, step)
         elif axes == 1:
             self._check_rows(x)
-            tensor = tensor.unsqueeze(1)
         return tensor.to(x)
 
     def check_width(self, x: Tensor) -> None:

@@ -24,12 +24,13 @@ EQUATIONS: dict[type[Part], str] = {
     FullController: "e + e @ U.mT",
     VectorController: "e + v",
 }
+# Names come from whoever saved the controllers: they enter as literals, never as bare text.
 SCRIPT = '''\
-"""Controllers for plain TransformerLens, e <- {equation} at {hook_name}.
+"""Controllers for plain TransformerLens: e <- {equation} at HOOK_NAME.
 
-    model.run_with_hooks(tokens, fwd_hooks=fwd_hooks({example}))
+    model.run_with_hooks(tokens, fwd_hooks=fwd_hooks())    # or fwd_hooks(name), of NAMES
 
-Exported by irl-lens; needs torch, safetensors and {weights} beside this script.
+Exported by irl-lens; needs torch, safetensors and the weights beside this script.
 """
 
 from pathlib import Path
@@ -103,7 +104,6 @@ def _script(names: tuple[str, ...], stack: Controller, weights: str) -> str:
     keys: dict[str, Tensor] = stack.tensors()
     return SCRIPT.format(
         equation=EQUATIONS[type(stack)],
-        example=repr(names[0]) if len(names) > 1 else "",
         hook_name=stack.hook_name,
         names=names,
         weights=weights,

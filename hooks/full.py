@@ -5,17 +5,19 @@ The paper's ant controllers (arXiv 2512.20605, Tables A8 and A10).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .regression import regressed
 from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
-    from transformer_lens import FactoredMatrix
+    from transformer_lens import ActivationCache, FactoredMatrix
 
     from .linear_decoder import LinearDecoder
 
@@ -86,6 +88,41 @@ class FullController(Controller):
             torch.Size([3, 64, 64])
         """
         return cls(decoder(z), hook_name)
+
+    @classmethod
+    def from_supervised(
+        cls,
+        cache_a: ActivationCache | Mapping[str, Tensor],
+        cache_b: ActivationCache | Mapping[str, Tensor],
+        hook_name: str,
+        *,
+        valid: Bool[Tensor, "rows steps"] | None = None,
+        ridge: float = 1e-3,
+    ) -> Self:
+        """Returns the controller that best takes each activation of `b` to that of `a`.
+
+        As :meth:`~irl_lens.hooks.LowRankController.from_supervised`, of any rank.
+
+        Args:
+            cache_a: activations to move to, at the rows and steps of `b`.
+            cache_b: activations to move.
+            hook_name: where they are taken and the controller acts.
+            valid: which rows and steps count, all if None.
+            ridge: how much U is held back, relative to the activations' mean square; 0 not
+                at all.
+
+        Raises:
+            ValueError: caches that do not pair up, a negative ridge.
+
+        Examples:
+            >>> b = torch.randn(10, 5, 2)
+            >>> caches = {"hook": 3 * b}, {"hook": b}
+            >>> FullController.from_supervised(*caches, "hook", ridge=0.0).U.round().abs()
+            tensor([[2., 0.],
+                    [0., 2.]])
+        """
+        A, B = regressed(cache_a, cache_b, hook_name, valid=valid, ridge=ridge)
+        return cls(B @ A, hook_name)
 
     @property
     def d_model(self) -> int:

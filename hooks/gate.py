@@ -99,7 +99,9 @@ def switches(
 
 
 def first_switch(
-    beta: Float[Tensor, "rows steps"], after: int = 0, threshold: float = 0.5
+    beta: Float[Tensor, "rows steps"] | Bool[Tensor, "rows steps"],
+    after: int = 0,
+    threshold: float = 0.5,
 ) -> Int[Tensor, " rows"]:
     """Returns each row's first switch later than step `after`, or the number of steps if none.
 

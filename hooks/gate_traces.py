@@ -19,7 +19,7 @@ Trace = Shaped[Tensor, "rows steps"]
 """A gate, or where it switches: floats or booleans."""
 
 
-def forced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "rows steps"]:
+def forced(beta: Trace, where: Where) -> Trace:
     """Returns the gate open (1) at the given places.
 
     Raises:
@@ -32,7 +32,7 @@ def forced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "ro
     return torch.where(_places(beta, where), torch.ones_like(beta), beta)
 
 
-def silenced(beta: Float[Tensor, "rows steps"], where: Where) -> Float[Tensor, "rows steps"]:
+def silenced(beta: Trace, where: Where) -> Trace:
     """Returns the gate shut (0) at the given places: whatever code was there is held.
 
     Raises:
@@ -75,7 +75,7 @@ def replayed(
     return recorded.clone() if where is None else torch.where(_places(beta, where), recorded, beta)
 
 
-def shifted(beta: Float[Tensor, "rows steps"], by: int) -> Float[Tensor, "rows steps"]:
+def shifted(beta: Trace, by: int) -> Trace:
     """Returns the gate moved `by` steps later (earlier if negative), zeros moving in.
 
     Step 0 stays as it is: its switch starts the sequence and has no other place.

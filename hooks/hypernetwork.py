@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .address import Axes, spread
 from .combine import Additive
 from .decoder import Decoder
 
@@ -138,11 +139,12 @@ class CodeController(Additive):
         self.decoder = decoder
         self.hold("z", z)
 
-    def delta(self, x: Float[Tensor, "rows steps d_model"]) -> Float[Tensor, "rows steps d_model"]:
+    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         if x.shape[-1] != self.decoder.d_model:
             raise ValueError(
                 f"the decoder is {self.decoder.d_model} wide, the stream at {self.hook_name} "
                 f"is {x.shape[-1]} wide; use the decoder trained on this model"
             )
-        codes = self.window(self.z, x).expand(*x.shape[:2], -1)
-        return self.decoder.delta(codes, x)
+        step = Axes.of(self.hook_name).step
+        codes = self.window(spread(self.z, x[..., 0], (0, step)), x, step)
+        return self.decoder.delta(codes.expand(*x.shape[:-1], -1), x)

@@ -5,17 +5,19 @@ The paper's grid controllers (arXiv 2512.20605, Tables A8 and A9), r = 16.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .regression import regressed
 from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
-    from transformer_lens import FactoredMatrix
+    from transformer_lens import ActivationCache, FactoredMatrix
 
     from .hypernetwork import HypernetworkDecoder
 
@@ -43,12 +45,12 @@ class LowRankController(Controller):
 
     def __init__(
         self,
-        A: Float[Tensor, "*_lead _rank _d_model"],
-        B: Float[Tensor, "*_lead _d_model _rank"],
+        A: Float[Tensor, "*_"],
+        B: Float[Tensor, "*_"],
         hook_name: str,
     ) -> None:
         super().__init__(hook_name)
-        if A.shape != B.mT.shape:
+        if A.ndim < 2 or B.ndim < 2 or A.shape != B.mT.shape:
             raise ValueError(
                 f"A is {tuple(A.shape)} and B is {tuple(B.shape)}; A must be "
                 "[.., rank, d_model] and B [.., d_model, rank], of the same rank and width"
@@ -109,6 +111,50 @@ class LowRankController(Controller):
         """
         A, B = decoder(z)
         return cls(A, B.mT, hook_name)
+
+    @classmethod
+    def from_supervised(
+        cls,
+        cache_a: ActivationCache | Mapping[str, Tensor],
+        cache_b: ActivationCache | Mapping[str, Tensor],
+        hook_name: str,
+        rank: int,
+        *,
+        valid: Bool[Tensor, "rows steps"] | None = None,
+        ridge: float = 1e-3,
+    ) -> Self:
+        """Returns the controller that best takes each activation of `b` to that of `a`.
+
+        For when it is known what the stream should have carried: that of a run told the
+        goal, say, for one that was not. Where a mean difference moves all activations alike,
+        this moves each by what can be read from it; see :mod:`irl_lens.hooks.regression`. It
+        is a constant. (The paper's supervised controllers know the right actions instead, and
+        are trained through the model: ``bank[name]`` of a trained
+        :class:`~irl_lens.hooks.ControllerBank`.)
+
+        Args:
+            cache_a: activations to move to, at the rows and steps of `b`.
+            cache_b: activations to move.
+            hook_name: where they are taken and the controller acts.
+            rank: r.
+            valid: which rows and steps count, all if None.
+            ridge: how much U is held back, relative to the activations' mean square; 0 not
+                at all.
+
+        Raises:
+            ValueError: caches that do not pair up, a rank beyond the width, a negative ridge.
+
+        Examples:
+            >>> b = torch.randn(10, 5, 3)
+            >>> a = b.clone()
+            >>> a[..., 0] += 2 * b[..., 1]
+            >>> controller = LowRankController.from_supervised(
+            ...     {"hook": a}, {"hook": b}, "hook", rank=1, ridge=0.0
+            ... )
+            >>> (controller.B @ controller.A).round(decimals=3)[0].tolist()
+            [0.0, 2.0, 0.0]
+        """
+        return cls(*regressed(cache_a, cache_b, hook_name, rank, valid, ridge), hook_name)
 
     @property
     def rank(self) -> int:

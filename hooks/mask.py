@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from .address import Address, Axes
+from .address import Address, Axes, spread
 from .combine import Operators, common_hook
 from .intervention import Intervention
 
@@ -24,7 +24,7 @@ class Mask(Operators):
         where: a mask over rows (or one row for all) and steps, on top of both.
 
     Raises:
-        ValueError: when run, at rows or steps outside the hooked tensor.
+        ValueError: a mask that is none; when run, at rows or steps outside the hooked tensor.
 
     Examples:
         >>> from irl_lens.hooks import VectorController
@@ -40,11 +40,16 @@ class Mask(Operators):
         inner: Intervention,
         rows: Iterable[int] | None = None,
         steps: Iterable[int] | None = None,
-        where: Bool[Tensor, "rows steps"] | None = None,
+        where: Shaped[Tensor, "*_"] | None = None,
     ) -> None:
         super().__init__(common_hook((inner,)))
         self.inner = inner
         self.address = Address.at(rows, steps)
+        if where is not None and (where.dtype != torch.bool or where.ndim != 2):
+            raise ValueError(
+                f"where is {where.dtype} {tuple(where.shape)}; give torch.bool [rows, steps], "
+                "such as beta >= 0.5"
+            )
         self.register_buffer("where", where)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,26 +67,7 @@ class Mask(Operators):
         if self.where is None:
             return mask
         axis = Axes.of(self.hook_name).step
-        return mask & self.window(spread(self.where, x, axis), x, axis)
+        return mask & self.window(spread(self.where, x, (0, axis)), x, axis)
 
     def config(self) -> dict[str, Any]:
         return {"rows": self.address.rows, "steps": self.address.steps}
-
-
-def spread(
-    values: Shaped[Tensor, "rows steps"], x: Shaped[Tensor, "_ ..."], axis: int
-) -> Shaped[Tensor, "_ ..."]:
-    """Returns values over rows and steps in a shape that broadcasts to `x`.
-
-    Args:
-        values: one a row and step.
-        x: rows first.
-        axis: axis of steps in `x`.
-
-    Examples:
-        >>> spread(torch.zeros(2, 5), torch.zeros(2, 7, 5, 5), axis=2).shape
-        torch.Size([2, 1, 5, 1])
-    """
-    shape = [1] * x.ndim
-    shape[0], shape[axis] = values.shape
-    return values.reshape(shape)

@@ -13,11 +13,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from .address import Axes
+from .address import Axes, spread
 from .combine import Operators, common_hook
 from .gate import switches
 from .intervention import Intervention
-from .mask import spread
 from .part import Part
 
 Predicate = Callable[[Tensor], Bool[Tensor, "rows steps"]]
@@ -83,12 +82,12 @@ class Sequence(Operators):
         if not isinstance(self.until, Tensor):
             late = self._latched(self.until(x), (x.shape[0], x.shape[axis]))
         elif self.until.ndim == 2:
-            return self.window(spread(self.until, x, axis), x, axis)
+            return self.window(spread(self.until, x, (0, axis)), x, axis)
         else:
             self._check(self.until, x.shape[0], x.shape[axis])
             steps = torch.arange(x.shape[axis], device=x.device) + self.offset
             late = steps >= self.until.to(x.device).unsqueeze(-1)
-        return spread(late, x, axis)
+        return spread(late, x, (0, axis))
 
     def _latched(self, now: Tensor, size: tuple[int, int]) -> Bool[Tensor, "rows steps"]:
         """Returns where the predicate is true or has been, and remembers in which rows."""

@@ -13,22 +13,26 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .cache import positions
 from .controller import Controller
 from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
-    from transformer_lens import ActivationCache
+    from transformer_lens import ActivationCache, FactoredMatrix
 
 
 class VectorController(Controller):
     """e <- e + v, whatever e is.
 
-    It is no matrix and has no `factored`. Its change is one of [e, 1], and so is its
-    spectrum: one singular value |v|, which writes v / |v| and reads nothing of the stream.
+    As a matrix it acts on [e, 1]: one singular value |v|, which writes v / |v| and reads
+    nothing of the stream.
 
     Args:
         v: what is added, in the stream's units.
         hook_name: where.
+
+    Raises:
+        ValueError: v is a single number.
 
     Examples:
         >>> steer = VectorController(torch.tensor([3.0, 4.0]), "hook")
@@ -41,8 +45,10 @@ class VectorController(Controller):
     v: Tensor
     item_axes = 1
 
-    def __init__(self, v: Float[Tensor, "*lead d_model"], hook_name: str) -> None:
+    def __init__(self, v: Float[Tensor, "*_"], hook_name: str) -> None:
         super().__init__(hook_name)
+        if not v.ndim:
+            raise ValueError("v is a single number; it must be a vector, [.., d_model]")
         self.hold("v", v)
 
     @classmethod
@@ -86,7 +92,8 @@ class VectorController(Controller):
             >>> VectorController.from_difference(a, b, "hook").v.tolist()
             [5.0]
         """
-        a, b = _mean(cache_a, hook_name, valid_a), _mean(cache_b, hook_name, valid_b)
+        a = positions(cache_a, hook_name, valid_a).mean(0)
+        b = positions(cache_b, hook_name, valid_b).mean(0)
         if a.shape != b.shape:
             raise ValueError(
                 f"the caches are {len(a)} and {len(b)} wide at {hook_name}; take both from "
@@ -160,18 +167,18 @@ class VectorController(Controller):
         v = precise(self.v).unsqueeze(-2)
         return Spectrum(v.norm(dim=-1), torch.zeros_like(v), nn.functional.normalize(v, dim=-1))
 
+    @property
+    def factored(self) -> FactoredMatrix:
+        """[0, v]^T, d_model + 1 by d_model, as a FactoredMatrix: ``[e, 1] @ factored.AB`` is v.
 
-def _mean(
-    cache: ActivationCache | Mapping[str, Tensor], hook_name: str, valid: Tensor | None
-) -> Float[Tensor, " d_model"]:
-    if hook_name not in cache:
-        raise ValueError(f"the cache has no {hook_name!r}; run with names_filter={hook_name!r}")
-    values = precise(cache[hook_name].detach())
-    valid = torch.ones(values.shape[:2]) if valid is None else valid
-    if values.ndim != 3 or valid.shape != values.shape[:2] or not valid.any():
-        raise ValueError(
-            f"activations {tuple(values.shape)} at {hook_name}, a mask {tuple(valid.shape)} of "
-            f"{int(valid.sum())} steps; give [rows, steps, d_model] and a mask of its rows and "
-            "steps, some of them true"
-        )
-    return values[valid.bool()].mean(dim=0)
+        ``factored @ model.W_U`` is what the vector does to the logits, in the last row.
+
+        Examples:
+            >>> steer, e = VectorController(torch.tensor([3.0, 4.0]), "hook"), torch.randn(2)
+            >>> torch.cat([e, torch.ones(1)]) @ steer.factored.AB
+            tensor([3., 4.])
+        """
+        from transformer_lens import FactoredMatrix
+
+        constant = torch.eye(self.d_model + 1)[:, -1:].to(self.v)
+        return FactoredMatrix(constant, self.v.unsqueeze(-2))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,9 +13,6 @@ from torch import Tensor
 
 from ..address import SCORES, Address, Axes
 from ..combine import Operators
-
-if TYPE_CHECKING:
-    from transformer_lens import ActivationCache
 
 
 class Patch(Operators):
@@ -122,21 +119,3 @@ class Patch(Operators):
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), **asdict(self.address)}
-
-
-def cached(cache: ActivationCache | Mapping[str, Tensor], hook_name: str) -> Tensor:
-    """Returns what a cache holds of a hook point.
-
-    Raises:
-        ValueError: it holds nothing of it.
-
-    Examples:
-        >>> cached({}, "hook_embed")
-        Traceback (most recent call last):
-        ValueError: the cache has no 'hook_embed'; run the source with names_filter='hook_embed'
-    """
-    if hook_name not in cache:
-        raise ValueError(
-            f"the cache has no {hook_name!r}; run the source with names_filter={hook_name!r}"
-        )
-    return cache[hook_name]

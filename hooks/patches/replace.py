@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from jaxtyping import Float
 from torch import Tensor
 
-from .patch import Patch, cached
+from ..cache import cached
+from .patch import Patch
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache

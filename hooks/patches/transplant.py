@@ -16,7 +16,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from ..address import Axes
-from .patch import Patch, cached
+from ..cache import cached
+from .patch import Patch
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache

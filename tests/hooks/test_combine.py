@@ -77,6 +77,14 @@ def test_mask(x, b):
         assert torch.equal(y[acts], b(x)[acts]) and torch.equal(y[~acts], x[~acts])
 
 
+@pytest.mark.parametrize(
+    "where", [torch.ones(ROWS, STEPS), torch.ones(ROWS, STEPS).long(), torch.ones(STEPS).bool()]
+)
+def test_masks_that_are_none_are_refused(b, where):
+    with pytest.raises(ValueError, match=r"where is torch\..*; give torch\.bool \[rows, steps\]"):
+        Mask(b, where=where)
+
+
 def test_mask_of_a_head_axis():
     z = torch.randn(ROWS, STEPS, 2, 8)
     patch = ReplacePatch(torch.zeros(1, 1, 1, 1), "blocks.0.attn.hook_z", heads=[1])

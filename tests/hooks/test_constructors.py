@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.nn.functional import softmax
 
-from irl_lens.hooks import CodeController, HypernetworkDecoder, LowRankController, VectorController
+from irl_lens.hooks import (
+    CodeController,
+    FullController,
+    HypernetworkDecoder,
+    LowRankController,
+    VectorController,
+)
 
 D = 16
 HOOK = "blocks.1.hook_resid_post"
@@ -71,6 +77,77 @@ def test_differences_that_cannot_be_taken():
         difference(x, x, valid_b=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"activations \(2, 3, 4, 4\)"):
         difference(x.reshape(2, 3, 4, 4), x)
+
+
+def planted(rank: int, noise: float = 0.0) -> tuple[torch.Tensor, dict, dict]:
+    """A map, and activations before and after it; width 8, correlated, as streams are."""
+    generator = torch.Generator().manual_seed(rank)
+    U, mixing, b = (
+        torch.randn(*shape, generator=generator) for shape in ((8, 8), (8, 8), (40, 5, 8))
+    )
+    left, values, right = torch.linalg.svd(U)
+    U = left[:, :rank] * values[:rank] @ right[:rank]
+    b = b @ mixing
+    a = b + b @ U.mT + noise * torch.randn(b.shape, generator=generator)
+    return U, {HOOK: a}, {HOOK: b}
+
+
+@pytest.mark.parametrize("rank", [1, 3, 8])
+def test_supervised_finds_the_map_that_was_planted(rank):
+    U, a, b = planted(rank)
+    low = LowRankController.from_supervised(a, b, HOOK, rank, ridge=0.0)
+    full = FullController.from_supervised(a, b, HOOK, ridge=0.0)
+    torch.testing.assert_close(low.B @ low.A, U, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(full.U, U, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(low(b[HOOK]), a[HOOK], atol=1e-3, rtol=1e-4)
+    assert low.rank == rank and not list(low.parameters()) and not list(full.parameters())
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.3])
+def test_supervised_is_the_best_of_its_rank(ridge):
+    _, a, b = planted(5, noise=1.0)
+    e, change = b[HOOK].flatten(0, 1), (a[HOOK] - b[HOOK]).flatten(0, 1)
+
+    def loss(A, B):
+        size = ridge * e.square().sum() / 8 * (B @ A).square().sum()
+        return (change - e @ (B @ A).mT).square().sum() + size
+
+    made = LowRankController.from_supervised(a, b, HOOK, 2, ridge=ridge)
+    found = loss(made.A, made.B)
+    A, B = (t.clone().requires_grad_() for t in (made.A, made.B))
+    for gradient in torch.autograd.grad(loss(A, B), (A, B)):  # it is stationary,
+        assert gradient.norm() < 1e-3 * found
+    for seed in range(20):  # and no neighbour is better
+        near = torch.Generator().manual_seed(seed)
+        nudged = (t + 0.03 * torch.randn(t.shape, generator=near) for t in (made.A, made.B))
+        assert loss(*nudged) > found
+
+
+def test_supervised_makes_nothing_of_nothing():
+    _, _, b = planted(1)
+    same = LowRankController.from_supervised(b, b, HOOK, 4)
+    assert not (same.B @ same.A).any()
+    few = {HOOK: b[HOOK][:1, :2]}  # two activations span two dimensions of eight
+    moved = FullController.from_supervised({HOOK: 3 * few[HOOK]}, few, HOOK, ridge=0.0)
+    torch.testing.assert_close(moved(few[HOOK]), 3 * few[HOOK], atol=1e-4, rtol=1e-4)
+    others = torch.linalg.svd(few[HOOK][0])[2][2:]
+    torch.testing.assert_close(moved.delta(others), torch.zeros(6, 8), atol=1e-5, rtol=0)
+
+
+def test_supervised_counts_valid_steps_alone_and_refuses_what_does_not_pair():
+    U, a, b = planted(2)
+    valid = torch.ones(40, 5, dtype=torch.bool)
+    valid[:, 4] = False
+    a[HOOK][:, 4] = torch.nan
+    low = LowRankController.from_supervised(a, b, HOOK, 2, valid=valid, ridge=0.0)
+    torch.testing.assert_close(low.B @ low.A, U, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"\(200, 8\) and \(160, 8\) positions and widths"):
+        LowRankController.from_supervised(a, {HOOK: b[HOOK][:, :4]}, HOOK, 2)
+    for rank, ridge in ((9, 0.0), (0, 0.0), (2, -1.0)):
+        with pytest.raises(ValueError, match=r"ranks are 1\.\.8, a ridge is 0 or more"):
+            LowRankController.from_supervised(b, b, HOOK, rank, ridge=ridge)
+    with pytest.raises(ValueError, match="the cache has no"):
+        FullController.from_supervised({}, b, HOOK)
 
 
 def test_probe_raises_its_class():

@@ -44,6 +44,10 @@ def test_factored_composes_with_the_unembedding(model):
     low = LowRankController.random(D, R, HOOK)
     full = FullController((low.B @ low.A).detach(), HOOK)
     e = random(7, D)
+    vector, constant = VectorController(random(D), HOOK), torch.cat([e, torch.ones(7, 1)], 1)
+    torch.testing.assert_close(constant @ torch.as_tensor(vector.factored.AB), vector.delta(e))
+    to_logits = torch.as_tensor((vector.factored @ model.W_U).AB)
+    torch.testing.assert_close(constant @ to_logits, vector.delta(e) @ model.W_U)
     for controller in (low, full):
         torch.testing.assert_close(e @ torch.as_tensor(controller.factored.AB), controller.delta(e))
         to_logits = controller.factored @ model.W_U
@@ -66,7 +70,10 @@ def test_initial_size_is_relative_to_the_stream(init):
 
 @pytest.mark.parametrize(
     ("A", "B"),
-    [((4, 16), (16, 5)), ((4, 16), (15, 4)), ((3, 4, 16), (16, 4)), ((3, 4, 16), (2, 16, 4))],
+    [
+        *(((4, 16), (16, 5)), ((4, 16), (15, 4)), ((3, 4, 16), (16, 4)), ((3, 4, 16), (2, 16, 4))),
+        *(((16,), (16,)), ((), ()), ((1, 16), (16,))),
+    ],
 )
 def test_factors_that_do_not_belong_together_are_refused(A, B):
     with pytest.raises(ValueError, match="of the same rank and width"):
@@ -76,6 +83,8 @@ def test_factors_that_do_not_belong_together_are_refused(A, B):
 def test_other_shapes_are_refused():
     with pytest.raises(ValueError, match=r"U is \(4, 5\)"):
         FullController(torch.zeros(4, 5), HOOK)
+    with pytest.raises(ValueError, match="v is a single number"):
+        VectorController(torch.tensor(1.0), HOOK)
     for controller in (
         VectorController(torch.zeros(D), HOOK),
         FullController(torch.zeros(D, D), HOOK),

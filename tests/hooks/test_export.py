@@ -90,6 +90,21 @@ def test_in_plain_transformer_lens(tmp_path, model, tokens):
         namespace["fwd_hooks"]("c")
 
 
+HOSTILE = '"""\nraise SystemExit("run")\n"""\\'
+
+
+@pytest.mark.parametrize("names", [[HOSTILE], [HOSTILE, "b"], ["{keys}", "\\"]])
+def test_names_are_no_code(tmp_path, names):
+    """They may come from a file of somebody else's."""
+    stack = VectorController(torch.ones(len(names), D), HOSTILE)
+    script = export_fwd_hooks(ControllerBank(names, stack), tmp_path / "it's.py")
+    namespace: dict = {"__file__": str(script)}
+    exec(compile(script.read_text(), script, "exec"), namespace)
+    assert namespace["NAMES"] == tuple(names)
+    [(hook_name, control)] = namespace["fwd_hooks"](names[-1])
+    assert hook_name == HOSTILE and torch.equal(control(torch.zeros(D), None), torch.ones(D))
+
+
 @pytest.mark.parametrize(
     ("part", "said"),
     [

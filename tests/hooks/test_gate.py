@@ -85,3 +85,4 @@ def test_switches():
     assert switches(BETA).sum(1).tolist() == [3, 1]
     assert first_switch(BETA).tolist() == [2, 5]
     assert first_switch(BETA, after=2).tolist() == [4, 5]
+    assert torch.equal(first_switch(BETA >= 0.5), first_switch(BETA))

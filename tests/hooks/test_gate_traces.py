@@ -24,6 +24,15 @@ def test_interventions():
     assert torch.equal(BETA, before)
 
 
+def test_switches_are_changed_as_gates_are():
+    for change in (
+        lambda trace: forced(trace, [1]),
+        lambda trace: silenced(trace, [2]),
+        lambda trace: shifted(trace, 1),
+    ):
+        assert torch.equal(change(BETA >= 0.5), change(BETA) >= 0.5)
+
+
 @pytest.mark.parametrize(
     ("by", "expected"),
     [

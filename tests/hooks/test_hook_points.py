@@ -1,4 +1,4 @@
-"""Patches at every TransformerLens hook point, against hooks written by hand."""
+"""Patches and controllers at every TransformerLens hook point, against hooks written by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
 
 from irl_lens.hooks import (
     AblatePatch,
+    CodeController,
+    ControllerBank,
+    FullController,
+    HypernetworkDecoder,
     InterpolatePatch,
+    Intervention,
+    LowRankController,
     Patch,
     ReplacePatch,
     SubspacePatch,
@@ -100,6 +106,44 @@ def name(request: pytest.FixtureRequest) -> str:
 def other(name, tokens) -> Tensor:
     """What the hook point carries for another batch; scaled, as positions are all the same."""
     return 1.5 * model_with(name).run_with_cache(tokens.flip(0, 1), names_filter=name)[1][name]
+
+
+@pytest.mark.parametrize("kind", ["low rank", "full", "vector", "labelled", "codes"])
+@pytest.mark.parametrize("steps", [STEPS, ROWS, HEADS])
+def test_controllers_by_row_and_step_where_there_are_heads(kind, steps, tokens):
+    """As many steps as rows, or as heads, must not make one stand for the other."""
+    name, model, rows = B + "hook_q_input", MODELS["standard"], steps if steps < STEPS else ROWS
+    x = model.run_with_cache(tokens[:rows, :steps], names_filter=name)[1][name]
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    A, U, v = random(rows, steps, 4, 16), random(rows, steps, 16, 16), random(rows, steps, 16)
+    labels = torch.randint(-1, 3, (rows, steps), generator=generator)
+    bank = ControllerBank("abc", FullController(random(3, 16, 16), name))
+    decoder, z = HypernetworkDecoder(5, 8, 16, 4, generator=generator), random(rows, steps, 5)
+    by_step: dict[str, tuple[Intervention, Callable[[int, int], Intervention]]] = {
+        "low rank": (
+            LowRankController(A, A.mT, name),
+            lambda i, t: LowRankController(A[i, t], A[i, t].mT, name),
+        ),
+        "full": (FullController(U, name), lambda i, t: FullController(U[i, t], name)),
+        "vector": (VectorController(v, name), lambda i, t: VectorController(v[i, t], name)),
+        "labelled": (bank.labelled(labels), lambda i, t: bank.select(labels[i, t])),
+        "codes": (
+            CodeController(decoder, z, name),
+            lambda i, t: LowRankController.from_latent(decoder, z[i, t], name),
+        ),
+    }
+    whole, alone = by_step[kind]
+    changed = whole(x)
+    for i in range(rows):
+        for t in range(steps):
+            here = alone(i, t)(x[i : i + 1, t : t + 1])[0, 0]
+            torch.testing.assert_close(changed[i, t], here, atol=1e-4, rtol=1e-4)
+    by_row = VectorController(v[:, 0], name)(x)
+    torch.testing.assert_close(by_row - x, v[:, None, None, 0].expand_as(x))
 
 
 ROWS_STEPS = {"rows": [0, 2], "steps": [1, 4]}

@@ -88,6 +88,26 @@ def test_unknown_name_lists_the_closest_and_attaches_nothing(model):
     assert hook_count(model) == 0
 
 
+def test_a_model_without_hook_points_is_refused():
+    with (
+        pytest.raises(ValueError, match="the model has none; give a HookedTransformer"),
+        VectorController(torch.ones(16), HOOK).attached(nn.Linear(16, 16)),
+    ):
+        pass
+
+
+def test_the_same_one_twice_acts_twice(model, tokens):
+    controller = LowRankController.random(16, 2, HOOK, 0.5)
+    hooks = controller.fwd_hooks()
+    expected = model.run_with_hooks(tokens, fwd_hooks=hooks + hooks)
+    with controller.attached(model) as outer, controller.attached(model) as inner:
+        assert torch.equal(model(tokens), expected)
+    assert outer.fired == inner.fired == {HOOK: 1}
+    with attach(model, hooks + hooks) as handle:
+        assert torch.equal(model(tokens), expected)
+    assert handle.fired == {HOOK: 2} and hook_count(model) == 0
+
+
 def test_works_on_any_hooked_module_and_on_one_around_it(bare):
     x = torch.randn(2, 3, 16)
     controller = VectorController(torch.ones(16), "hook_second")

@@ -19,6 +19,7 @@ from irl_lens.hooks import (
     Scale,
     Sequence,
     Sum,
+    TransplantPatch,
     VectorController,
 )
 
@@ -109,6 +110,17 @@ def test_the_stream_keeps_its_dtype(intervention, dtype):
     assert y.dtype == dtype
     exact = intervention(x.float()).to(dtype)
     torch.testing.assert_close(y, exact, atol=0.2 if dtype == torch.bfloat16 else 1e-4, rtol=0.05)
+
+
+NEED_VALUES = (CodeController, TransplantPatch)
+"""Decoders compute where their weights are; places are checked, so they have to be read."""
+
+
+def test_the_stream_keeps_its_device(intervention):
+    # Tensors of the meta device mix with no others, and cost nothing.
+    if not isinstance(intervention, NEED_VALUES):
+        y = intervention(torch.empty(ROWS, STEPS, D, device="meta"))
+        assert y.device.type == "meta" and y.shape == (ROWS, STEPS, D)
 
 
 def test_autocast(model, tokens, intervention):

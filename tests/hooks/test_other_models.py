@@ -1,4 +1,7 @@
-"""On models that are not ours: a language model, a bare hooked module; against plain hooks."""
+"""On models that are not ours: a language model, TransformerLens' bridge, a bare hooked module.
+
+Against plain hooks on each.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
 
 from irl_lens.hooks import (
     AblatePatch,
@@ -110,6 +114,38 @@ def check(model, given, hook_name, case) -> None:
 )
 def test_a_language_model(model, tokens, hook_name, case):
     check(model, tokens, hook_name, case)
+
+
+@pytest.fixture(scope="module")
+def bridge() -> TransformerBridge:
+    """The kind of model that takes the place of HookedTransformer in TransformerLens 4."""
+    sizes = {"n_layers": 2, "d_model": D, "n_heads": 2, "d_head": 8, "d_mlp": 32, "n_ctx": 8}
+    model = TransformerBridge.boot_native({**sizes, "d_vocab": 11, "act_fn": "relu", "seed": 0})
+    return model.requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize("hook_name", ["embed.hook_out", "blocks.1.hook_resid_post"])
+def test_a_bridge(bridge, tokens, hook_name, case):
+    check(bridge, tokens, hook_name, case)
+
+
+def test_heads_of_a_bridge(bridge, tokens):
+    name = "blocks.1.attn.hook_z"
+    _, plain = bridge.run_with_cache(tokens)
+    with AblatePatch(name, rows=[1], steps=[3], heads=[0]).attached(bridge) as handle:
+        _, patched = bridge.run_with_cache(tokens)
+    expected = plain[name].clone()
+    expected[1, 3, 0] = 0
+    assert handle.fired == {name: 1} and torch.equal(patched[name], expected)
+
+
+def test_a_point_that_a_bridge_does_not_run_is_refused(bridge):
+    name = "blocks.1.hook_q_input"
+    with (
+        pytest.raises(ValueError, match=rf"does not run {name}: .*set_use_split_qkv_input"),
+        AblatePatch(name).attached(bridge),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("hook_name", ["hook_first", "hook_second"])

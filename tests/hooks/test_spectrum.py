@@ -100,7 +100,10 @@ def test_a_vector_writes_itself_and_reads_nothing(lead):
     torch.testing.assert_close(spectrum.effective_rank, torch.ones_like(spectrum.norm))
     nothing = VectorController(torch.zeros(D), HOOK).spectrum
     assert nothing.norm == 0 and nothing.effective_rank == 0 and not nothing.writes.any()
-    assert not hasattr(VectorController, "factored")
+    factored = VectorController(v, HOOK).factored
+    torch.testing.assert_close(factored.S[..., 0], spectrum.norm)
+    assert not torch.as_tensor(factored.AB)[..., :-1, :].any()
+    torch.testing.assert_close(torch.as_tensor(factored.AB)[..., -1, :], v)
 
 
 def test_half_precision_is_decomposed_in_float32():
