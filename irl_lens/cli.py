@@ -13,6 +13,7 @@ import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from pkgutil import resolve_name
 from types import TracebackType
@@ -23,7 +24,6 @@ import tyro
 from irl_lens.errors import UserError
 
 if TYPE_CHECKING:
-    from irl_lens.config import Preset
     from irl_lens.progress import Progress
     from irl_lens.runs import Run
 
@@ -49,6 +49,9 @@ RunName = Annotated[
 ]
 OutFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 OutFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+Seed = Annotated[int, tyro.conf.arg(metavar="N")]
+Threads = Annotated[int | None, tyro.conf.arg(metavar="N")]
+Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 OWN_ADAPTER = "irl_lens.adapters.own:OwnAdapter"
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
 
@@ -57,8 +60,9 @@ def run(
     preset_name: tyro.conf.Positional[PresetName],
     /,
     out: OutFolder = None,
-    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    base: Base = None,
     settings: Settings = (),
 ) -> None:
     """Runs the whole chain, evaluates it and writes its report. The same command continues.
@@ -67,10 +71,11 @@ def run(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
     """
-    opened = _open_for_training(preset_name, settings, out, seed, threads)
+    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
     with _progress() as progress:
         for name in opened.chain:
             _run_stage(name, opened, progress)
@@ -82,8 +87,9 @@ def train(
     /,
     preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
     out: OutFolder = None,
-    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0,
-    threads: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    base: Base = None,
     settings: Settings = (),
 ) -> None:
     """Runs one stage of the chain; the stages before it must be finished.
@@ -93,13 +99,57 @@ def train(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
     """
-    opened = _open_for_training(preset_name, settings, out, seed, threads)
+    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
     with _progress() as progress:
         _run_stage(stage, opened, progress)
     print(opened.folder / stage)
+
+
+def sweep(
+    stages: Annotated[
+        tyro.conf.Positional[tuple[StageName, ...]], tyro.conf.arg(metavar="STAGE...")
+    ],
+    /,
+    preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
+    over: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = (),
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N...")] = (0,),
+    out: OutFolder = None,
+    threads: Threads = None,
+    base: Base = None,
+    settings: Settings = (),
+) -> None:
+    """Runs stages of one run for each combination of settings and seed, one after the other.
+
+    The same command continues. irl-lens compare then looks at all of them.
+
+    Args:
+        stages: The stages, in their order; those before them must be finished, or come with
+            --base.
+        over: Settings that are varied, a key once for each of its values; all combinations
+            are run.
+        seeds: Seeds of each combination.
+        out: Folder of the runs' folders; runs/PRESET-sweep when not given.
+        threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base all share.
+        settings: Settings that replace the preset's in all of them.
+    """
+    from irl_lens.settings import combinations
+
+    if not stages:
+        raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
+    folder = out or Path("runs") / f"{preset_name}-sweep"
+    for choice, seed in product(combinations(over), seeds):
+        own = folder / "_".join((*choice, f"seed{seed}"))
+        chosen = (*settings, *choice)
+        opened = _open_for_training(preset_name, chosen, own, seed, threads, base)
+        with _progress() as progress:
+            for name in stages:
+                _run_stage(name, opened, progress)
+        print(own)
 
 
 def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -217,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands: dict[str, Callable[..., None]] = {
         "run": run,
         "train": train,
+        "sweep": sweep,
         "evaluate": evaluate,
         "report": report,
         "analyze": analyze,
@@ -245,11 +296,17 @@ _DESCRIPTION = (
 
 
 def _open_for_training(
-    name: str, settings: Sequence[str], out: Path | None, seed: int, threads: int | None
+    name: str,
+    settings: Sequence[str],
+    out: Path | None,
+    seed: int,
+    threads: int | None,
+    base: str | None,
 ) -> Run:
     from irl_lens.presets import preset
+    from irl_lens.settings import changed
 
-    chosen = _changed(preset(name), settings)
+    chosen = changed(preset(name), settings)
     if seed < 0:
         raise UserError(f"--seed {seed}: a seed is 0 or more")
     if threads is not None and threads < 1:
@@ -260,18 +317,11 @@ def _open_for_training(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
-
-
-def _changed(chosen: Preset, settings: Sequence[str]) -> Preset:
-    """Replaces settings of a preset; tyro checks names and types."""
-    arguments: list[str] = []
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise UserError(f"--set {setting}: write KEY=VALUE, such as base.d_model=256")
-        arguments += [f"--{key}", *value.split(",")]
-    return tyro.cli(type(chosen), default=chosen, args=arguments, prog="irl-lens ... --set")
+    source = None if base is None else _find(base)
+    opened = Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
+    if source is not None:
+        opened.take_base(source)
+    return opened
 
 
 def _run_stage(name: str, opened: Run, progress: Progress) -> None:

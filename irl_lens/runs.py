@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from irl_lens.checkpoint import read_json, write_json
+from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
 from irl_lens.provenance import describe
@@ -118,6 +118,34 @@ class Run:
         """Whether discovery trains the base further, so that another base acts from then on."""
         return self.preset.discovery.base_lr != 0
 
+    def take_base(self, other: Run) -> None:
+        """Copies the finished base of another run, of any seed; nothing if it is here already.
+
+        Raises:
+            UserError: If its settings differ, or this run has begun a base of its own.
+            CheckpointError: If it is not finished.
+        """
+        mine, theirs = self.stage("base"), other.stage("base")
+        made, here = (
+            {part: run.preset.to_dict()[part] for part in READS["base"]} for run in (other, self)
+        )
+        if made != here:
+            was, now = first_difference(made, here)
+            raise UserError(
+                f"the base of {other.folder} has {was}, and {self.folder} is to have {now}; "
+                "give the same settings with --set"
+            )
+        files = theirs.files()
+        if mine.begun:
+            if not mine.done or mine.files() != files:
+                raise UserError(
+                    f"{self.folder} has a base that is not that of {other.folder}; choose "
+                    "another folder with --out"
+                )
+            return
+        for name, data in files.items():
+            write_bytes(mine.folder / name, data)
+
     def finished(self) -> dict[str, Stage]:
         """The stages that are done, by name, in the order of the chain."""
         return {name: self._stages[name] for name in self.chain if self._stages[name].done}
@@ -152,7 +180,7 @@ def _same(run: Run, preset: Preset, seed: int) -> Run:
     for stage, parts in READS.items():
         old, new = ({part: of.to_dict()[part] for part in parts} for of in (run.preset, preset))
         if old != new and run.stage(stage).begun:
-            was, now = _first_difference(old, new)
+            was, now = first_difference(old, new)
             raise UserError(
                 f"{run.folder} was made with {was}, and preset {preset.name!r} now has {now}; "
                 "choose another folder with --out"
@@ -160,10 +188,11 @@ def _same(run: Run, preset: Preset, seed: int) -> Run:
     return run
 
 
-def _first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
+def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
+    """Names the first setting that differs, with either value."""
     if isinstance(old, dict) and isinstance(new, dict):
         key = next(key for key in old if old[key] != new[key])
-        return _first_difference(old[key], new[key], f"{path}.{key}".lstrip("."))
+        return first_difference(old[key], new[key], f"{path}.{key}".lstrip("."))
     return f"{path} = {old!r}", f"{path} = {new!r}"
 
 

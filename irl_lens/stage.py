@@ -144,6 +144,17 @@ class Stage:
         write_json(self.folder / "result.json", made)
         self._state_path.unlink(missing_ok=True)
 
+    def files(self) -> dict[str, bytes]:
+        """What a finished stage consists of, by name; the file that marks it done comes last.
+
+        Raises:
+            CheckpointError: If the stage is not done.
+        """
+        self._finished()
+        names = ("metrics.jsonl", "weights.safetensors", "arrays.safetensors", "result.json")
+        paths = (self.folder / name for name in names)
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
+
     @property
     def result(self) -> dict[str, Any]:
         """The values given to :meth:`finish`.

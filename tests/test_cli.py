@@ -28,7 +28,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> st
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "train", "evaluate", "report", "summary", "conformance"]
+    "command", ["", "run", "train", "sweep", "evaluate", "report", "summary", "conformance"]
 )
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (
