@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 
 from irl_lens.envs.protocol import Seed, VectorWorld
@@ -42,6 +42,21 @@ class Thing:
 
 
 @dataclass(frozen=True)
+class Move:
+    """Where a primitive action leads if nothing is in the way.
+
+    Attributes:
+        name: Of the action.
+        dx: Columns, to the right.
+        dy: Rows, downwards.
+    """
+
+    name: str
+    dx: int
+    dy: int
+
+
+@dataclass(frozen=True)
 class Scene:
     """What there is to draw.
 
@@ -50,25 +65,32 @@ class Scene:
         height: Rows.
         things: All that lies there, but for the agent.
         agent: The agent's place.
+        moves: The primitive actions in order; empty where actions are no moves.
     """
 
     width: int
     height: int
     things: tuple[Thing, ...]
     agent: int
+    moves: tuple[Move, ...] = ()
 
     def xy(
         self, places: Int[NDArray[np.integer], "*batch"] | int
     ) -> tuple[Int[NDArray[np.integer], "*batch"], Int[NDArray[np.integer], "*batch"]]:
         """Returns column and row of places, both counted from 0, rows downwards."""
         y, x = np.divmod(np.asarray(places), self.width)
-        return x, y
+        return np.asarray(x), np.asarray(y)
+
+    @property
+    def places(self) -> int:
+        """How many places there are."""
+        return self.width * self.height
 
     @property
     def standing(self) -> tuple[int, ...]:
         """The places where the agent can stand."""
         solid = {thing.place for thing in self.things if thing.solid}
-        return tuple(p for p in range(self.width * self.height) if p not in solid)
+        return tuple(p for p in range(self.places) if p not in solid)
 
 
 @runtime_checkable
@@ -92,6 +114,10 @@ class Situation(Protocol):
 
     def scene(self, agent: int | None = None) -> Scene:
         """Returns what to draw, with the agent at its start or at another place."""
+        ...
+
+    def pixels(self, agent: int | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
+        """Returns the same as pixels: red, green and blue from 0 to 255."""
         ...
 
     def moved(self, name: str, place: int) -> Situation:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8
 from numpy.typing import NDArray
 
 from irl_lens.envs.board import Layouts
 from irl_lens.envs.expert import Games, play, visit_table
-from irl_lens.envs.planner import distances, move_table, optimal_length
+from irl_lens.envs.planner import MOVES, distances, move_table, optimal_length
 from irl_lens.envs.protocol import Seed
-from irl_lens.envs.render import WALL, palette
-from irl_lens.envs.scenes import AGENT, Scene, Thing
+from irl_lens.envs.render import WALL, palette, pixels
+from irl_lens.envs.scenes import AGENT, Move, Scene, Thing
 from irl_lens.envs.tasks import Task
 from irl_lens.envs.trajectories import Trajectories
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from irl_lens.envs.roaming import Roaming
     from irl_lens.envs.vector import GridPinpadVectorEnv
     from irl_lens.envs.world import PinpadWorld
+
+DIRECTIONS = tuple(
+    Move(name, int(dx), int(dy))
+    for name, (dy, dx) in zip(("up", "right", "down", "left"), MOVES, strict=True)
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,12 @@ class PinpadSituation:
             )
         )
         start = self.cells[-1] if agent is None else agent
-        return Scene(board.size, board.size, tuple(things), start)
+        return Scene(board.size, board.size, tuple(things), start, DIRECTIONS)
+
+    def pixels(self, agent: int | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
+        """Returns the same as pixels."""
+        start = self.cells[-1] if agent is None else agent
+        return pixels(self.world.board, np.array(self.cells[:-1]), start)
 
     def moved(self, name: str, place: int) -> PinpadSituation:
         """Returns the same with one thing, or the agent, at another place."""

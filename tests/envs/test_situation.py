@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from irl_lens.envs.planner import move_table
+from irl_lens.envs.render import PIXELS
 from irl_lens.envs.scenes import AGENT, Situation, Stageable
 from irl_lens.envs.situation import PinpadSituation
 from irl_lens.envs.world import PinpadWorld
@@ -100,6 +102,25 @@ def test_the_scene_shows_everything_where_it_is(situation: PinpadSituation) -> N
     assert x.tolist() == [0, 1, 6] and y.tolist() == [0, 1, 6]
 
 
+def test_moves_lead_where_the_dynamics_do(situation: PinpadSituation) -> None:
+    scene = situation.scene()
+    centre = 24
+    x, y = scene.xy(centre)
+    reached = [(y + move.dy) * scene.width + x + move.dx for move in scene.moves]
+    assert reached == move_table(scene.width)[centre].tolist()
+    assert [move.name for move in scene.moves] == ["up", "right", "down", "left"]
+
+
+def test_pixels_show_the_scene(situation: PinpadSituation) -> None:
+    frame, size = situation.pixels(), PIXELS
+    assert frame.shape == (7 * size, 7 * size, 3)
+    for thing in situation.scene().things:
+        y, x = divmod(thing.place, 7)
+        corner = frame[y * size + 2, x * size + 2]
+        assert "#{:02x}{:02x}{:02x}".format(*corner) == thing.color
+    assert np.array_equal(situation.pixels(agent=situation.cells[-1]), frame)
+
+
 def test_plain_values_go_there_and_back(world: PinpadWorld, situation: PinpadSituation) -> None:
     plain = json.loads(json.dumps(situation.plain()))
     assert world.stage(plain) == situation
@@ -133,4 +154,4 @@ def test_all_rows_are_on_the_board(world: PinpadWorld, situation: PinpadSituatio
         observation, reward, *_ = env.step(shown.actions[[0, 0], t])
         if t + 1 < shown.lengths[0]:
             assert np.array_equal(observation, shown.observations[[0, 0], t + 1])
-    assert (reward == 1).all()
+    assert np.all(reward == 1)
