@@ -211,7 +211,9 @@ class Interpolate(Operators):
         self.a, self.b, self.weight = a, b, weight
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.lerp(self.a(x), self.b(x), self.weight)
+        a, b = self.a(x), self.b(x)
+        # As of delta: between minus infinity and itself there is no number.
+        return torch.where(a.isinf() & (a == b), a, torch.lerp(a, b, self.weight))
 
     def config(self) -> dict[str, Any]:
         return {"weight": self.weight}

@@ -40,7 +40,8 @@ def save(
 ) -> Path:
     """Saves an intervention, a bank or a decoder.
 
-    The file is written under another name and renamed, so that it is never half there.
+    The file is written under another name and renamed, so that it is never half there. A part
+    that is in two places comes back as two, equal at first and then trained apart.
 
     Args:
         part: what to save.

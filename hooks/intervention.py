@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
@@ -63,7 +64,9 @@ class Intervention(Part, ABC):
             >>> AblatePatch("hook_embed").delta(torch.ones(1, 1, 2)).tolist()
             [[[-1.0, -1.0]]]
         """
-        return self(x) - x
+        y = self(x)
+        # What attention hides is minus infinity before and after: no change, and no number.
+        return torch.where(x.isinf() & (y == x), 0, y - x)
 
     def config(self) -> dict[str, Any]:
         return {"hook_name": self.hook_name}

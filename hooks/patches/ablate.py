@@ -25,7 +25,8 @@ class AblatePatch(Patch):
         **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
 
     Raises:
-        ValueError: a reference is missing, or has a single row to resample.
+        ValueError: a reference is missing, has a single row to resample, or a mean that is not
+            finite, as attention scores have, which are minus infinity where they are hidden.
 
     Examples:
         >>> batch = torch.tensor([[[1.0], [2.0]], [[3.0], [6.0]]])
@@ -64,9 +65,14 @@ class AblatePatch(Patch):
     def _mean(self, reference: Tensor) -> Tensor:
         """Returns the mean over rows and steps; one that was taken already stays the same."""
         axes = (0, Axes.of(self.hook_name).step)
-        if all(reference.shape[axis] == 1 for axis in axes):
-            return reference
-        return reference.mean(axes, keepdim=True)
+        taken = all(reference.shape[axis] == 1 for axis in axes)
+        mean = reference if taken else reference.mean(axes, keepdim=True)
+        if not mean.isfinite().all():
+            raise ValueError(
+                f"the mean at {self.hook_name} is not finite; leave padding out with an "
+                "ActivationMean, and in place of attention scores ablate hook_pattern"
+            )
+        return mean
 
     def replacement(self, x: Tensor) -> Tensor:
         if self.reference is None:

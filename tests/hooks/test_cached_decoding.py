@@ -8,6 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import build_bridge_from_module
+from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.cache_utils import DynamicCache
 
 from irl_lens import hooks
 from irl_lens.config import BaseConfig
@@ -40,6 +44,31 @@ def test_with_transformer_lens_cache(model, tokens, intervention, windows):
             start += window.shape[1]
     assert handle.fired == {intervention.hook_name: len(windows)}
     torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def hugging_face() -> TransformerBridge:
+    """A fresh GPT-2 of Hugging Face's, as TransformerLens wraps it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes = {"n_layer": 2, "n_embd": D, "n_head": 2, "n_positions": 8, "vocab_size": 11}
+        config = GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
+        model = GPT2LMHeadModel(config).eval().requires_grad_(False)
+    return build_bridge_from_module(model, "GPT2LMHeadModel", hf_config=config)
+
+
+def test_with_hugging_face_cache(hugging_face, tokens, intervention):
+    plain = hugging_face(tokens)
+    with intervention.attached(hugging_face) as handle:
+        whole = hugging_face(tokens)
+        cache, decoded = DynamicCache(), []
+        for step, token in enumerate(tokens.split(1, dim=1)):
+            intervention.offset = step
+            decoded.append(hugging_face(token, past_key_values=cache, use_cache=True))
+    assert handle.fired == {intervention.hook_name: 1 + STEPS}
+    torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
+    assert not torch.allclose(whole, plain, atol=1e-3)
+    assert torch.equal(hugging_face(tokens), plain)
 
 
 @pytest.fixture(scope="module")

@@ -230,6 +230,26 @@ def test_a_failed_save_keeps_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_file_that_was_there_is_replaced_and_what_was_loaded_stays(tmp_path):
+    file = save(VectorController(torch.ones(D), HOOK), tmp_path)
+    first, opened = load(file), file.open("rb")
+    save(VectorController(torch.zeros(D), HOOK), tmp_path, card={"nll": 0.5})
+    assert inspect(file).card == {"nll": 0.5} and not load(file).state_dict()["v"].any()
+    assert torch.equal(first.state_dict()["v"], torch.ones(D))
+    with opened:  # one who reads the old file while it is replaced reads it whole
+        assert VectorController.__name__.encode() in opened.read()
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+
+
+def test_places_that_take_no_file_are_named(tmp_path):
+    (tmp_path / "taken").write_text("not a folder")
+    (tmp_path / "folder.safetensors").mkdir()
+    for place in ("taken", "taken/a.safetensors", "folder.safetensors"):
+        with pytest.raises(OSError, match=place.split("/")[0]):
+            save(VectorController(torch.ones(D), HOOK), tmp_path / place)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
+
+
 class Unknown(VectorController):
     """A kind that files know nothing of."""
 

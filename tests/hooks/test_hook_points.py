@@ -17,12 +17,15 @@ from irl_lens.hooks import (
     ControllerBank,
     FullController,
     HypernetworkDecoder,
+    Interpolate,
     InterpolatePatch,
     Intervention,
     LowRankController,
+    Mask,
     Patch,
     ReplacePatch,
     SubspacePatch,
+    Sum,
     TransplantPatch,
     VectorController,
 )
@@ -153,7 +156,8 @@ ROWS_STEPS = {"rows": [0, 2], "steps": [1, 4]}
 def test_against_hooks_written_by_hand(name, other, tokens, kind):
     model, headed = model_with(name), name not in BY_STEP
     address: dict[str, Any] = {**ROWS_STEPS, **({"heads": [1]} if headed else {})}
-    mean = other.mean((0, 2 if name in (PATTERN, SCORES) else 1))
+    reference = other.clamp(min=-9)  # scores are minus infinity where they are hidden
+    mean = reference.mean((0, 2 if name in (PATTERN, SCORES) else 1))
     width = other.shape[-1]
     direction = torch.randn(1, width, generator=torch.Generator().manual_seed(0))
     unit = (direction / direction.norm())[0]
@@ -161,7 +165,7 @@ def test_against_hooks_written_by_hand(name, other, tokens, kind):
         "replace": (ReplacePatch(other, name, **address), lambda x, at: other[at]),
         "zero": (AblatePatch(name, **address), lambda x, at: torch.zeros(width)),
         "mean": (
-            AblatePatch(name, "mean", other, **address),
+            AblatePatch(name, "mean", reference, **address),
             lambda x, at: mean[1] if headed else mean,
         ),
         "interpolate": (
@@ -259,6 +263,28 @@ def test_scores_that_the_mask_hides_stay_hidden(tokens):
             _, patched = model.run_with_cache(tokens)
         uniform = torch.ones(STEPS, STEPS).tril() / torch.arange(1.0, STEPS + 1).unsqueeze(1)
         torch.testing.assert_close(patched[PATTERN], uniform.expand(ROWS, HEADS, STEPS, STEPS))
+
+
+def test_combined_patches_of_scores_leave_what_is_hidden(tokens):
+    model = MODELS["standard"]
+    _, plain = model.run_with_cache(tokens)
+    half, zero = plain[SCORES] / 2, AblatePatch(SCORES)
+    for combined in (
+        zero * 0.5,
+        Sum(zero, -zero, 0.5 * zero),
+        Interpolate(zero, Mask(zero, steps=[]), 0.5),
+    ):
+        with combined.attached(model):
+            _, patched = model.run_with_cache(tokens)
+        torch.testing.assert_close(patched[SCORES], half)
+        assert patched[PATTERN].isfinite().all()
+
+
+def test_a_mean_that_is_no_number_is_refused(tokens):
+    scores = MODELS["standard"].run_with_cache(tokens)[1][SCORES]
+    for reference in (scores, torch.full_like(scores, torch.nan)):
+        with pytest.raises(ValueError, match=r"not finite; .* ablate hook_pattern"):
+            AblatePatch(SCORES, "mean", reference)
 
 
 def test_axes_that_are_not_there_are_refused(tokens):
