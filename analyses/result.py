@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.checkpoint import write_bytes, write_json
 
 
@@ -30,6 +31,10 @@ class Result(ABC):
     @abstractmethod
     def caption(self) -> str:
         """Says what the figure shows, in sentences written from the numbers."""
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Returns what was found, one by one; by default the caption's first sentence, untested."""
+        return (Claim(self.caption().split(". ")[0].rstrip(".") + "."),)
 
     def save(self, path: Path | str) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
