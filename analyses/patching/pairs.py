@@ -2,15 +2,15 @@
 
 Both have the same actions and positions, so step t of one is step t of the other. Each pair
 ends at a decision: the first step after a visit, where the next one has to be chosen. But for
-``history``, no object comes onto or leaves a cell walked on up to there, so the walk is as
-possible on the edited board as on the true one. The edits:
+``history``, nothing comes onto or leaves a place walked on up to there, so the walk is as
+possible in the edited situation as in the true one. The edits:
 
-    swap     the object to visit next and another one, not visited so far, change places
-    move     the object to visit next is on another free cell
-    add      an obstacle more, on the cell that the expert steps to
+    swap     the thing to visit next and another one, not visited so far, change places
+    move     the thing to visit next is at another free place
+    add      an obstacle more, at the place that the expert steps to
     remove   an obstacle less, the one nearest to the agent
-    history  as swap, of the object visited last, and only up to that visit: the decision,
-             one step later, is on the same board after another past
+    history  as swap, of the thing visited last, and only up to that visit: the decision,
+             one step later, is in the same situation after another past
 
 Training shows neither a changing board nor another number of obstacles: the last three take
 the model somewhat out of what it has seen.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
+from irl_lens.envs.scenes import Situation, Stageable, Thing
 from irl_lens.envs.trajectories import Trajectories
 
-Cells = Int[NDArray[np.int64], " _"]
+Places = Int[NDArray[np.int64], " _"]
 Columns = Int[NDArray[np.int32], "_ _"]
 
 
@@ -70,38 +71,45 @@ class Episode:
     """One demonstration up to a decision, as the edits see it.
 
     Attributes:
-        objects: Cell of every object, those to be visited first, then the obstacles.
-        walk: The agent's cells up to the decision.
-        ahead: The cell that the expert steps to.
-        goal: Object to visit next.
-        last: Object visited last.
-        visitable: Number of objects to be visited.
-        size: Cells on a side of the board.
+        situation: What it took place in.
+        walk: The agent's places up to the decision.
+        ahead: The place that the expert steps to.
+        goal: What to visit next.
+        last: What was visited last.
     """
 
-    objects: Cells
-    walk: Cells
+    situation: Situation
+    walk: Places
     ahead: int
-    goal: int
-    last: int
-    visitable: int
-    size: int
+    goal: Thing
+    last: Thing
+
+    @cached_property
+    def things(self) -> tuple[Thing, ...]:
+        """All that lies there."""
+        return self.situation.scene().things
 
     @property
-    def free(self) -> Cells:
-        """Cells with nothing on them that were not walked on."""
-        return np.setdiff1d(np.arange(self.size**2), [*self.objects, *self.walk])
+    def obstacles(self) -> list[Thing]:
+        """What is in the way."""
+        return [thing for thing in self.things if thing.solid]
 
     @property
-    def unvisited(self) -> list[int]:
-        """Objects that can be visited and were not, the goal aside."""
-        others = (i for i in range(self.visitable) if i != self.goal)
-        return [i for i in others if self.objects[i] not in self.walk]
+    def free(self) -> Places:
+        """Places with nothing on them that were not walked on."""
+        taken = [*(thing.place for thing in self.things), *self.walk]
+        return np.setdiff1d(np.arange(self.situation.scene().places), taken)
+
+    @property
+    def unvisited(self) -> list[Thing]:
+        """What can be visited and was not, the goal aside."""
+        others = (t for t in self.things if not t.solid and t != self.goal)
+        return [thing for thing in others if thing.place not in self.walk]
 
     @property
     def seen_before(self) -> bool:
         """Whether the goal was visited before, so that editing it would edit the past."""
-        return self.objects[self.goal] in self.walk
+        return self.goal.place in self.walk
 
 
 @dataclass(frozen=True)
@@ -109,62 +117,69 @@ class Change:
     """One edit of one episode.
 
     Attributes:
-        objects: Cell of every object after it.
-        said: The edit in words, object ``{0}`` and ``{1}`` to be named.
-        named: These objects.
+        after: The situation after it.
+        said: The edit in words.
         past: Whether it holds only before the decision.
-        added: Cell of one obstacle more.
-        removed: The obstacle that is gone.
+        added: A thing that looks, in the situation after, as one more does.
+        removed: A thing that is gone.
     """
 
-    objects: Cells
+    after: Situation
     said: str
-    named: tuple[int, ...]
     past: bool = False
-    added: int | None = None
-    removed: int | None = None
+    added: str | None = None
+    removed: str | None = None
 
 
 Edit = Callable[[Episode, np.random.Generator], Change | None]
 
 
 def swap(episode: Episode, rng: np.random.Generator) -> Change | None:
-    """The goal and another object change places; None if one of them was visited."""
-    if episode.seen_before:
+    """The goal and another thing change places; None if one of them was visited."""
+    if episode.seen_before or (other := _other(episode, episode.goal, rng)) is None:
         return None
-    return _swapped(episode, episode.goal, rng, "{0} and {1} swapped")
+    goal = episode.goal.name
+    return Change(episode.situation.swapped(goal, other), f"{goal} and {other} swapped")
 
 
 def move(episode: Episode, rng: np.random.Generator) -> Change | None:
-    """The goal is on another free cell; None if none is free, or it was visited before."""
+    """The goal is at another free place; None if none is free, or it was visited before."""
     if episode.seen_before or not len(episode.free):
         return None
-    objects = episode.objects.copy()
-    objects[episode.goal] = rng.choice(episode.free)
-    return Change(objects, "{0} moved", (episode.goal,))
+    goal, place = episode.goal.name, int(rng.choice(episode.free))
+    return Change(episode.situation.moved(goal, place), f"{goal} moved")
 
 
 def add(episode: Episode, rng: np.random.Generator) -> Change | None:
-    """An obstacle more, on the expert's next cell; None if that is not free."""
+    """An obstacle more, at the expert's next place; None if that is not free."""
     if episode.ahead not in episode.free:
         return None
-    return Change(episode.objects, "obstacle added ahead", (), added=episode.ahead)
+    if not episode.obstacles:
+        raise ValueError("the world has no obstacles, so that none can be added; take another edit")
+    # One more with the look of the first: observations are sums over things.
+    like = episode.obstacles[0].name
+    after = episode.situation.moved(like, episode.ahead)
+    return Change(after, "obstacle added ahead", added=like)
 
 
 def remove(episode: Episode, rng: np.random.Generator) -> Change | None:
     """The obstacle nearest to the agent is gone; None if there is none."""
-    obstacles = np.arange(episode.visitable, len(episode.objects))
-    if not len(obstacles):
+    if not episode.obstacles:
         return None
-    there = np.stack(np.divmod(episode.objects[obstacles], episode.size))
-    here = np.stack(np.divmod(episode.walk[-1:], episode.size))
-    nearest = int(obstacles[np.abs(there - here).sum(axis=0).argmin()])
-    return Change(episode.objects, "{0} removed", (nearest,), removed=nearest)
+    scene = episode.situation.scene()
+    there = np.stack(scene.xy(np.array([thing.place for thing in episode.obstacles])))
+    here = np.stack(scene.xy(episode.walk[-1:]))
+    nearest = episode.obstacles[int(np.abs(there - here).sum(axis=0).argmin())].name
+    return Change(episode.situation, f"{nearest} removed", removed=nearest)
 
 
 def history(episode: Episode, rng: np.random.Generator) -> Change | None:
-    """In the past, the object visited last was another one; None if all others were visited."""
-    return _swapped(episode, episode.last, rng, "visit of {0} was one of {1}", past=True)
+    """In the past, the thing visited last was another one; None if all others were visited."""
+    last, other = episode.last.name, _other(episode, episode.last, rng)
+    if other is None:
+        return None
+    said = f"visit of {last} was one of {other}"
+    return Change(episode.situation.swapped(last, other), said, past=True)
 
 
 EDITS: dict[str, Edit] = {
@@ -180,19 +195,19 @@ def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7
     """Edits fresh demonstrations.
 
     Args:
-        world: Where they are played; its board must be known (``board`` and ``observer``).
+        world: Where they are played; its situations must be known.
         edit: One of :data:`EDITS`.
         n: Number of pairs.
         seed: Of the demonstrations and of the edits.
         earliest: Step before which no decision is taken, so that it has this much of a past.
 
     Raises:
-        ValueError: No such edit, a world without a board, or one that has not enough episodes
-            that can be edited so.
+        ValueError: No such edit, a world without situations, or one that has not enough
+            episodes that can be edited so.
     """
     if edit not in EDITS:
         raise ValueError(f"no edit {edit!r}; there are {', '.join(EDITS)}")
-    if not (hasattr(world, "board") and hasattr(world, "observer")):
+    if not isinstance(world, Stageable):
         raise ValueError(f"{type(world).__name__} has no board to edit; take a world that has one")
     rng = np.random.default_rng((seed, list(EDITS).index(edit)))
     stream, found = Stream(world, seed, f"analysis-pairs-{edit}", n), []
@@ -210,19 +225,19 @@ Found = tuple[Columns, Columns, int, str]
 
 
 def _edited(
-    world: Any, batch: Trajectories, edit: str, earliest: int, rng: np.random.Generator
+    world: World, batch: Trajectories, edit: str, earliest: int, rng: np.random.Generator
 ) -> Iterator[Found]:
     """Yields observations of a pair, its decision and what was edited, where there is one."""
-    for row in range(len(batch)):
+    assert isinstance(world, Stageable)
+    walks = world.places(batch.observations)
+    for row, situation in enumerate(world.situations(batch)):
         decision = _decision(batch, row, earliest, later=edit == "history")
         if decision is None:
             continue
-        change = EDITS[edit](_episode(world, batch, row, decision), rng)
+        change = EDITS[edit](_episode(world, situation, walks[row], batch, row, decision), rng)
         if change is not None:
             clean = batch.observations[row]
-            corrupted = _seen(world, clean, batch.layouts.objects[row], change, decision)
-            names = [world.observation.names[i] for i in change.named]
-            yield clean, corrupted, decision, change.said.format(*names)
+            yield clean, _seen(world, clean, walks[row], change, decision), decision, change.said
 
 
 def _decision(batch: Trajectories, row: int, earliest: int, later: bool) -> int | None:
@@ -235,66 +250,46 @@ def _decision(batch: Trajectories, row: int, earliest: int, later: bool) -> int 
     return int(steps[0]) if len(steps) else None
 
 
-def _episode(world: Any, batch: Trajectories, row: int, decision: int) -> Episode:
-    cells, visits = _cells(world, batch.observations[row]), batch.visits[row]
-    last = int(batch.progress[row, decision]) - 1
+def _episode(
+    world: World, situation: Situation, walk: Places, batch: Trajectories, row: int, decision: int
+) -> Episode:
+    labelled = {thing.label: thing for thing in situation.scene().things if not thing.solid}
+    visits = [labelled[name] for name in world.visit_names]
+    before = np.flatnonzero(batch.progress[row] == batch.progress[row, decision] - 1)[-1]
     return Episode(
-        objects=batch.layouts.objects[row],
-        walk=cells[: decision + 1],
-        ahead=int(cells[decision + 1]),
-        goal=int(visits[decision]),
-        last=int(visits[np.flatnonzero(batch.progress[row] == last)[-1]]),
-        visitable=len(world.visit_names),
-        size=world.board.size,
+        situation=situation,
+        walk=walk[: decision + 1],
+        ahead=int(walk[decision + 1]),
+        goal=visits[batch.visits[row, decision]],
+        last=visits[batch.visits[row, before]],
     )
 
 
-def _cells(world: Any, observations: Columns) -> Cells:
-    agent = world.observation.predicted[0]
-    return observations[:, agent] - world.observation.offsets[agent]
-
-
-def _seen(world: Any, clean: Columns, objects: Cells, change: Change, decision: int) -> Columns:
-    """The observations after the edit."""
-    seen, count = clean.copy(), len(objects)
-    stop = decision if change.past else len(clean)
-    seen[:stop, :count] = _columns(world, clean, change.objects)[:stop]
+def _seen(world: World, clean: Columns, walk: Places, change: Change, decision: int) -> Columns:
+    """The observations after the edit; a column is named after the thing that it shows."""
+    columns = world.observation.names
     if change.removed is not None:
-        return np.delete(seen, change.removed, axis=1)
-    if change.added is None:
-        return seen
-    # One more with the look of the first obstacle: observations are sums over objects.
-    objects, first = objects.copy(), len(world.visit_names)
-    if first == count:
-        raise ValueError("the world has no obstacles, so that none can be added; take another edit")
-    objects[first] = change.added
-    return np.append(seen, _columns(world, clean, objects)[:, first : first + 1], axis=1)
-
-
-def _columns(world: Any, clean: Columns, objects: Cells) -> Columns:
-    """The columns that show objects, at every step of a walk."""
-    cells = _cells(world, clean)
-    everywhere = np.broadcast_to(objects, (len(cells), len(objects)))
-    return world.observer.encode(everywhere, cells, np.zeros_like(cells))[:, : len(objects)]
+        return np.delete(clean, columns.index(change.removed), axis=1)
+    seen = change.after.watch(walk[None])[0]
+    if change.added is not None:
+        return np.column_stack([clean, seen[:, columns.index(change.added)]])
+    return np.concatenate([seen[:decision], clean[decision:]]) if change.past else seen
 
 
 def _stacked(edit: str, found: list[Found]) -> Pairs:
     """Pads with the last step, which no decision sees, and cuts."""
     steps = max(decision for _, _, decision, _ in found) + 1
-    index = [np.minimum(np.arange(steps), len(clean) - 1) for clean, *_ in found]
-    clean, corrupted = (
-        np.stack([pair[side][i] for pair, i in zip(found, index, strict=True)]) for side in (0, 1)
-    )
+    clean = np.stack([_padded(clean, steps) for clean, *_ in found])
+    corrupted = np.stack([_padded(edited, steps) for _, edited, *_ in found])
     decisions = np.array([decision for _, _, decision, _ in found])
     return Pairs(edit, clean, corrupted, decisions, tuple(said for *_, said in found))
 
 
-def _swapped(
-    episode: Episode, one: int, rng: np.random.Generator, said: str, past: bool = False
-) -> Change | None:
-    others = [i for i in episode.unvisited if i != one]
-    if not others:
-        return None
-    other, objects = int(rng.choice(others)), episode.objects.copy()
-    objects[[one, other]] = objects[[other, one]]
-    return Change(objects, said, (one, other), past)
+def _padded(seen: Columns, steps: int) -> Columns:
+    return seen[np.minimum(np.arange(steps), len(seen) - 1)]
+
+
+def _other(episode: Episode, one: Thing, rng: np.random.Generator) -> str | None:
+    """Name of a thing to swap with."""
+    others = [thing.name for thing in episode.unvisited if thing != one]
+    return str(rng.choice(others)) if others else None

@@ -27,8 +27,8 @@ class Thing:
     """Something that lies somewhere.
 
     Attributes:
-        name: Unlike any other's.
-        label: What to write on it.
+        name: Unlike any other's; the observation's column that shows it is called the same.
+        label: What to write on it; of what is to be visited, the visit's name.
         place: Where it lies.
         color: ``#rrggbb``.
         solid: Whether the agent cannot stand there.
