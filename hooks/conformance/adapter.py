@@ -33,11 +33,12 @@ class Discovery:
         proposals: Samples z~ of the encoder, [rows, steps, n_z].
         codes: Integrated codes z, [rows, steps, n_z].
         beta: Soft gates, [rows, steps].
-        mu: Means of the encoder.
-        log_sigma: Log standard deviations of the encoder.
-        kl: What the loss charges for the codes, before alpha; any constant factor will do.
-        controlled: The stream after control.
-        matrix: The controller U of each position.
+        mu: Means of the encoder, [rows, steps, n_z].
+        log_sigma: Log standard deviations of the encoder, [rows, steps, n_z].
+        kl: What the loss charges for the codes, before alpha, a single number; any constant
+            factor will do.
+        controlled: The stream after control, [rows, steps, d_model].
+        matrix: The controller U of each position, [rows, steps, d_model, d_model].
 
     Examples:
         >>> import torch
@@ -49,11 +50,11 @@ class Discovery:
     proposals: Float[Tensor, "*_"]
     codes: Float[Tensor, "*_"]
     beta: Float[Tensor, "*_"]
-    mu: Float[Tensor, "rows steps n_z"] | None = None
-    log_sigma: Float[Tensor, "rows steps n_z"] | None = None
-    kl: Float[Tensor, ""] | None = None
-    controlled: Float[Tensor, "rows steps d_model"] | None = None
-    matrix: Float[Tensor, "rows steps d_model d_model"] | None = None
+    mu: Float[Tensor, "*_"] | None = None
+    log_sigma: Float[Tensor, "*_"] | None = None
+    kl: Float[Tensor, "*_"] | None = None
+    controlled: Float[Tensor, "*_"] | None = None
+    matrix: Float[Tensor, "*_"] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Rollout:
     Attributes:
         codes: Codes in force, [rows, steps, n_z].
         switched: Where a new code was taken up, [rows, steps].
-        outputs: The base's outputs under control: logits, or whatever it acts by.
+        outputs: The base's outputs under control, logits or whatever it acts by, [rows, steps,
+            any].
 
     Examples:
         >>> import torch
@@ -74,7 +76,7 @@ class Rollout:
 
     codes: Float[Tensor, "*_"]
     switched: Bool[Tensor, "*_"]
-    outputs: Float[Tensor, "rows steps out"]
+    outputs: Float[Tensor, "*_"]
 
 
 @runtime_checkable

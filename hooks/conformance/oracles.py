@@ -45,7 +45,9 @@ def null_control(adapter: Adapter) -> Discrepancies:
     controller) leaves the stream as it is, bit for bit."""
     stream = _normal(adapter.d_model, seed=0)
     with torch.no_grad():
-        return {"change of e": _largest(adapter.null(stream) - stream)}
+        left = adapter.null(stream)
+        _check_shape(adapter, "stream without control", left, stream.shape)
+        return {"change of e": _largest(left - stream)}
 
 
 @oracle("z_t = beta_t z~_t + (1 - beta_t) z_{t-1}, z_0 = 0", "App. D, temporal integration", 1e-5)
@@ -191,9 +193,11 @@ def _discover(
     noise = _normal(adapter.n_z, seed=1) if noise is None else noise
     lengths = torch.full((ROWS,), stream.shape[1]) if lengths is None else lengths
     found = adapter.discover(stream, lengths, noise, shift)
-    for name in ("codes", "proposals"):
-        _check_shape(adapter, name, getattr(found, name), noise.shape)
-    _check_shape(adapter, "beta", found.beta, noise.shape[:2])
+    of_codes = dict.fromkeys(("proposals", "codes", "mu", "log_sigma"), noise.shape)
+    of_stream = {"controlled": stream.shape, "matrix": (*stream.shape, adapter.d_model)}
+    for name, shape in {**of_codes, **of_stream, "beta": noise.shape[:2], "kl": ()}.items():
+        if getattr(found, name) is not None:
+            _check_shape(adapter, name, getattr(found, name), shape)
     return found
 
 
@@ -204,10 +208,11 @@ def _rollout(
     found = adapter.rollout(proposals, cached, shift)
     _check_shape(adapter, "codes", found.codes, proposals.shape)
     _check_shape(adapter, "switched", found.switched, proposals.shape[:2])
+    _check_shape(adapter, "outputs", found.outputs[..., 0], proposals.shape[:2])
     return found
 
 
-def _check_shape(adapter: Adapter, name: str, value: Tensor, shape: torch.Size) -> None:
+def _check_shape(adapter: Adapter, name: str, value: Tensor, shape: tuple[int, ...]) -> None:
     if value.shape != shape:
         raise ValueError(
             f"the adapter of {adapter.name} returns {name} of shape {tuple(value.shape)}; "

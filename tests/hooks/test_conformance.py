@@ -20,7 +20,16 @@ from irl_lens import cli
 from irl_lens.adapters import own
 from irl_lens.adapters.own import OwnAdapter
 from irl_lens.hooks import HypernetworkDecoder
-from irl_lens.hooks.conformance import ORACLES, Adapter, Discovery, Outcome, check, report, table
+from irl_lens.hooks.conformance import (
+    ORACLES,
+    Adapter,
+    Discovery,
+    Outcome,
+    Rollout,
+    check,
+    report,
+    table,
+)
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import (
     MetaCodes,
@@ -273,14 +282,41 @@ def test_numbers_that_are_none_fail() -> None:
     assert failed["integration"] == failed["kl at every step"] == failed["padding"] == "fail"
 
 
-def test_a_wrong_shape_names_the_adapter_and_both_shapes() -> None:
+SHAPES = {
+    "beta": r"\(4, 9, 1\).* \(4, 9\)",
+    "codes": r"\(4, 9, {z}, 1\).* \(4, 9, {z}\)",
+    "mu": r"\(4, 9, {z}, 1\).* \(4, 9, {z}\)",
+    "kl": r"\(1,\).* \(\)",
+    "controlled": r"\(4, 9, {d}, 1\).* \(4, 9, {d}\)",
+    "matrix": r"\(4, 9, {d}, {d}, 1\).* \(4, 9, {d}, {d}\)",
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_wrong_shape_names_the_adapter_and_both_shapes(name: str) -> None:
     class Columns(OwnAdapter):
         def discover(self, *arguments) -> Discovery:  # type: ignore[override]
             found = super().discover(*arguments)
-            return replace(found, beta=found.beta.unsqueeze(-1))
+            return replace(found, **{name: getattr(found, name).unsqueeze(-1)})
 
-    with pytest.raises(ValueError, match=r"irl-lens .* beta of shape \(4, 9, 1\).* \(4, 9\)"):
+    said = SHAPES[name].format(z=Columns().n_z, d=Columns().d_model)
+    with pytest.raises(ValueError, match=rf"irl-lens .* {name} of shape {said}"):
         check(Columns())
+
+
+def test_wrong_shapes_of_the_other_calls_are_named_too() -> None:
+    class Flat(OwnAdapter):
+        def null(self, stream: Tensor) -> Tensor:
+            return super().null(stream).flatten()
+
+    class Last(OwnAdapter):
+        def rollout(self, *arguments) -> Rollout:  # type: ignore[override]
+            found = super().rollout(*arguments)
+            return replace(found, outputs=found.outputs[:, -1:])
+
+    for adapter, said in ((Flat(), "stream without control"), (Last(), "outputs")):
+        with pytest.raises(ValueError, match=f"irl-lens .* {said} of shape"):
+            check(adapter)
 
 
 def test_the_page_has_the_command_and_every_oracle() -> None:
