@@ -85,6 +85,10 @@ CATALOGUE: dict[str, Entry] = {
     "belief": Entry(
         "irl_lens.analyses.belief:belief", "The model's belief against the exact filter's"
     ),
+    "belief-steps": Entry(
+        "irl_lens.analyses.belief_steps:belief_steps",
+        "How belief unfolds within an episode, by layer and step",
+    ),
     "patching": Entry(
         "irl_lens.analyses.patching.sweep:sweep_patches",
         "Activation patching by layer, step and component",
