@@ -20,6 +20,8 @@ from irl_lens.stage import Stage
 
 HALF = 0.5
 """Success that counts."""
+NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL"}
+"""Each stage's, as in a legend."""
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,17 @@ def learning_curves(run: Run, subgoals: int) -> LearningResult:
     """
     curves, final, internal, raw = [], {}, run.stage("internal-rl"), run.stage("raw-rl")
     if internal.done:
-        curves.append(_curve(internal, "internal RL", None))
+        curves.append(_curve(internal, NAMES["internal-rl"], None))
         result = internal.result
         alone = {int(n): part["success"] for n, part in result["prefixes"].items()}
         for prefix in sorted(alone):
             part = Stage(internal.folder / f"prefix-{prefix}")
-            curves.append(_curve(part, f"internal RL, first {prefix} subgoals", prefix))
+            curves.append(_curve(part, f"{NAMES['internal-rl']}, first {prefix} subgoals", prefix))
         # Runs made before these were counted have none.
         whole = {n: result.get(f"reached_{n}", 0.0) for n in range(2, subgoals)}
         final = whole | alone | {subgoals: result["success"]}
     if raw.done:
-        curves.append(_curve(raw, "raw-action RL", None))
+        curves.append(_curve(raw, NAMES["raw-rl"], None))
     return LearningResult(tuple(curves), final, subgoals)
 
 
