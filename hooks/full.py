@@ -13,13 +13,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .decoder import Decoder
+from .linear_decoder import LinearDecoder
 from .regression import regressed
 from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache, FactoredMatrix
-
-    from .linear_decoder import LinearDecoder
 
 
 class FullController(Controller):
@@ -66,27 +66,30 @@ class FullController(Controller):
         return cls(nn.Parameter(U), hook_name)
 
     @classmethod
-    def from_latent(
-        cls, decoder: LinearDecoder, z: Float[Tensor, "*lead n_z"], hook_name: str
-    ) -> Self:
+    def from_latent(cls, decoder: Decoder, z: Float[Tensor, "*lead n_z"], hook_name: str) -> Self:
         """Returns the controllers that codes stand for, leading axes as those of `z`.
 
         Gradients reach codes and decoder. To apply one code a step without forming its
         matrix: :class:`~irl_lens.hooks.CodeController`.
 
         Args:
-            decoder: makes a matrix of each code.
+            decoder: a linear one, which makes a matrix of each code.
             z: the codes.
             hook_name: where.
 
         Raises:
-            ValueError: the codes are not as wide as the decoder takes.
+            ValueError: another decoder; codes that are not as wide as it takes.
 
         Examples:
             >>> from irl_lens.hooks import LinearDecoder
             >>> FullController.from_latent(LinearDecoder(8, 64), torch.randn(3, 8), "hook").U.shape
             torch.Size([3, 64, 64])
         """
+        if not isinstance(decoder, LinearDecoder):
+            raise ValueError(
+                f"a {type(decoder).__name__} makes no matrices U; give a LinearDecoder, or use "
+                "LowRankController.from_latent"
+            )
         return cls(decoder(z), hook_name)
 
     @classmethod

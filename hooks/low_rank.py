@@ -13,13 +13,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from .controller import Controller
+from .decoder import Decoder
+from .hypernetwork import HypernetworkDecoder
 from .regression import regressed
 from .spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache, FactoredMatrix
-
-    from .hypernetwork import HypernetworkDecoder
 
 
 class LowRankController(Controller):
@@ -86,21 +86,19 @@ class LowRankController(Controller):
         return cls(nn.Parameter(A), nn.Parameter(B), hook_name)
 
     @classmethod
-    def from_latent(
-        cls, decoder: HypernetworkDecoder, z: Float[Tensor, "*lead n_z"], hook_name: str
-    ) -> Self:
+    def from_latent(cls, decoder: Decoder, z: Float[Tensor, "*lead n_z"], hook_name: str) -> Self:
         """Returns the controllers that codes stand for, leading axes as those of `z`.
 
         Gradients reach codes and decoder. To apply one code a step without forming its
         factors: :class:`~irl_lens.hooks.CodeController`.
 
         Args:
-            decoder: the hypernetwork; arXiv 2512.20605, section D.
+            decoder: a hypernetwork; arXiv 2512.20605, section D.
             z: the codes.
             hook_name: where.
 
         Raises:
-            ValueError: the codes are not as wide as the decoder takes.
+            ValueError: another decoder; codes that are not as wide as it takes.
 
         Examples:
             >>> from irl_lens.hooks import HypernetworkDecoder
@@ -109,6 +107,11 @@ class LowRankController(Controller):
             >>> controllers.lead, controllers.rank
             ((3,), 16)
         """
+        if not isinstance(decoder, HypernetworkDecoder):
+            raise ValueError(
+                f"a {type(decoder).__name__} makes no factors A and B; give a HypernetworkDecoder, "
+                "or use FullController.from_latent"
+            )
         A, B = decoder(z)
         return cls(A, B.mT, hook_name)
 

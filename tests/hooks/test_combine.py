@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from irl_lens.hooks import (
+    Compose,
     FullController,
+    Interpolate,
     Mask,
     ReplacePatch,
     Scale,
@@ -47,6 +49,18 @@ def test_sum_shows_each_part_the_same_stream(x, a, b):
     torch.testing.assert_close(Sum(a, b)(x), x + a.delta(x) + b.delta(x))
     torch.testing.assert_close(Sum(a, b)(x), Sum(b, a)(x))
     assert torch.equal(Sum(a)(x), a(x))
+
+
+def test_interpolation_trains_both_ends_even_where_they_agree(x):
+    a, b = (VectorController.zeros(D, HOOK) for _ in range(2))
+    Interpolate(a, b, 0.25)(x).sum().backward()
+    assert a.v.grad is not None and b.v.grad is not None
+    torch.testing.assert_close(a.v.grad, torch.full((D,), 0.75 * ROWS * STEPS))
+    torch.testing.assert_close(b.v.grad, torch.full((D,), 0.25 * ROWS * STEPS))
+    both = Compose(a, b)  # a change that is none yet is trained too
+    a.v.grad = None
+    (2 * both)(x).sum().backward()
+    torch.testing.assert_close(a.v.grad, torch.full((D,), 2.0 * ROWS * STEPS))
 
 
 def test_sequence(x, a, b):

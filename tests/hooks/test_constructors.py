@@ -10,6 +10,7 @@ from irl_lens.hooks import (
     CodeController,
     FullController,
     HypernetworkDecoder,
+    LinearDecoder,
     LowRankController,
     VectorController,
 )
@@ -37,12 +38,27 @@ def test_from_latent_takes_codes_of_the_decoders_width():
         LowRankController.from_latent(HypernetworkDecoder(5, 8, D, 4), torch.zeros(4), HOOK)
 
 
+def test_from_latent_takes_the_decoder_of_its_kind():
+    z = torch.zeros(2, 5)  # two rows of matrices must not pass for A and B
+    with pytest.raises(ValueError, match="LinearDecoder makes no factors"):
+        LowRankController.from_latent(LinearDecoder(5, D), z, HOOK)
+    with pytest.raises(ValueError, match="HypernetworkDecoder makes no matrices"):
+        FullController.from_latent(HypernetworkDecoder(5, 8, D, 4), z, HOOK)
+
+
 def test_difference_moves_one_mean_to_the_other(model, tokens):
     _, a = model.run_with_cache(tokens)
     _, b = model.run_with_cache((tokens[:2, :4] + 3) % 11)
     steer = VectorController.from_difference(a, b, HOOK)
     torch.testing.assert_close(steer(b[HOOK]).mean((0, 1)), a[HOOK].mean((0, 1)))
     assert not list(steer.parameters()) and not steer.v.requires_grad
+
+
+def test_what_is_made_of_activations_is_a_constant():
+    a, b = ({HOOK: torch.randn(2, 3, D, requires_grad=True)} for _ in range(2))
+    made = VectorController.from_difference(a, b, HOOK)
+    fitted = LowRankController.from_supervised(a, b, HOOK, 2)
+    assert not any(t.requires_grad for c in (made, fitted) for t in c.tensors().values())
 
 
 def test_difference_counts_valid_steps_alone():

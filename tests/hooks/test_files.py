@@ -19,6 +19,7 @@ from irl_lens.hooks import (
     Controller,
     ControllerBank,
     HypernetworkDecoder,
+    LinearDecoder,
     LowRankController,
     Part,
     Scale,
@@ -138,6 +139,13 @@ def test_models_are_told_apart_by_their_weights(tmp_path, bare):
         load(file, verify=bare)
 
 
+def test_names_and_shapes_are_part_of_the_hash():
+    wide, tall = nn.Linear(2, 3, bias=False), nn.Linear(3, 2, bias=False)
+    tall.weight.data = wide.weight.data.reshape(2, 3).clone()
+    named = nn.ModuleDict({"weight": wide})
+    assert len({model_hash(model) for model in (wide, tall, named)}) == 3
+
+
 def test_attaching_and_dtype_leave_the_hash(bare):
     before = model_hash(bare)
     with VectorController(torch.ones(D), "hook_first").attached(bare):
@@ -212,8 +220,19 @@ def test_a_declared_header_of_any_size_allocates_nothing(tmp_path):
     with file.open("wb") as sparse:  # as large as it says it is
         sparse.write((2**40).to_bytes(8, "little"))
         sparse.truncate(2**40 + 16)
-    with pytest.raises(ValueError, match=r"huge\.safetensors"):
+    with pytest.raises(ValueError, match=r"huge\.safetensors: .* a header of 1099511627776;"):
         inspect(file)
+
+
+@pytest.mark.parametrize("kind", [HypernetworkDecoder, LinearDecoder])
+def test_sizes_that_a_header_claims_allocate_nothing(tmp_path, kind):
+    sizes = {"hidden": 8, "rank": 4} if kind is HypernetworkDecoder else {}
+    file = save(kind(n_z=5, d_model=D, **sizes), tmp_path)
+    rewrite(file, lambda header: {**header, "config": {**header["config"], "n_z": 2_000_000}})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"(?s)intervention\.safetensors.*size mismatch"):
+        load(file)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # kB
 
 
 def test_a_card_beyond_the_limit_is_not_written(tmp_path):

@@ -224,6 +224,15 @@ def test_addresses_outside_are_refused(address, message):
         AblatePatch(HOOK, **address)(torch.zeros(ROWS, STEPS, D))
 
 
+def test_rows_and_heads_outside_are_refused_in_a_window_too():
+    """Steps outside it come later or came before; rows and heads never come."""
+    for address in ({"rows": [3]}, {"heads": [2]}):
+        patch = AblatePatch(Z, **address)
+        patch.offset = 4
+        with pytest.raises(ValueError, match="the last is"):
+            patch(torch.zeros(ROWS, 1, 2, 8))
+
+
 def test_a_head_outside_is_refused():
     with pytest.raises(ValueError, match=r"head 2 at .* has 2 heads"):
         AblatePatch(Z, heads=[2])(torch.zeros(ROWS, STEPS, 2, 8))
