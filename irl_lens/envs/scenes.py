@@ -162,6 +162,17 @@ class Situation(Protocol):
         """
         ...
 
+    def retraced(
+        self,
+        places: Int[NDArray[np.integer], " steps"],
+        actions: Int[NDArray[np.integer], " steps"],
+    ) -> Trajectories:
+        """Returns one trajectory along these places, as a filter of beliefs takes it.
+
+        What was pursued is not known: its labels are -1, and its progress counts visits.
+        """
+        ...
+
     def rows(self, n: int) -> VectorWorld:
         """Returns ``n`` rows in which this task is asked for, here."""
         ...

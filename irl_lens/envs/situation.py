@@ -160,6 +160,28 @@ class PinpadSituation:
         objects = np.broadcast_to(self.cells[:-1], (*cells.shape, len(self.cells) - 1))
         return self.world.observer.encode(objects, cells, displacements)
 
+    def retraced(
+        self,
+        places: Int[NDArray[np.integer], " steps"],
+        actions: Int[NDArray[np.integer], " steps"],
+    ) -> Trajectories:
+        """Returns one trajectory along these places, with labels of -1 and visits counted."""
+        cells, steps = np.asarray(places, np.int64), len(places)
+        entered = np.append(False, cells[1:] != cells[:-1])
+        visits = entered & np.isin(cells, self.cells[: self.world.board.colours])
+        unknown = np.full((1, steps), -1)
+        return Trajectories(
+            observations=self.watch(cells[None]),
+            actions=np.asarray(actions, np.int64)[None],
+            policy=np.zeros((1, steps, self.world.n_actions), np.float32),
+            mask=np.ones((1, steps), bool),
+            subgoals=unknown,
+            visits=unknown.copy(),
+            progress=visits.cumsum()[None],
+            tasks=np.full(1, -1),
+            layouts=self.layouts,
+        )
+
     def rows(self, n: int) -> GridPinpadVectorEnv:
         """Returns ``n`` rows in which this task is asked for, here."""
         env = self.world.vector_env(n, task=self.task, solvable=False)

@@ -155,3 +155,12 @@ def test_all_rows_are_on_the_board(world: PinpadWorld, situation: PinpadSituatio
         if t + 1 < shown.lengths[0]:
             assert np.array_equal(observation, shown.observations[[0, 0], t + 1])
     assert np.all(reward == 1)
+
+
+def test_a_filter_believes_of_a_walk_retraced_what_it_does_of_the_walk(
+    world: PinpadWorld, situation: PinpadSituation
+) -> None:
+    shown = situation.demonstrate(7)
+    again = situation.retraced(world.places(shown.observations[0]), shown.actions[0])
+    assert (again.observations == shown.observations).all()
+    assert np.allclose(world.floor(again).subgoals, world.floor(shown).subgoals)

@@ -1,0 +1,143 @@
+"""Futures: each leaves the walk, or another future, at a step, with what acts from there on.
+
+A branch takes over its parent's actions and all that acted up to the fork, so that board,
+cache and the gate's memory are exactly the parent's there; then its own steering and noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from irl_lens.analyses.explorer.patching import active
+from irl_lens.analyses.explorer.rollouts import Tick, followed, hooks, play, shadowed, walked
+from irl_lens.analyses.explorer.state import LONGEST_TREE, Branch, Segment, State
+from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.errors import UserError
+
+
+def branch(state: State, number: int) -> Branch:
+    """Looks a branch up.
+
+    Raises:
+        UserError: There is none of that number.
+    """
+    for found in state.branches:
+        if found.number == number:
+            return found
+    there = ", ".join(str(b.number) for b in state.branches) or "none yet"
+    raise UserError(f"no branch {number}; there are {there}")
+
+
+def fork(
+    workbench: Workbench,
+    state: State,
+    step: int | None = None,
+    parent: int | None = None,
+    tick: Tick | None = None,
+) -> Branch:
+    """Plays a future with the present steering, on until the agent strays or time is over.
+
+    Args:
+        workbench: The run.
+        state: Its walk, patches, steering and noise are used.
+        step: Where to leave; the step looked at if None.
+        parent: The branch to leave; the walk if None.
+        tick: Told of every step.
+
+    Raises:
+        UserError: No such parent or step, or as many branches as there may be.
+    """
+    if len(state.branches) >= LONGEST_TREE:
+        raise UserError(f"{LONGEST_TREE} branches; drop one before growing another")
+    step = state.step if step is None else step
+    number = max((b.number for b in state.branches), default=0) + 1
+    begun = _from_walk(workbench, state, step) if parent is None else branch(state, parent)
+    if not 0 <= step < len(begun.path):
+        raise UserError(f"step {step}; branch {parent} has steps 0 to {len(begun.path) - 1}")
+    before = tuple(s for s in begun.segments if s.since < step)
+    child = replace(
+        begun,
+        number=number,
+        parent=parent,
+        fork=step,
+        segments=(*before, Segment(step, state.steering, state.noise)),
+        noise=state.noise,
+        actions=begun.actions[:step],
+    )
+    return played(workbench, state, child, tick)
+
+
+def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None = None) -> Branch:
+    """Plays a branch from its start: its actions, then its own."""
+    plain = state.edited if made.side == "edited" else state.clean
+    situation = workbench.situation(plain)
+    parts, shadow = hooks(workbench, made.segments, 1), None
+    if made.spots:
+        at = replace(state, spots=made.spots, step=max(spot.step for spot in made.spots))
+        parts, shadow = [*walked(workbench, at), *parts], shadowed(workbench, at)
+    many = 1, made.noise, situation.scene().places
+    out = play(workbench, situation, made.actions, parts, *many, tick, shadow)
+    path = out.path[0][out.path[0] >= 0]
+    reached = out.reached[0][out.reached[0] >= 0]
+    actions = out.actions[0, : len(path) - 1]
+    return replace(
+        made,
+        actions=tuple(actions.tolist()),
+        path=tuple(path.tolist()),
+        reached=tuple(reached.tolist()),
+    )
+
+
+def parted(one: Branch, other: Branch) -> int | None:
+    """The first step at which two branches are at different places; None if there is none."""
+    n = min(len(one.path), len(other.path))
+    differs = np.flatnonzero(np.array(one.path[:n]) != np.array(other.path[:n]))
+    if len(differs):
+        return int(differs[0])
+    return None if len(one.path) == len(other.path) else n
+
+
+def table(workbench: Workbench, state: State) -> pd.DataFrame:
+    """Returns one row a branch."""
+    names = workbench.world.subgoal_names
+    rows = [
+        {
+            "branch": b.number,
+            "from": "walk" if b.parent is None else f"branch {b.parent}",
+            "fork": b.fork,
+            "board": b.side,
+            "patches": len(b.spots),
+            "steering": said(b.segments[-1]),
+            "noise": b.noise,
+            "steps": len(b.path) - 1,
+            "reached": " ".join(names[g] for g in b.reached) or "nothing",
+        }
+        for b in state.branches
+    ]
+    return pd.DataFrame(rows)
+
+
+def said(segment: Segment) -> str:
+    """A segment in a few words."""
+    steering = segment.steering
+    if steering.kind == "controller":
+        strength = "" if steering.strength == 1 else f" × {steering.strength:g}"
+        return f"controller {steering.name}, layer {steering.layer}{strength}"
+    if steering.kind == "code":
+        gate = "held" if steering.gate == "off" else "until the gate opens"
+        return f"code {gate}"
+    return "nothing"
+
+
+def _from_walk(workbench: Workbench, state: State, step: int) -> Branch:
+    """The walk itself, as what a branch leaves."""
+    if not 0 <= step < len(state.walk):
+        raise UserError(f"step {step}; the walk has steps 0 to {len(state.walk) - 1}")
+    at = replace(state, step=step)
+    plain = state.edited if state.side == "edited" else state.clean
+    followed(workbench.situation(plain), at)
+    spots = active(at) if state.side == "edited" else ()
+    return Branch(0, None, step, state.side, spots, (), state.noise, state.actions, state.walk, ())

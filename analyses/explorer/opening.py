@@ -1,0 +1,155 @@
+"""The first thing one sees: a pair of episodes in which one patch sends the agent elsewhere.
+
+Demonstrations are cut at a decision, the first step after a visit, and two things are swapped:
+the one to visit next and another that was not visited yet. Of the pairs in which the base
+changes its mind most, the first is taken in which roll-outs go to one thing when nothing is
+patched, and to another while a patch is held.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from irl_lens.analyses.explorer.rollouts import Outing, roll
+from irl_lens.analyses.explorer.state import Spot, State
+from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.envs.scenes import Scene, Situation, Thing
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
+
+EPISODES, TRIED, ROWS, CERTAIN = 48, 8, 16, 0.9
+"""Demonstrations looked at, pairs that are rolled out, in how many rows, and the share of them
+that is enough."""
+
+
+def begin(workbench: Workbench, seed: int) -> State:
+    """The state of one episode, nothing edited: the expert's walk, at its first decision."""
+    return of_situation(workbench, workbench.stageable.situation(seed), seed)
+
+
+def of_situation(workbench: Workbench, situation: Situation, seed: int) -> State:
+    """The state of a situation in which the expert does the task.
+
+    Raises:
+        ValueError: It cannot be done.
+    """
+    return of_shown(workbench, situation, situation.demonstrate(seed), seed)
+
+
+def of_shown(workbench: Workbench, situation: Situation, shown: Trajectories, seed: int) -> State:
+    """The state of a demonstration, of one row."""
+    stop, steps = int(shown.lengths[0]), decisions(shown)
+    walk = workbench.stageable.places(shown.observations[0, :stop])
+    return State(
+        seed=seed,
+        clean=situation.plain(),
+        edited=situation.plain(),
+        walk=tuple(walk.tolist()),
+        actions=tuple(shown.actions[0, :stop].tolist()),
+        step=steps[0] if steps else 0,
+        layer=max(1, workbench.layers // 2),
+    )
+
+
+def decisions(shown: Trajectories) -> list[int]:
+    """Steps of a demonstration right after a visit, when the next one is to be chosen."""
+    progress = shown.progress[0, : int(shown.lengths[0])]
+    return (np.flatnonzero(np.diff(progress) > 0) + 1).tolist()
+
+
+def opening(workbench: Workbench, seed: int = 0) -> State:
+    """Finds the pair to begin with.
+
+    Args:
+        workbench: The run.
+        seed: Of the episodes.
+    """
+    best, most = begin(workbench, seed), -1.0
+    for state in _ranked(workbench, _swaps(workbench, seed))[:TRIED]:
+        gained = _redirected(workbench, state)
+        best, most = (state, gained) if gained > most else (best, most)
+        if gained > CERTAIN:
+            break
+    return best
+
+
+def _swaps(workbench: Workbench, seed: int) -> list[State]:
+    """Two edits of each episode, where there are so many."""
+    batch = workbench.world.demonstrate(EPISODES, (seed, EPISODES))
+    rng, found = np.random.default_rng(seed), []
+    for row, situation in enumerate(workbench.stageable.situations(batch)):
+        shown = batch.rows(np.array([row]))
+        state = of_shown(workbench, situation, shown, seed)
+        if state.step:
+            goal, others = _candidates(situation, state, int(shown.visits[0, state.step]))
+            if goal is not None:
+                swaps = [situation.swapped(goal, str(x)) for x in rng.permutation(others)[:2]]
+                found += [replace(state, edited=edited.plain()) for edited in swaps]
+    return found
+
+
+def _ranked(workbench: Workbench, states: list[State]) -> list[State]:
+    """Those in which the edit changes the preferred action, most of all first."""
+    if not states:
+        return []
+    at = torch.arange(len(states)), torch.tensor([state.step for state in states])
+    clean, edited = (
+        _logits(workbench, [_watched(workbench, s, side) for s in states])[at]
+        for side in ("clean", "edited")
+    )
+    best, other = clean.argmax(dim=-1), edited.argmax(dim=-1)
+    gains = (clean - edited)[at[0], best] + (edited - clean)[at[0], other]
+    order = gains.argsort(descending=True).tolist()
+    return [states[i] for i in order if best[i] != other[i]]
+
+
+def _watched(workbench: Workbench, state: State, side: str) -> np.ndarray:
+    plain = state.clean if side == "clean" else state.edited
+    return workbench.situation(plain).watch(np.array([state.walk[: state.step + 1]]))[0]
+
+
+@torch.no_grad()
+def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
+    """Of sequences of several lengths, each padded with its last step."""
+    steps = max(map(len, seen))
+    padded = np.stack([x[np.minimum(np.arange(steps), len(x) - 1)] for x in seen])
+    with workbench.lock:
+        return workbench.bench.base.logits(torch.from_numpy(padded)).float()
+
+
+def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | None, list[str]]:
+    """The thing to visit next and others, none on the walk so far nor next to the agent."""
+    scene, seen = situation.scene(), set(state.walk[: state.step + 1])
+    things = [thing for thing in scene.things if not thing.solid]
+    here = np.array(scene.xy(state.walk[state.step]))
+
+    def far(thing: Thing) -> bool:
+        away = int(np.abs(np.array(scene.xy(thing.place)) - here).sum())
+        return thing.place not in seen and away > 2
+
+    names = [thing.name for thing in things if far(thing)]
+    goal = things[visit].name
+    return (goal if goal in names else None), [name for name in names if name != goal]
+
+
+def _redirected(workbench: Workbench, state: State) -> float:
+    """How many more roll-outs come upon what the clean ones come upon, with a patch held."""
+    state = replace(state, rows=ROWS)
+    last = Spot("residual post", workbench.layers, state.step, held=True)
+    edited = workbench.situation(state.edited).scene()
+    try:
+        wanted = _aim(roll(workbench, replace(state, side="clean")), edited)
+        before = roll(workbench, state)
+    except UserError:  # the walk cannot be followed on the edited board
+        return -1.0
+    after = roll(workbench, replace(state, spots=(last,)), patches=True)
+    return after.first(edited)[wanted] - before.first(edited)[wanted]
+
+
+def _aim(outing: Outing, scene: Scene) -> str:
+    """What most agents come upon first, by what lies there on another board."""
+    found = outing.first(scene)
+    return max(found, key=lambda name: found[name])

@@ -1,0 +1,264 @@
+"""Patches from the clean into the edited run: what each would do, and what those in force do.
+
+    x^l_t <- x^l_t(clean)          for every spot (component, l, t, head) in force
+
+Both runs have the same walk, so that step t of one is step t of the other. Roll-outs go on
+from a patched walk by cached decoding, which takes hooks on the residual stream alone. There,
+a patch of any spot at step t is the residual stream that the patched forward has next after
+it: everything downstream reads nothing else of that place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from irl_lens.analyses.explorer.state import Spot, State
+from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations
+from irl_lens.analyses.patching.grid import place_names
+from irl_lens.analyses.patching.metrics import METRICS, Readout
+from irl_lens.analyses.patching.pairs import Pairs
+from irl_lens.analyses.patching.sweep import sweep
+from irl_lens.envs.scenes import Situation
+from irl_lens.errors import UserError
+from irl_lens.hooks import Compose, Intervention, ReplacePatch, Together
+
+Observed = Mapping[str, Tensor]
+Field = Float[NDArray[np.float32], "places actions"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What patching each place alone does to the metric.
+
+    Attributes:
+        places: Layers or heads.
+        effects: ``[places, steps]``, from the first step to the one looked at.
+        clean: The metric in the clean run.
+        edited: The same in the edited run.
+        why: The action asked about.
+        rather: The other.
+    """
+
+    places: tuple[str, ...]
+    effects: Float[NDArray[np.float64], "places steps"]
+    clean: float
+    edited: float
+    why: int
+    rather: int
+
+    @property
+    def shares(self) -> Float[NDArray[np.float64], "places steps"]:
+        """Effects as shares of clean less edited; NaN where these are equal."""
+        total = self.clean - self.edited
+        return self.effects / (total if abs(total) > 1e-9 else np.nan)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a cell."""
+        rows = [
+            {"place": place, "step": step, "effect": value, "share": self.shares[i, step]}
+            for i, place in enumerate(self.places)
+            for step, value in enumerate(self.effects[i])
+        ]
+        return pd.DataFrame(rows).assign(clean=self.clean, edited=self.edited)
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Probability of each action at the step looked at, were the agent at each place; NaN where
+    it cannot stand."""
+
+    clean: Field
+    before: Field
+    after: Field
+
+
+def pair(workbench: Workbench, state: State) -> tuple[Situation, Situation]:
+    """The clean and the edited situation."""
+    return workbench.situation(state.clean), workbench.situation(state.edited)
+
+
+def contrast(workbench: Workbench, state: State) -> Contrast:
+    """Runs the base over both episodes up to the step looked at."""
+    walk = np.array([state.walk[: state.step + 1]])
+    seen = [situation.watch(walk) for situation in pair(workbench, state)]
+    pairs = Pairs("edit", seen[0], seen[1], np.array([state.step]), ("edit",))
+    with workbench.lock:
+        clean, edited = (activations(workbench.model, x) for x in seen)
+        ends = [_logits(workbench, cache)[:, -1] for cache in (clean, edited)]
+    readout = _readout(state, *ends)
+    values = np.stack([METRICS[state.metric](end, readout).double().numpy() for end in ends])
+    return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, values)
+
+
+def swept(workbench: Workbench, state: State, runs: Contrast | None = None) -> Sweep:
+    """Patches every layer (or head) and step, one at a time."""
+    runs = contrast(workbench, state) if runs is None else runs
+    with workbench.lock:
+        effects = sweep(runs, [state.component], state.step + 1)[state.component][:, ::-1, 0]
+    names = place_names(state.component, workbench.layers, workbench.heads)
+    clean, edited = runs.values[:, 0].tolist()
+    why, rather = int(runs.readout.clean_action), int(runs.readout.other_action)
+    return Sweep(names, effects.copy(), clean, edited, why, rather)
+
+
+@torch.no_grad()
+def patched(
+    workbench: Workbench, state: State, runs: Contrast
+) -> tuple[Float[Tensor, "steps actions"], Observed]:
+    """The edited run with the patches in force: logits, and its residual stream by hook name."""
+    seen: dict[str, Tensor] = {}
+
+    def keep(x: Tensor, hook) -> None:
+        seen[hook.name] = x.detach()
+
+    def residual(name: str) -> bool:
+        return ".hook_resid_" in name
+
+    hook = replacements(runs.clean, active(state), state.step)
+    with workbench.lock, workbench.model.hooks(fwd_hooks=[*hook.fwd_hooks()]):
+        logits = workbench.model.run_with_hooks(
+            torch.from_numpy(runs.pairs.corrupted),
+            return_type="logits",
+            fwd_hooks=[(residual, keep)],
+        )
+    return logits[0], seen
+
+
+def active(state: State) -> tuple[Spot, ...]:
+    """The patches that lie within the walk up to the step looked at."""
+    return tuple(spot for spot in state.spots if spot.step <= state.step)
+
+
+def hook_point(spot: Spot) -> str:
+    """Hook point of a spot."""
+    return f"blocks.{spot.layer - 1}.{HOOKS[spot.component]}"
+
+
+def replacements(clean: Observed, spots: Sequence[Spot], last: int) -> Together:
+    """The patches of spots up to a last step, taken from a clean run's activations."""
+    patches = [
+        ReplacePatch(
+            clean[hook_point(spot)],
+            hook_point(spot),
+            steps=spot.steps(last),
+            heads=None if spot.head is None else [spot.head],
+        )
+        for spot in spots
+    ]
+    return gathered(patches)
+
+
+def gathered(parts: Sequence[Intervention]) -> Together:
+    """Interventions as one; those at one hook point act one after the other."""
+    names = dict.fromkeys(part.hook_name for part in parts)
+    groups = [[part for part in parts if part.hook_name == name] for name in names]
+    return Together(*(g[0] if len(g) == 1 else Compose(*g) for g in groups))
+
+
+def carried(spots: Sequence[Spot], stream: Observed, last: int, horizon: int) -> list[Intervention]:
+    """Patches as replacements in the residual stream, for roll-outs that go on from the walk.
+
+    Args:
+        spots: The patches.
+        stream: The residual stream of the patched forward, by hook name.
+        last: Last step of the walk.
+        horizon: Most steps of an episode.
+    """
+    steps: dict[str, set[int]] = {}
+    for spot in spots:
+        steps.setdefault(follower(spot), set()).update(spot.steps(last))
+    found: list[Intervention] = []
+    for name in sorted(steps):
+        value = stream[name].new_zeros(1, horizon, stream[name].shape[-1])
+        value[:, : stream[name].shape[1]] = stream[name]
+        found.append(ReplacePatch(value, name, steps=sorted(steps[name])))
+    return found
+
+
+@torch.no_grad()
+def fields(workbench: Workbench, state: State) -> Fields:
+    """Where each action leads, at every place, in the clean, edited and patched run."""
+    clean, edited = pair(workbench, state)
+    walk = np.array(state.walk[: state.step])
+    spots, model, places = active(state), workbench.model, clean.scene().places
+    standing = [np.array(situation.scene().standing) for situation in (clean, edited)]
+    seen = [_at_each(s, walk, there) for s, there in zip((clean, edited), standing, strict=True)]
+    names = {hook_point(spot) for spot in spots}
+    with workbench.lock:
+        plain = [model(x, return_type="logits")[:, -1] for x in seen]
+        _, cache = model.run_with_cache(
+            _at_each(clean, walk, standing[1]), names_filter=lambda name: name in names
+        )
+        hook = replacements(cache.cache_dict, spots, state.step)
+        after = model.run_with_hooks(seen[1], return_type="logits", fwd_hooks=[*hook.fwd_hooks()])[
+            :, -1
+        ]
+    where = (standing[0], standing[1], standing[1])
+    found = [_spread(x, at, places) for x, at in zip((*plain, after), where, strict=True)]
+    return Fields(*found)
+
+
+def check_spot(workbench: Workbench, state: State, spot: Spot) -> None:
+    """Refuses what there is not.
+
+    Raises:
+        UserError: No such component, layer, head or step.
+    """
+    limits = {"layer": (spot.layer, 1, workbench.layers), "step": (spot.step, 0, state.step)}
+    if spot.component not in HOOKS:
+        raise UserError(f"no component {spot.component!r}; there are {', '.join(HOOKS)}")
+    if spot.head is not None:
+        if spot.component not in BY_HEAD:
+            raise UserError(f"{spot.component} has no heads; leave the head out")
+        limits["head"] = (spot.head, 0, workbench.heads - 1)
+    if spot.held and spot.component in BY_HEAD:
+        raise UserError(f"{spot.component} can be patched at single steps only")
+    for name, (value, low, high) in limits.items():
+        if not low <= value <= high:
+            raise UserError(f"{name} {value}; take one from {low} to {high}")
+
+
+def follower(spot: Spot) -> str:
+    """The residual stream next after a spot."""
+    point = {"residual pre": "pre", "mlp out": "post", "residual post": "post"}
+    return f"blocks.{spot.layer - 1}.hook_resid_{point.get(spot.component, 'mid')}"
+
+
+def _logits(workbench: Workbench, cache: Observed) -> Float[Tensor, "rows steps actions"]:
+    model = workbench.model
+    with torch.no_grad():
+        return model.unembed(
+            model.ln_final(cache[f"blocks.{model.cfg.n_layers - 1}.hook_resid_post"])
+        )
+
+
+def _readout(state: State, clean: Tensor, edited: Tensor) -> Readout:
+    """The actions asked about, or those that the edit changes most."""
+    found = Readout.of(clean, edited)
+    why = found.clean_action if state.why is None else torch.tensor([state.why])
+    rather = found.other_action if state.rather is None else torch.tensor([state.rather])
+    if torch.equal(why, rather):
+        others = edited.clone().scatter(1, why[:, None], -torch.inf)
+        rather = others.argmax(dim=-1)
+    return Readout(why, rather, found.clean_log_probs, found.changed)
+
+
+def _at_each(situation: Situation, walk: NDArray, places: NDArray) -> Tensor:
+    """What is seen of a walk that ends at each of some places."""
+    before = np.broadcast_to(walk, (len(places), len(walk)))
+    return torch.from_numpy(situation.watch(np.column_stack([before, places])))
+
+
+def _spread(logits: Tensor, where: NDArray, places: int) -> Field:
+    table = np.full((places, logits.shape[1]), np.nan, np.float32)
+    table[where] = logits.softmax(dim=-1).numpy()
+    return table

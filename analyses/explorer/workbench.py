@@ -1,0 +1,169 @@
+"""The parts of a run that all sessions share: read only, computed once, one user at a time.
+
+Hooks are attached to the one model there is, so whoever runs it holds :attr:`Workbench.lock`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import cached_property
+from threading import RLock
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
+from irl_lens.analyses.sample import pieces
+from irl_lens.data import Stream
+from irl_lens.envs.protocol import World
+from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.errors import UserError
+from irl_lens.hooks import ControllerBank
+from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
+from irl_lens.models.trace import encode
+from irl_lens.runs import Run
+from irl_lens.training.codes import load_metacontroller
+from irl_lens.training.controllers import load_controllers
+
+T = TypeVar("T")
+PROBED, HARVESTED = 256, 256
+"""Demonstrations that probes are fitted on, and that codes are taken from."""
+
+
+class Workbench:
+    """A run to explore.
+
+    Args:
+        run: The run; its base must be trained.
+
+    Raises:
+        UserError: Its world has no boards to draw and edit, or its base is not trained.
+    """
+
+    def __init__(self, run: Run) -> None:
+        if not run.stage("base").done:
+            raise UserError(f"{run.folder} has no trained base; irl-lens train base first")
+        self.run, self.lock = run, RLock()
+        self.bench = Bench(run)
+        self._probes: dict[int, LinearProbe] = {}
+        self._first: Any = None
+        if not isinstance(self.bench.world, Stageable):
+            kind = type(self.bench.world).__name__
+            raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
+
+    @property
+    def world(self) -> World:
+        """Where the run's agents are."""
+        return self.bench.world
+
+    @property
+    def stageable(self) -> Stageable:
+        """The same, as what can be drawn and edited."""
+        assert isinstance(self.world, Stageable)
+        return self.world
+
+    @property
+    def model(self):
+        """The hooked base."""
+        return self.bench.base.model.hooked
+
+    @cached_property
+    def copy(self) -> FastPath:
+        """A copy of the base, for clean runs beside roll-outs."""
+        base = self.bench.base
+        return FastPath(deepcopy(base.model), self.run.preset.pretrain.precision)
+
+    @property
+    def layers(self) -> int:
+        """Blocks of the base."""
+        return self.model.cfg.n_layers
+
+    @property
+    def heads(self) -> int:
+        """Heads of a block."""
+        return self.model.cfg.n_heads
+
+    @cached_property
+    def hash(self) -> str:
+        """Identity of the base."""
+        return self.bench.base.model.hash()
+
+    @cached_property
+    def move_names(self) -> tuple[str, ...]:
+        """Names of the actions."""
+        moves = self.stageable.situation(0).scene().moves
+        return tuple(m.name for m in moves) or tuple(map(str, range(self.world.n_actions)))
+
+    @cached_property
+    def banks(self) -> dict[int, ControllerBank]:
+        """Supervised controllers by layer; none if they are not trained."""
+        done = self.run.stage("controllers").done
+        return load_controllers(self.run) if done else {}
+
+    @cached_property
+    def meta(self) -> CausalHalf | None:
+        """The metacontroller that acts; None if there is none yet."""
+        done = self.run.stage(self.run.acting).done
+        return load_metacontroller(self.run) if done else None
+
+    @cached_property
+    def harvest(self) -> Harvest:
+        """Codes of demonstrations, where the gate opens.
+
+        Raises:
+            UserError: The run has no metacontroller.
+        """
+        batch = Stream(self.world, self.run.seed, "explorer-codes", HARVESTED)[0]
+        with self.lock:
+            return Harvest.of(encode(self.acting, self.bench.base, batch), batch)
+
+    @property
+    def acting(self) -> CausalHalf:
+        """The metacontroller.
+
+        Raises:
+            UserError: The run has none.
+        """
+        if self.meta is None:
+            raise UserError(
+                f"this run has no metacontroller yet (its stage {self.run.acting} is not "
+                "finished); steer by a controller of the bank"
+            )
+        return self.meta
+
+    @cached_property
+    def spread(self) -> float:
+        """How far sliders of a code reach: all harvested codes lie within."""
+        return float(np.ceil(np.abs(self.harvest.codes).max() * 10) / 10)
+
+    def probe(self, layer: int) -> LinearProbe:
+        """A linear probe of the abstract subgoal at the output of a block, fitted once."""
+        with self.lock:
+            if layer not in self._probes:
+                batch = Stream(self.world, self.run.seed, "explorer-probes", PROBED)[0]
+                found = [(self._seen(p, layer), p.subgoals[p.mask]) for _, p in pieces(batch)]
+                x = torch.cat([x for x, _ in found])
+                labels = torch.from_numpy(np.concatenate([y for _, y in found]))
+                self._probes[layer] = fit_probe(x, labels, len(self.world.subgoal_names), 50)
+            return self._probes[layer]
+
+    def _seen(self, piece, layer: int) -> Float[Tensor, "tokens d_model"]:
+        return layer_streams(self.bench.base, piece, [layer])[0][torch.from_numpy(piece.mask)]
+
+    def first(self, find: Callable[[Workbench], T]) -> T:
+        """The opening pair, found once."""
+        with self.lock:
+            if self._first is None:
+                self._first = find(self)
+            return self._first
+
+    def situation(self, plain: dict) -> Situation:
+        """Builds a situation from its plain values."""
+        return self.stageable.stage(plain)

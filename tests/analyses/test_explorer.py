@@ -1,0 +1,274 @@
+"""The explorer without its page, on the model in the box: set, patch, edit, steer, fork, undo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import irl_lens
+from irl_lens.analyses.explorer import Explorer, Spot, State
+from irl_lens.analyses.explorer.forks import parted
+from irl_lens.analyses.explorer.opening import opening
+from irl_lens.analyses.explorer.patching import carried, contrast, gathered, patched
+from irl_lens.analyses.explorer.state import COMPONENTS, KINDS
+from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.errors import UserError
+from irl_lens.models.base import hook_name
+from irl_lens.models.fast import FastPath
+
+
+@pytest.fixture(scope="module")
+def workbench() -> Workbench:
+    return Workbench(irl_lens.load("grid"))
+
+
+@pytest.fixture
+def session(workbench: Workbench) -> Explorer:
+    return Explorer(workbench)
+
+
+def code(workbench: Workbench) -> tuple[float, ...]:
+    return tuple(workbench.harvest.codes[0].tolist())
+
+
+def test_it_opens_on_a_pair_in_which_a_patch_sends_the_agent_elsewhere(session: Explorer) -> None:
+    state, sweep = session.state, session.sweep()
+    assert state.clean != state.edited and not session.can_undo
+    assert np.nanmax(sweep.shares) > 0.5
+    place = int(np.nanargmax(sweep.shares.max(axis=1)))
+    session.patch(place + 1, int(np.nanargmax(sweep.shares[place])), held=True)
+    scene = session.workbench.situation(state.edited).scene()
+    before, after = session.rollouts(), session.rollouts(patches=True)
+    gone = {name: after.first(scene)[name] - share for name, share in before.first(scene).items()}
+    assert max(gone.values()) > 0.5 and min(gone.values()) < -0.5
+    assert opening(session.workbench) == state
+
+
+def test_a_patch_of_everything_is_the_clean_run(session: Explorer) -> None:
+    session.patch(layer=1, step=0, component="residual pre", held=True)
+    runs = contrast(session.workbench, session.state)
+    logits, _ = patched(session.workbench, session.state, runs)
+    clean = session.workbench.model(torch.from_numpy(runs.pairs.clean), return_type="logits")[0]
+    torch.testing.assert_close(logits, clean, atol=1e-3, rtol=1e-3)
+    fields = session.fields()
+    both = ~np.isnan(fields.clean) & ~np.isnan(fields.after)
+    assert fields.after[both] == pytest.approx(fields.clean[both], abs=1e-3)
+    read = session.readings()
+    assert read["patched"].actions == pytest.approx(read["clean"].actions, abs=1e-3)
+    assert read["patched"].gate == pytest.approx(read["clean"].gate, abs=1e-3)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_roll_outs_carry_any_patch_exactly(session: Explorer, component: str) -> None:
+    workbench, step = session.workbench, session.state.step
+    for layer in (1, workbench.layers):
+        spot = Spot(component, layer, step, head=0 if "head" in component else None)
+        state = replace(session.state, spots=(spot, replace(spot, step=step - 1)))
+        runs = contrast(workbench, state)
+        logits, stream = patched(workbench, state, runs)
+        hook = gathered(carried(state.spots, stream, step, workbench.world.horizon))
+        fast = FastPath(workbench.bench.base.model)
+        cache = fast.cache(1, step + 1)
+        with torch.inference_mode(), hook.attached(fast.model):
+            for t in range(step + 1):
+                hook.offset = t
+                seen = torch.from_numpy(runs.pairs.corrupted[:, t : t + 1])
+                last = fast.logits(seen, cache=cache)[0, 0]
+        torch.testing.assert_close(last.float(), logits[-1], atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("component", ["residual pre", "residual post", "attention out"])
+def test_a_held_patch_is_the_clean_run_at_every_later_step(
+    session: Explorer, component: str
+) -> None:
+    """Held everywhere, the agent on the edited board acts as on the clean one."""
+    workbench, step = session.workbench, session.state.step
+    layers = range(1, workbench.layers + 1)
+    kinds = [component] if component != "attention out" else [component, "mlp out"]
+    first = Spot("residual pre", 1, step, held=True)
+    spots = tuple(Spot(kind, layer, step, held=True) for layer in layers for kind in kinds)
+    everything = (first, *spots)
+    state = replace(session.state, spots=everything, rows=4)
+    out = Explorer(workbench, state).rollouts(patches=True)
+    clean = Explorer(workbench, replace(state, side="clean", spots=())).rollouts()
+    n = min(out.actions.shape[1], clean.actions.shape[1])
+    for row in range(4):
+        stop = int(min((out.path[row] >= 0).sum(), (clean.path[row] >= 0).sum())) - 1
+        assert (out.actions[row, : min(stop, n)] == clean.actions[row, : min(stop, n)]).all()
+
+
+def test_no_patch_and_no_steering_change_nothing(session: Explorer) -> None:
+    plain = session.rollouts()
+    same = session.rollouts(patches=True)
+    steered = session.rollouts(steered=True)
+    assert (plain.path == same.path).all() and (plain.path == steered.path).all()
+    assert session.rollouts() is plain
+
+
+def test_boards_are_edited_alone_and_undone(session: Explorer) -> None:
+    before = session.state
+    scene = session.workbench.situation(before.edited).scene()
+    thing, other = scene.things[0], scene.things[1]
+    session.put(thing.name, other.place)
+    there = session.state.edited["places"]
+    assert there[thing.name] == other.place and there[other.name] == thing.place
+    assert session.state.clean == before.clean and session.state.walk == before.walk
+    free = next(p for p in scene.standing if p not in there.values() and p != scene.agent)
+    session.put(thing.name, free, side="clean")
+    assert session.state.clean["places"][thing.name] == free
+    assert session.undo().undo().state == before and not session.can_undo
+    session.mend()
+    assert session.state.edited == session.state.clean
+
+
+def test_the_agent_and_the_task_are_edited_on_both(session: Explorer) -> None:
+    scene = session.workbench.situation(session.state.clean).scene()
+    taken = {*session.state.clean["places"].values(), *session.state.edited["places"].values()}
+    place = next(p for p in scene.standing if p not in taken)
+    session.put("agent", place)
+    assert session.state.walk[0] == place
+    assert session.state.clean["places"]["agent"] == session.state.edited["places"]["agent"]
+    names = session.workbench.world.subgoal_names
+    session.ask("".join(names[:2]))
+    assert session.state.clean["task"] == list(names[:2]) == session.state.edited["task"]
+    session.walk("model")
+    assert len(session.state.walk) == len(session.state.actions)
+
+
+def test_readings_say_where_the_filter_cannot(session: Explorer) -> None:
+    read = session.readings()
+    assert set(read) == {"clean", "edited"}
+    assert sum(read["clean"].actions) == pytest.approx(1, abs=1e-4)
+    assert sum(read["clean"].probe) == pytest.approx(1, abs=1e-4)
+    assert read["clean"].bayes is not None and sum(read["clean"].bayes) == pytest.approx(1)
+    assert read["clean"].gate is not None and read["clean"].gate[0] == 1
+    wandering = replace(session.state, edited=session.state.clean)
+    scene = session.workbench.situation(wandering.clean).scene()
+    moves = len(scene.moves)
+    back = tuple((a + 1) % moves for a in wandering.actions)
+    session.set(actions=back, step=len(back) - 1)
+    assert session.readings()["clean"].bayes is None
+    assert "no training task" in session.readings()["clean"].why_not
+
+
+def test_two_actions_can_be_chosen(session: Explorer) -> None:
+    session.set(why=0, rather=1)
+    assert (session.sweep().why, session.sweep().rather) == (0, 1)
+    one = session.sweep().effects
+    session.set(why=1, rather=0)
+    assert np.allclose(one, -session.sweep().effects, atol=1e-4)
+    assert session.sweep().to_dataframe().shape[0] == one.size
+
+
+def test_steering_acts_from_the_step_on(session: Explorer) -> None:
+    workbench, step = session.workbench, session.state.step
+    plain = session.rollouts()
+    layer = next(iter(workbench.banks))
+    session.steer(kind="controller", layer=layer, name=workbench.banks[layer].names[0], strength=9)
+    strong = session.rollouts(steered=True)
+    assert (strong.path[:, : step + 1] == plain.path[:, : step + 1]).all()
+    assert strong.path.shape != plain.path.shape or (strong.path != plain.path).any()
+    for gate, forced in (("off", None), ("own", None), ("off", step + 2)):
+        session.steer(kind="code", code=code(workbench), gate=gate, forced=forced)
+        assert len(session.rollouts(steered=True).path) == session.state.rows
+    assert strong.occupancy.sum() == pytest.approx(1)
+
+
+def test_a_fork_that_changes_nothing_is_its_parent(session: Explorer) -> None:
+    session.patch(session.workbench.layers, session.state.step, held=True)
+    session.steer(kind="code", code=code(session.workbench), gate="own")
+    session.fork()
+    (parent,) = session.state.branches
+    later = parent.fork + (len(parent.path) - parent.fork) // 2
+    session.fork(step=later, parent=parent.number)
+    child = session.state.branches[1]
+    # From the fork on the code is another one: taken up anew.
+    assert child.path[: later + 1] == parent.path[: later + 1]
+    same = replace(session.state, steering=replace(session.state.steering, kind="nothing"))
+    plain = Explorer(session.workbench, replace(same, branches=(), spots=()))
+    plain.fork()
+    (one,) = plain.state.branches
+    plain.fork(step=one.fork + 2, parent=1)
+    assert plain.state.branches[1].path == one.path and parted(one, plain.state.branches[1]) is None
+    plain.set(noise=5).fork(step=one.fork + 1, parent=1)
+    apart = parted(one, plain.state.branches[2])
+    assert apart is None or apart > one.fork + 1
+    plain.open_branch(1)
+    assert plain.state.walk == one.path[:-1] and plain.state.step == one.fork
+    plain.drop(1)
+    assert not plain.state.branches
+
+
+def test_the_state_survives_json(session: Explorer) -> None:
+    session.patch(1, 0).steer(kind="code", code=code(session.workbench))
+    session.fork()
+    text = json.dumps(session.view())
+    plain = json.loads(text)["state"]
+    assert State.of_plain(plain) == session.state
+    again = Explorer(session.workbench, State.of_plain(plain))
+    assert json.dumps(again.view() | {"can_undo": True}) == text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step": 10_000},
+        {"step": True},
+        {"layer": 0},
+        {"component": "soul"},
+        {"metric": "love"},
+        {"rows": 10**9},
+        {"noise": -1},
+        {"why": 99},
+        {"walk": (0,)},
+        {"side": "other"},
+        {"spots": (Spot("mlp out", 1, 0, head=0),)},
+        {"spots": (Spot("head z", 1, 0, held=True),)},
+        {"spots": (Spot("head z", 1, 10_000),)},
+        {"nothing": 1},
+    ],
+)
+def test_nonsense_is_refused_and_the_state_stays(session: Explorer, wrong: dict) -> None:
+    before = session.state
+    with pytest.raises(UserError, match=r"\w"):
+        session.set(**wrong)
+    assert session.state is before and not session.can_undo
+
+
+def test_nonsense_of_methods_is_refused(session: Explorer) -> None:
+    before = session.state
+    for call in (
+        lambda: session.put("nobody", 0),
+        lambda: session.put("agent", -1),
+        lambda: session.ask("?"),
+        lambda: session.walk("dog"),
+        lambda: session.draw(-1),
+        lambda: session.patch(99, 0),
+        lambda: session.unpatch(3),
+        lambda: session.fork(step=10_000),
+        lambda: session.open_branch(4),
+        lambda: session.drop(1),
+        lambda: session.steer(kind="magic"),
+        lambda: session.steer(kind="code", code=(float("nan"),)),
+        lambda: session.steer(kind="controller", layer=99),
+        lambda: session.steer(force=1),
+        lambda: State.of_plain({"seed": "a"}),
+        lambda: State.of_plain([]),
+        lambda: State.of_plain(before.plain() | {"spots": [{"layer": 1}]}),
+    ):
+        with pytest.raises(ValueError, match=r"\w"):
+            call()
+    assert session.state is before
+    assert KINDS[0] == session.state.steering.kind
+
+
+def test_a_session_stays_small(session: Explorer) -> None:
+    for noise in range(70):
+        session.set(noise=noise + 1)
+        session.sweep()
+    assert len(session._states) <= 51 and len(session._results) <= 10
+    assert hook_name(session.workbench.layers)
