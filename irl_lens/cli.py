@@ -217,12 +217,27 @@ def summary(
     """Writes the median, lowest and highest of every measurement over runs of several seeds.
 
     Args:
-        runs: Evaluated runs of one preset.
-        out: Folder for summary.json and runs.json.
+        runs: Evaluated runs of one preset, or records of such that a summary left.
+        out: Folder for summary.json, runs.json and the runs' records.
     """
     from irl_lens.summary import write_summary
 
     print(write_summary([_find(name) for name in runs], out))
+
+
+def bundle(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+) -> None:
+    """Copies a finished run to ship: its record, and its weights in half the bytes.
+
+    Args:
+        out: An empty folder, or one that is not there yet.
+    """
+    from irl_lens.record import write_bundle
+
+    print(write_bundle(_find(run_name), out))
 
 
 def conformance(
@@ -272,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "report": report,
         "analyze": analyze,
         "summary": summary,
+        "bundle": bundle,
         "conformance": conformance,
     }
     try:

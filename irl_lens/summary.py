@@ -15,6 +15,7 @@ from typing import Any
 
 from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.errors import UserError
+from irl_lens.record import write_record
 from irl_lens.runs import Run
 
 EVALUATION = "evaluation.json"
@@ -28,10 +29,11 @@ def write_evaluation(path: Path, measured: dict[str, float]) -> None:
 
 
 def write_summary(runs: Sequence[Run], folder: Path) -> Path:
-    """Writes ``summary.json``, the same as a table, and ``runs.json`` with versions and hardware.
+    """Writes ``summary.json``, the same as a table, ``runs.json`` with versions and hardware, and
+    every run's record to ``runs/seed-N``, from which all of it can be made again.
 
     Args:
-        runs: Evaluated runs of one preset, each of another seed.
+        runs: Evaluated runs of one preset, or their records, each of another seed.
         folder: Where to.
 
     Returns:
@@ -49,6 +51,8 @@ def write_summary(runs: Sequence[Run], folder: Path) -> Path:
     write_json(folder / "summary.json", spread)
     write_bytes(folder / "summary.md", _table(preset, spread).encode())
     write_json(folder / "runs.json", [_provenance(run) for run in runs])
+    for run in runs:
+        write_record(run, folder / "runs" / f"seed-{run.seed}")
     return folder / "summary.json"
 
 
