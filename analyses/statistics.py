@@ -63,3 +63,31 @@ def permutation_pvalue(
             rng=np.random.default_rng(seed),
         ).pvalue
     )
+
+
+def exchange_pvalue(
+    table: Shaped[NDArray[np.generic], "n n"], seed: int = 0, draws: int = 2_000
+) -> float:
+    """The one-sided p-value of a table's diagonal being large, by exchanging its rows.
+
+    Args:
+        table: Likeness of every row's label to every column's.
+        seed: Of the exchanges.
+        draws: Exchanges; all of them when there are fewer, so that p is 1 / n! at least.
+    """
+    columns, values = np.arange(len(table)), np.asarray(table, np.float64)
+
+    def diagonal(rows: NDArray, axis: int = -1) -> NDArray | np.floating:
+        return values[rows.astype(int), columns].mean(axis=axis)
+
+    return float(
+        stats.permutation_test(
+            (columns,),
+            diagonal,
+            permutation_type="pairings",
+            alternative="greater",
+            vectorized=True,
+            n_resamples=draws,
+            rng=np.random.default_rng(seed),
+        ).pvalue
+    )
