@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float
+from sklearn.decomposition import PCA
 from torch import Tensor
 
 from irl_lens.analyses.findings import Bench
@@ -142,6 +143,11 @@ class Workbench:
     def spread(self) -> float:
         """How far sliders of a code reach: all harvested codes lie within."""
         return float(np.ceil(np.abs(self.harvest.codes).max() * 10) / 10)
+
+    @cached_property
+    def axes(self) -> PCA:
+        """Two principal axes of the harvested codes."""
+        return PCA(2, random_state=0).fit(self.harvest.codes)
 
     def probe(self, layer: int) -> LinearProbe:
         """A linear probe of the abstract subgoal at the output of a block, fitted once."""

@@ -1,0 +1,219 @@
+"""What happens on the page: every act changes one session's state, every view is drawn from it.
+
+An act that is refused says why beside the title, and nothing else changes. After any act the
+number ``tick`` grows, and what is on show is drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+from dash import ALL, Dash, Input, Output, State, ctx, no_update
+
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.sessions import Sessions
+
+_TICKS = count(1)
+Act = Callable[..., Any]
+
+
+def failing(error: ValueError) -> str:
+    """What to say of a refusal."""
+    return " ".join(str(error).split())
+
+
+class Acts:
+    """Registers acts.
+
+    Args:
+        app: The page.
+        sessions: Whose states are changed.
+    """
+
+    def __init__(self, app: Dash, sessions: Sessions) -> None:
+        self.app, self.sessions = app, sessions
+
+    def next(self) -> int:
+        """Returns a number that no change had so far."""
+        return next(_TICKS)
+
+    def __call__(
+        self, trigger: Input | Sequence[Input], act: Act, states: Sequence[State] = ()
+    ) -> None:
+        """Registers one: ``act(session, *triggers, *states)``."""
+        triggers = [trigger] if isinstance(trigger, Input) else list(trigger)
+
+        @self.app.callback(
+            Output("tick", "data", allow_duplicate=True),
+            Output("message", "children", allow_duplicate=True),
+            *triggers,
+            State("key", "data"),
+            *states,
+            prevent_initial_call=True,
+        )
+        def changed(*values: Any) -> tuple[Any, Any]:
+            given, key, rest = (
+                values[: len(triggers)],
+                values[len(triggers)],
+                values[len(triggers) + 1 :],
+            )
+            try:
+                session, _ = self.sessions.get(key)
+                before = session.state
+                if act(session, *given, *rest) is no_update:
+                    return no_update, no_update
+            except ValueError as error:
+                # Drawn again all the same: what was typed gives way to what is.
+                return next(_TICKS), failing(error)
+            return (no_update if session.state is before else next(_TICKS)), ""
+
+
+def register(acts: Acts) -> None:
+    """Registers all acts."""
+    _episode(acts)
+    _patch(acts)
+    _steer(acts)
+    _fork(acts)
+
+
+def _pressed(act: Act) -> Act:
+    """An act of a button, whose number of clicks does not matter; none before the first."""
+
+    def pressed(session: Explorer, clicks: int | None, *rest: Any) -> Any:
+        return act(session, *rest) if clicks else no_update
+
+    return pressed
+
+
+def _episode(acts: Acts) -> None:
+    def step(session: Explorer, value: Any) -> None:
+        last = len(session.state.walk) - 1
+        session.set(step=min(value, last) if isinstance(value, int) else value)
+
+    acts(Input("step", "value"), step)
+    acts(Input("undo", "n_clicks"), _pressed(lambda s: s.undo()))
+    acts(
+        Input("draw", "n_clicks"), _pressed(lambda s, seed: s.draw(seed)), [State("seed", "value")]
+    )
+    acts(Input("expert", "n_clicks"), _pressed(lambda s: s.walk("expert")))
+    acts(Input("model", "n_clicks"), _pressed(lambda s: s.walk("model")))
+    acts(Input("ask", "n_clicks"), _pressed(lambda s, task: s.ask(task)), [State("task", "value")])
+    acts(Input("mend", "n_clicks"), _pressed(lambda s: s.mend()))
+    acts(
+        Input("put", "n_clicks"),
+        _pressed(lambda s, name, place: s.put(name, place)),
+        [State("thing", "value"), State("place", "value")],
+    )
+
+
+def _patch(acts: Acts) -> None:
+    acts(Input("component", "value"), lambda s, v: s.set(component=v))
+    acts(Input("metric", "value"), lambda s, v: s.set(metric=v))
+    acts(Input("why", "value"), lambda s, v: s.set(why=None if v == -1 else v))
+    acts(Input("rather", "value"), lambda s, v: s.set(rather=None if v == -1 else v))
+
+    def clicked(session: Explorer, click: Any, held: str) -> Any:
+        if not click:
+            return no_update
+        point = click["points"][0]
+        place = session.sweep().places.index(point["y"])
+        return toggle(session, place, int(point["x"]), held)
+
+    def toggle(session: Explorer, place: int, step: int, held: str) -> Any:
+        heads = session.workbench.heads
+        by_head = len(session.sweep().places) > session.workbench.layers
+        layer, head = divmod(place, heads) if by_head else (place, None)
+        return session.patch(layer + 1, step, head, held=held == "on" and not by_head)
+
+    def typed(session: Explorer, layer: Any, head: Any, step: Any, held: str) -> Any:
+        by_head = len(session.sweep().places) > session.workbench.layers
+        return session.patch(
+            layer, step, head if by_head else None, held=held == "on" and not by_head
+        )
+
+    acts(Input("map", "clickData"), clicked, [State("held", "value")])
+    fields = [State(name, "value") for name in ("at-layer", "at-head", "at-step", "held")]
+    acts(Input("patch", "n_clicks"), _pressed(typed), fields)
+    acts(Input("clear", "n_clicks"), _pressed(lambda s: s.unpatch()))
+
+    def out(session: Explorer, clicks: list[int | None]) -> Any:
+        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
+            return no_update
+        return session.unpatch(ctx.triggered_id["index"])
+
+    acts(Input({"kind": "spot", "index": ALL}, "n_clicks"), out)
+
+
+def _steer(acts: Acts) -> None:
+    acts(Input("side", "value"), lambda s, v: s.set(side=v))
+    acts(Input("rows", "value"), lambda s, v: s.set(rows=v))
+    acts(Input("noise", "value"), lambda s, v: s.set(noise=v))
+    acts(Input("gate", "value"), lambda s, v: s.steer(gate=v))
+    acts(Input("forced", "value"), lambda s, v: s.steer(forced=v))
+
+    def kind(session: Explorer, value: str, layer: Any, name: Any, strength: Any, z: Any) -> Any:
+        if value == "controller":
+            return session.steer(kind=value, layer=layer, name=name, strength=float(strength))
+        if value == "code":
+            return session.steer(kind=value, code=tuple(map(float, z)))
+        return session.steer(kind=value)
+
+    chosen = [State(n, "value") for n in ("bank", "controller", "strength")]
+    sliders = State({"kind": "z", "index": ALL}, "value")
+    acts(Input("kind", "value"), kind, [*chosen, sliders])
+
+    def bank(session: Explorer, layer: Any, name: Any, strength: Any) -> Any:
+        if session.state.steering.kind != "controller":
+            return no_update
+        return session.steer(layer=layer, name=name, strength=float(strength))
+
+    acts([Input(n, "value") for n in ("bank", "controller", "strength")], bank)
+
+    def dragged(session: Explorer, z: list[float]) -> Any:
+        if session.state.steering.kind != "code" or not z:
+            return no_update
+        now = session.state.steering.code or ()
+        # Sliders have steps: what they only show is not what they say.
+        if len(now) == len(z) and all(abs(a - b) < 1e-3 for a, b in zip(now, z, strict=True)):
+            return no_update
+        return session.steer(code=tuple(map(float, z)))
+
+    acts(Input({"kind": "z", "index": ALL}, "value"), dragged)
+
+    def taken(session: Explorer, click: Any) -> Any:
+        if not click or "customdata" not in click["points"][0]:
+            return no_update
+        index = int(click["points"][0]["customdata"])
+        code = session.workbench.harvest.codes[index]
+        return session.steer(kind="code", code=tuple(code.tolist()))
+
+    acts(Input("latent", "clickData"), taken)
+
+
+def _fork(acts: Acts) -> None:
+    def grow(session: Explorer, parent: Any, step: Any, noise: Any) -> Any:
+        before = session.state.noise
+        session.set(noise=noise)
+        try:
+            return session.fork(step, None if parent == "walk" else int(parent))
+        except ValueError:
+            session.set(noise=before)
+            raise
+
+    fields = [State(name, "value") for name in ("parent", "fork-step", "fork-noise")]
+    acts(Input("fork", "n_clicks"), _pressed(grow), fields)
+
+    def first(act: Callable[[Explorer, int], Any]) -> Act:
+        def of_chosen(session: Explorer, numbers: list[int] | None) -> Any:
+            if not numbers:
+                raise ValueError("choose a branch to compare first; the first of them is meant")
+            return act(session, int(numbers[0]))
+
+        return _pressed(of_chosen)
+
+    acts(
+        Input("open", "n_clicks"), first(lambda s, n: s.open_branch(n)), [State("compare", "value")]
+    )
+    acts(Input("drop", "n_clicks"), first(lambda s, n: s.drop(n)), [State("compare", "value")])

@@ -1,0 +1,150 @@
+"""What one can take away: a snippet, data, figures, intervention files."""
+
+from __future__ import annotations
+
+import pprint
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from irl_lens.analyses.explorer import figures, forks
+from irl_lens.analyses.explorer.patching import active, contrast, replacements
+from irl_lens.analyses.explorer.rollouts import controller
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.sessions import name_of
+from irl_lens.errors import UserError
+from irl_lens.hooks import CodeController, Intervention, Mask, Scale, save
+
+TEMPLATE = """\
+import torch
+
+import irl_lens
+from irl_lens.analyses.explorer import Explorer, contrast, replacements
+
+state = {state}
+session = Explorer.open(
+    irl_lens.load({run!r}),
+    state,
+    base={base!r},
+)
+
+# The clean and the edited run with all activations, and the patches in force, as plain hooks:
+runs = contrast(session.workbench, session.state)
+hook = replacements(runs.clean, session.state.spots, last=session.state.step)
+logits = runs.model.run_with_hooks(
+    torch.from_numpy(runs.pairs.corrupted), return_type="logits", fwd_hooks=hook.fwd_hooks()
+)
+print(logits[0, -1].softmax(-1))  # probability of each action at the step looked at
+
+# Where agents go from that step on: alone, with the patches, with the steering.
+alone = session.rollouts()
+patched = session.rollouts(patches=True)
+steered = session.rollouts(steered=True)
+view = session.view()  # all that the page shows, as plain values
+"""
+
+
+def snippet(session: Explorer) -> str:
+    """Returns Python that makes the present state again, in a notebook or elsewhere."""
+    bench = session.workbench
+    state = pprint.pformat(session.state.plain(), width=96, compact=True, sort_dicts=False)
+    return TEMPLATE.format(state=state, run=name_of(bench.run), base=bench.hash)
+
+
+def data(session: Explorer, tab: str) -> pd.DataFrame:
+    """Returns the numbers of a tab."""
+    if tab == "fork":
+        return forks.table(session.workbench, session.state)
+    if tab == "steer":
+        return _outings(session, steered=True)
+    return session.sweep().to_dataframe()
+
+
+def figure(session: Explorer, tab: str, look: str = "paths") -> go.Figure:
+    """Returns the main figure of a tab."""
+    if tab == "fork":
+        return figures.tree(session)
+    if tab == "steer":
+        outings = session.rollouts(), session.rollouts(steered=True)
+        side = session.state.side
+        return figures.outings(figures.scene_of(session, side), look, *outings)
+    return figures.heat_map(session, session.sweep())
+
+
+def html(session: Explorer, tab: str) -> str:
+    """Returns the figure as a page that needs no network."""
+    return figure(session, tab).to_html(include_plotlyjs=True)
+
+
+def png(session: Explorer, tab: str) -> bytes:
+    """Returns the figure as pixels.
+
+    Raises:
+        UserError: Kaleido, or the browser that it draws with, is not there.
+    """
+    try:
+        return figure(session, tab).to_image("png", width=1000, scale=2)
+    except (ValueError, RuntimeError, ImportError) as error:
+        first = (str(error).strip() or "no kaleido").splitlines()[0]
+        raise UserError(
+            f"no PNG: {first} (pip install kaleido, and have Chrome or Chromium; or take the HTML)"
+        ) from error
+
+
+def patches(session: Explorer) -> Intervention:
+    """The patches in force as one intervention, for the walk up to the step looked at.
+
+    Raises:
+        UserError: There is none.
+    """
+    spots = active(session.state)
+    if not spots:
+        raise UserError("no patch is in force; click a cell of the heat map first")
+    runs = contrast(session.workbench, session.state)
+    return replacements(runs.clean, spots, session.state.step)
+
+
+def steering(session: Explorer) -> Intervention:
+    """What steers, as an intervention that acts from the step looked at on.
+
+    Raises:
+        UserError: Nothing does.
+    """
+    bench, state, acts = session.workbench, session.state, session.state.steering
+    horizon = bench.world.horizon
+    if acts.kind == "controller":
+        held = Scale(controller(bench, acts), acts.strength)
+        return Mask(held, steps=range(state.step, horizon))
+    if acts.kind == "code":
+        import torch
+
+        z = torch.tensor(acts.code).expand(1, horizon, -1).clone()
+        coded = CodeController(bench.acting.decoder, z, bench.acting.hook_name)
+        return Mask(coded, steps=range(state.step, horizon))
+    raise UserError("nothing steers; choose a controller or a code first")
+
+
+def file(session: Explorer, hook: Intervention) -> bytes:
+    """Returns an intervention as the file that :func:`irl_lens.hooks.load` reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "intervention.safetensors"
+        base = session.workbench.hash
+        save(hook, path, base=base, card={"explorer": session.state.plain()})
+        return path.read_bytes()
+
+
+def _outings(session: Explorer, steered: bool) -> pd.DataFrame:
+    rows = []
+    for name, out in (
+        ("before", session.rollouts()),
+        ("after", session.rollouts(steered=steered)),
+    ):
+        for row, path in enumerate(out.path):
+            rows += [
+                {"which": name, "rollout": row, "step": step, "place": int(place)}
+                for step, place in enumerate(path)
+                if place >= 0
+            ]
+    return pd.DataFrame(rows)

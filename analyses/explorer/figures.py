@@ -1,0 +1,317 @@
+"""Every picture of the explorer, from a session's state and what was computed from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from irl_lens.analyses.board import (
+    draw_field,
+    draw_occupancies,
+    draw_paths,
+    draw_scene,
+    draw_values,
+)
+from irl_lens.analyses.explorer.patching import Sweep, active
+from irl_lens.analyses.explorer.rollouts import Outing
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.patching.contrast import BY_HEAD
+from irl_lens.analyses.patching.grid import SCALE
+from irl_lens.analyses.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
+from irl_lens.envs.scenes import Scene
+
+RUNS = {"clean": PALETTE[2], "edited": MAIN, "patched": CONTRAST}
+"""Colour of each run, in every picture."""
+NARROW: dict[str, Any] = {"l": 44, "r": 10, "t": 30, "b": 36}
+SHOWN = 12
+"""Paths drawn on one board."""
+
+
+def world(session: Explorer, side: str, picked: str | None = None) -> go.Figure:
+    """One board at the step looked at, with the walk so far."""
+    state, figure = session.state, go.Figure()
+    plain = state.clean if side == "clean" else state.edited
+    scene = session.workbench.situation(plain).scene(state.walk[state.step])
+    draw_scene(figure, scene)
+    if state.step:
+        draw_paths(figure, scene, [np.array(state.walk[: state.step + 1])], colors=(GREY,))
+    # Clicks are meant for the places below, not for what is drawn over them.
+    figure.update_traces(hoverinfo="skip", hovertemplate=None, selector={"type": "scatter"})
+    for thing in scene.things:
+        if thing.name == picked:
+            _outline(figure, *(float(x) for x in scene.xy(thing.place)), 0.5)
+    if picked == "agent":
+        _outline(figure, *(float(x) for x in scene.xy(scene.agent)), 0.5)
+    _marked_changes(figure, session, scene, side)
+    margin = {"l": 2, "r": 2, "t": 2, "b": 2}
+    return styled(figure, "", 206, showlegend=False, margin=margin)
+
+
+def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
+    """What each cell would do, those in force outlined."""
+    state, shares = session.state, sweep.shares
+    bound = max(1.0, float(np.nanmax(np.abs(shares), initial=0)))
+    steps = list(range(shares.shape[1]))
+    figure = go.Figure(
+        go.Heatmap(
+            x=steps,
+            y=list(sweep.places),
+            z=shares,
+            zmin=-bound,
+            zmax=bound,
+            colorscale=SCALE,
+            xgap=1,
+            ygap=1,
+            colorbar={"title": "share of the<br>edit undone", "thickness": 12},
+            hovertemplate="%{y}, step %{x}: %{z:.3f} of the edit's effect undone<extra></extra>",
+        )
+    )
+    for spot in active(state):
+        if spot.component == state.component:
+            for place in _rows_of(session, spot.layer, spot.head, spot.by_head):
+                for step in spot.steps(state.step):
+                    _outline(figure, step, place, 0.5)
+    figure.update_xaxes(title="step", showgrid=False, dtick=_spacing(len(steps)))
+    figure.update_yaxes(
+        title="head" if state.component in BY_HEAD else "layer", autorange="reversed"
+    )
+    height = 90 + max(90, 17 * len(sweep.places))
+    margin = NARROW | {"t": 8, "b": 40, "l": 56}
+    return styled(figure, "", height, margin=margin, plot_bgcolor=PALE)
+
+
+def readings(session: Explorer) -> go.Figure:
+    """Action probabilities, beliefs and gate of every run."""
+    read, world_ = session.readings(), session.workbench.world
+    titles = ("what it does", "belief: probe", "belief: exact Bayes", "gate along the walk")
+    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.3)
+    for name, reading in read.items():
+        look = {"name": name, "legendgroup": name, "marker_color": RUNS[name]}
+        names = session.workbench.move_names, world_.subgoal_names
+        figure.add_bar(x=names[0], y=reading.actions, row=1, col=1, **look)
+        figure.add_bar(x=names[1], y=reading.probe, showlegend=False, row=1, col=2, **look)
+        if reading.bayes is not None:
+            figure.add_bar(x=names[1], y=reading.bayes, showlegend=False, row=2, col=1, **look)
+        if reading.gate is not None:
+            line = {"color": RUNS[name], "dash": "solid" if name != "edited" else "dot"}
+            y = list(reading.gate)
+            figure.add_scatter(
+                y=y, line=line, name=name, legendgroup=name, showlegend=False, row=2, col=2
+            )
+    figure.update_yaxes(range=[0, 1.05], dtick=0.5, title_standoff=2)
+    figure.update_xaxes(title="step", title_standoff=2, row=2, col=2)
+    figure.update_annotations(font_size=12)
+    _absent(figure, read, session)
+    legend = {"y": 1.14, "x": 0.5, "xanchor": "center"}
+    margin = {"l": 30, "r": 6, "t": 46, "b": 34}
+    return styled(figure, "", 300, margin=margin, legend=legend, bargap=0.25, font_size=11)
+
+
+def effects(session: Explorer, look: str, before: Outing | None, after: Outing | None) -> go.Figure:
+    """Before, after and difference on the edited board.
+
+    Args:
+        session: The session.
+        look: ``"arrows"``, ``"paths"`` or ``"time"``.
+        before: Roll-outs without patches, for the last two.
+        after: The same with them.
+    """
+    scene = scene_of(session)
+    titles = ("before", "after", "difference")
+    if look == "arrows" or before is None or after is None:
+        figure = boards(scene, titles)
+        fields = session.fields()
+        for column, (field, color) in enumerate(
+            ((fields.before, INK), (fields.after, INK), (fields.after - fields.before, CONTRAST)), 1
+        ):
+            draw_scene(figure, scene, 1, column)
+            draw_field(figure, scene, field, 1, column, color=color)
+        lost = fields.before - fields.after
+        draw_field(figure, scene, lost, 1, 3, color=MAIN)
+        return figure
+    return outings(scene, look, before, after)
+
+
+def outings(scene: Scene, look: str, before: Outing, after: Outing) -> go.Figure:
+    """Roll-outs before, after, and both (paths) or the difference (time)."""
+    if look == "time":
+        figure = boards(scene, ("time spent before", "after", "difference"))
+        draw_occupancies(figure, scene, before.occupancy, after.occupancy, (1, 2, 3))
+        return figure
+    figure = boards(scene, ("before", "after", "difference in time spent"))
+    for column, (out, color) in enumerate(((before, MAIN), (after, CONTRAST)), 1):
+        draw_scene(figure, scene, 1, column)
+        paths = [row[out.since :] for row in out.path[:SHOWN]]
+        draw_paths(figure, scene, paths, 1, column, colors=(color,))
+    gap = after.occupancy - before.occupancy
+    draw_values(figure, scene, gap, 1, 3, signed=True)
+    return figure
+
+
+def boards(scene: Scene, titles: Sequence[str], height: int = 300) -> go.Figure:
+    """An empty figure with boards side by side."""
+    figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.02)
+    figure.update_annotations(font_size=13)
+    margin = {"l": 4, "r": 40, "t": 26, "b": 4}
+    return styled(figure, "", height, showlegend=False, margin=margin)
+
+
+def first_bars(scene: Scene, before: Outing, after: Outing) -> go.Figure:
+    """What agents come upon first, before and after."""
+    figure = go.Figure()
+    for name, out, color in (("before", before, MAIN), ("after", after, CONTRAST)):
+        found = out.first(scene)
+        figure.add_bar(x=list(found), y=list(found.values()), name=name, marker_color=color)
+    figure.update_xaxes(title="come upon first", type="category")
+    figure.update_yaxes(title="share of roll-outs", range=[0, 1.02])
+    return styled(figure, "", 220, margin=NARROW | {"b": 46})
+
+
+def latent(session: Explorer, points: np.ndarray, labels: np.ndarray, now: Any) -> go.Figure:
+    """Codes of demonstrations on two axes; a click takes one."""
+    names, figure = session.workbench.world.subgoal_names, go.Figure()
+    symbols = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
+    for g, name in enumerate(names):
+        index = np.flatnonzero(labels == g)
+        figure.add_scatter(
+            x=points[index, 0],
+            y=points[index, 1],
+            customdata=index,
+            mode="markers",
+            name=name,
+            marker={
+                "color": PALETTE[g % len(PALETTE)],
+                "symbol": symbols[g % len(symbols)],
+                "size": 6,
+                "opacity": 0.7,
+            },
+            hovertemplate=f"code of {name}<extra></extra>",
+        )
+    if now is not None:
+        cross = {"symbol": "cross-thin", "size": 18, "line": {"width": 3, "color": INK}}
+        figure.add_scatter(
+            x=[now[0]], y=[now[1]], mode="markers", name="z", marker=cross, hoverinfo="skip"
+        )
+    figure.update_xaxes(title="principal axis 1")
+    figure.update_yaxes(title="principal axis 2")
+    return styled(figure, "", 290, margin=NARROW)
+
+
+def tree(session: Explorer) -> go.Figure:
+    """The walk and its branches, each from where it left to where it ended."""
+    state, figure = session.state, go.Figure()
+    _limb(figure, 0, len(state.walk) - 1, 0, "walk", GREY)
+    rows = {None: 0} | {b.number: i for i, b in enumerate(state.branches, 1)}
+    names = session.workbench.world.subgoal_names
+    for found in state.branches:
+        y, color = rows[found.number], PALETTE[(found.number - 1) % len(PALETTE)]
+        figure.add_scatter(
+            x=[found.fork, found.fork],
+            y=[rows[found.parent], y],
+            mode="lines",
+            line={"color": GREY, "dash": "dot"},
+            hoverinfo="skip",
+        )
+        reached = " ".join(names[g] for g in found.reached) or "nothing"
+        _limb(figure, found.fork, len(found.path) - 1, y, f"branch {found.number}", color, reached)
+    figure.add_vline(x=state.step, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title="step")
+    figure.update_yaxes(autorange="reversed", showticklabels=False, ticks="", showgrid=False)
+    height = 110 + 26 * (1 + len(state.branches))
+    margin = NARROW | {"l": 10, "t": 10, "r": 120}
+    return styled(figure, "", height, showlegend=False, margin=margin)
+
+
+def compared(session: Explorer, numbers: Sequence[int], step: int) -> go.Figure:
+    """Branches on the board, as far as a step."""
+    chosen = [b for b in session.state.branches if b.number in numbers]
+    side = chosen[0].side if chosen else session.state.side
+    scene = scene_of(session, side)
+    figure = boards(scene, (f"the {side} board, up to step {step}",), 330)
+    draw_scene(figure, scene, 1, 1, agent=not chosen)
+    paths = [np.array(b.path[b.fork : max(b.fork, step) + 1]) for b in chosen]
+    colors = [PALETTE[(b.number - 1) % len(PALETTE)] for b in chosen]
+    names = [f"branch {b.number}" for b in chosen]
+    if paths:
+        draw_paths(figure, scene, paths, 1, 1, colors=colors, names=names)
+    return figure.update_layout(showlegend=True, margin={"l": 4, "r": 4, "t": 50, "b": 4})
+
+
+def _limb(
+    figure: go.Figure, start: int, stop: int, y: int, name: str, color: str, said: str = ""
+) -> None:
+    figure.add_scatter(
+        x=[start, stop],
+        y=[y, y],
+        mode="lines+markers+text",
+        text=["", f"  {name}: {said}" if said else f"  {name}"],
+        textposition="middle right",
+        cliponaxis=False,
+        line={"color": color, "width": 4},
+        marker={"size": 9, "color": color},
+        hovertemplate=f"{name}, step %{{x}}<extra></extra>",
+    )
+
+
+def scene_of(session: Explorer, side: str = "edited") -> Scene:
+    """What a board looks like at the step looked at."""
+    state = session.state
+    plain = state.edited if side == "edited" else state.clean
+    return session.workbench.situation(plain).scene(state.walk[state.step])
+
+
+def _marked_changes(figure: go.Figure, session: Explorer, scene: Scene, side: str) -> None:
+    """Dashes round what lies elsewhere on the other board."""
+    state = session.state
+    other = session.workbench.situation(state.clean if side == "edited" else state.edited).scene()
+    there = {thing.name: thing.place for thing in other.things}
+    for thing in scene.things:
+        if there.get(thing.name) != thing.place:
+            x, y = (float(v) for v in scene.xy(thing.place))
+            _outline(figure, x, y, 0.44, dash="dot")
+
+
+def _rows_of(session: Explorer, layer: int, head: int | None, by_head: bool) -> list[int]:
+    """Rows of the heat map that a patch is in."""
+    if not by_head:
+        return [layer - 1]
+    heads = session.workbench.heads
+    return [(layer - 1) * heads + h for h in ([head] if head is not None else range(heads))]
+
+
+def _outline(figure: go.Figure, x: float, y: float, half: float, dash: str = "solid") -> None:
+    figure.add_shape(
+        type="rect",
+        x0=x - half,
+        x1=x + half,
+        y0=y - half,
+        y1=y + half,
+        line={"color": INK, "width": 2.5, "dash": dash},
+    )
+
+
+def _absent(figure: go.Figure, read: Mapping[str, Any], session: Explorer) -> None:
+    """Says why a panel is empty."""
+    notes = {}
+    if all(r.bayes is None for r in read.values()):
+        notes[3] = "no training task<br>explains this walk"
+    if session.workbench.meta is None:
+        notes[4] = "this run has no<br>metacontroller"
+    for panel, text in notes.items():
+        figure.add_annotation(
+            text=text,
+            xref=f"x{panel} domain",
+            yref=f"y{panel} domain",
+            x=0.5,
+            y=0.5,
+            showarrow=False,
+            font_color=GREY,
+        )
+
+
+def _spacing(n: int) -> int:
+    return max(1, n // 15)

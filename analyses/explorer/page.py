@@ -1,0 +1,129 @@
+"""What stands where on the page. It knows nothing but names; callbacks fill it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc, html
+
+from irl_lens.analyses.explorer import page_parts as parts
+from irl_lens.analyses.explorer.session import Explorer
+
+GRAPH = {"displayModeBar": False, "responsive": True}
+
+
+def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Div:
+    """The whole page of one session.
+
+    Args:
+        session: The session, whose sizes lists and sliders have.
+        key: Of the session.
+        runs: What can be switched to, name to show by name.
+        now: The run that is open.
+    """
+    stores = {"key": key, "tick": 0, "finished": 0, "picked": None, "asked": 0, "before": "patch"}
+    return html.Div(
+        [
+            *(dcc.Store(id=name, data=value) for name, value in stores.items()),
+            dcc.Interval(id="poll", interval=250, disabled=True),
+            dcc.Interval(id="playing", interval=450, disabled=True),
+            dcc.Download(id="download"),
+            _header(runs, now),
+            html.Main([_left(session), _right(session)]),
+        ]
+    )
+
+
+def graph(name: str, height: int, said: str) -> html.Div:
+    """A picture, with what it shows said to screen readers."""
+    picture = dcc.Graph(id=name, config=GRAPH, style={"height": f"{height}px"})
+    return html.Div([html.Span(said, className="sr"), picture], role="img", **{"aria-label": said})
+
+
+def _header(runs: dict[str, str], now: str) -> html.Header:
+    listed = [{"label": label, "value": name} for name, label in runs.items()]
+    return html.Header(
+        [
+            html.H1("irl-lens explorer"),
+            html.Label("run", htmlFor="run"),
+            dcc.Dropdown(listed, now, id="run", clearable=False, className="pick"),
+            html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
+            html.Div(id="message", role="status", **{"aria-live": "polite"}),
+            html.Button("Undo", id="undo", disabled=True),
+        ]
+    )
+
+
+def _left(session: Explorer) -> html.Div:
+    names = session.workbench.situation(session.state.clean).names
+    places = session.workbench.situation(session.state.clean).scene().places
+    return html.Div(
+        [
+            html.Div(
+                [
+                    html.Div([html.H2("Clean world"), graph("clean", 206, "the clean board")]),
+                    html.Div([html.H2("Edited world"), graph("edited", 206, "the edited board")]),
+                ],
+                className="worlds",
+            ),
+            html.P(id="pair", className="hint"),
+            html.P(id="hand", className="hint"),
+            html.Div(
+                [
+                    html.Label("put", htmlFor="thing"),
+                    dcc.Dropdown(
+                        list(names), names[0], id="thing", clearable=False, className="pick"
+                    ),
+                    html.Label("at place", htmlFor="place"),
+                    parts.number("place", 0, 0, places - 1),
+                    html.Button("Put", id="put"),
+                    html.Button("Same as clean", id="mend"),
+                ],
+                className="row",
+            ),
+            html.Div(
+                [
+                    html.Div(
+                        dcc.Slider(
+                            0,
+                            1,
+                            1,
+                            value=0,
+                            id="step",
+                            marks=None,
+                            tooltip={"placement": "bottom", "always_visible": True},
+                        ),
+                        className="wide",
+                    ),
+                    html.Button("◀", id="back", title="one step back"),
+                    html.Button("Play", id="play"),
+                    html.Button("▶", id="on", title="one step on"),
+                ],
+                className="row",
+            ),
+            graph("readings", 300, "action probabilities, beliefs and gate"),
+            html.Details([html.Summary("Another episode or task"), *parts.episode(session)]),
+        ]
+    )
+
+
+def _right(session: Explorer) -> html.Div:
+    tabs = {
+        "patch": ("Patch", parts.patch(session, graph)),
+        "steer": ("Steer", parts.steer(session, graph)),
+        "fork": ("Fork", parts.fork(session, graph)),
+        "keep": ("Take away", parts.keep()),
+    }
+    shown: list[Any] = [
+        dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}")
+        for name, (label, content) in tabs.items()
+    ]
+    work = html.Div(
+        [
+            html.Span(id="work", role="status"),
+            html.Button("Stop", id="stop", style={"display": "none"}),
+        ],
+        className="row",
+        style={"minHeight": "30px"},
+    )
+    return html.Div([dcc.Tabs(shown, value="patch", id="tab"), work])

@@ -1,0 +1,304 @@
+"""The panels of the page: one function a tab."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dash import dcc, html
+
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.state import COMPONENTS, METRICS, MOST_ROWS, SIDES
+
+Graph = Callable[[str, int, str], Any]
+
+
+def number(name: str, value: Any, low: int, high: int) -> dcc.Input:
+    """A field for a whole number."""
+    return dcc.Input(
+        id=name,
+        type="number",
+        value=value,
+        min=low,
+        max=high,
+        step=1,
+        debounce=True,
+        className="short",
+    )
+
+
+def radio(name: str, options: dict[str, str], value: str) -> dcc.RadioItems:
+    """A choice of a few, value by what is shown."""
+    listed = [{"label": label, "value": key} for key, label in options.items()]
+    return dcc.RadioItems(listed, value, id=name, inline=True)
+
+
+def choice(name: str, options: list[Any], value: Any, said: str) -> html.Div:
+    """A labelled list to choose from."""
+    listed = dcc.Dropdown(options, value, id=name, clearable=False, className="pick")
+    return html.Div([html.Label(said, htmlFor=name), listed], className="row")
+
+
+def episode(session: Explorer) -> list[Any]:
+    """Which episode, who walks, and what is asked for."""
+    state = session.state
+    names = session.workbench.world.subgoal_names
+    return [
+        html.Div(
+            [
+                html.Label("episode", htmlFor="seed"),
+                number("seed", state.seed, 0, 2**31 - 1),
+                html.Button("Draw", id="draw"),
+                html.Button("Expert walks", id="expert"),
+                html.Button("Model walks", id="model"),
+            ],
+            className="row",
+        ),
+        html.Div(
+            [
+                html.Label(f"task (subgoals {' '.join(names)})", htmlFor="task"),
+                dcc.Input(id="task", type="text", value="", debounce=True, className="middle"),
+                html.Button("Ask", id="ask"),
+            ],
+            className="row",
+        ),
+    ]
+
+
+def patch(session: Explorer, graph: Graph) -> list[Any]:
+    """The heat map, what is in force, and what comes of it."""
+    bench, state = session.workbench, session.state
+    moves = [{"label": m, "value": i} for i, m in enumerate(bench.move_names)]
+    most = {"label": "by the edit", "value": -1}
+    return [
+        html.P(
+            [
+                html.B("Click a cell"),
+                " of the map: what the model computed there in the clean world is put into the "
+                "edited one. Below: where the agent goes now.",
+            ],
+            className="call",
+        ),
+        html.Div(
+            [
+                choice("component", list(COMPONENTS), state.component, "patch"),
+                choice("metric", list(METRICS), state.metric, "metric"),
+                choice("why", [most, *moves], -1, "why"),
+                choice("rather", [most, *moves], -1, "rather than"),
+            ],
+            className="row",
+        ),
+        graph("map", 200, "what each layer and step does; use the fields below without a mouse"),
+        html.P(id="question", className="hint"),
+        html.Div(
+            [
+                html.Span("layer"),
+                number("at-layer", state.layer, 1, bench.layers),
+                html.Span("head"),
+                number("at-head", 0, 0, bench.heads - 1),
+                html.Span("step"),
+                number("at-step", state.step, 0, bench.world.horizon),
+                html.Button("Patch", id="patch", className="main"),
+                radio("held", {"on": "from there on", "once": "that step only"}, "on"),
+                html.Button("Clear", id="clear"),
+            ],
+            className="row",
+        ),
+        html.Div(id="spots", className="row"),
+        html.Div(
+            [
+                radio(
+                    "look",
+                    {"paths": "paths", "arrows": "actions at every place", "time": "time spent"},
+                    "paths",
+                ),
+                html.Span(id="gone", role="status"),
+            ],
+            className="row",
+        ),
+        graph("effects", 300, "before, after and difference on the edited board"),
+    ]
+
+
+def steer(session: Explorer, graph: Graph) -> list[Any]:
+    """What acts, and what comes of it."""
+    bench, state = session.workbench, session.state
+    layers = list(bench.banks)
+    names = list(bench.banks[layers[0]].names) if layers else []
+    kinds = {"nothing": "nothing"}
+    kinds |= {"controller": "a controller of the bank"} if layers else {}
+    kinds |= {"code": "a code z"} if bench.meta is not None else {}
+    note = "" if bench.meta else f"No codes: the stage {bench.run.acting} is not finished."
+    return [
+        html.P(
+            [html.B("Choose what acts"), " from the step on that the slider is at."],
+            className="call",
+        ),
+        html.Div(
+            [
+                radio("kind", kinds, "nothing"),
+                choice("side", list(SIDES), state.side, "board"),
+                html.Label("roll-outs", htmlFor="rows"),
+                number("rows", state.rows, 1, MOST_ROWS),
+                html.Label("noise", htmlFor="noise"),
+                number("noise", 0, 0, 2**31 - 1),
+                html.Span(note, className="hint"),
+            ],
+            className="row",
+        ),
+        html.Div(
+            [
+                choice("bank", layers, layers[0] if layers else None, "layer"),
+                choice("controller", names, names[0] if names else None, "controller"),
+                html.Span("strength"),
+                html.Div(
+                    dcc.Slider(
+                        -4,
+                        4,
+                        0.25,
+                        value=1,
+                        id="strength",
+                        marks={i: str(i) for i in range(-4, 5, 2)},
+                    ),
+                    className="wide",
+                ),
+            ],
+            id="by-controller",
+            className="panel row",
+        ),
+        html.Div([*_codes(session, graph)], id="by-code", className="panel"),
+        html.Div(
+            [
+                radio("look-steer", {"paths": "paths", "time": "time spent"}, "paths"),
+                html.Span(id="gone-steer", role="status"),
+            ],
+            className="row",
+        ),
+        graph("steered", 300, "before, after and difference with the steering"),
+        graph("firsts", 220, "what agents come upon first"),
+    ]
+
+
+def _codes(session: Explorer, graph: Graph) -> list[Any]:
+    bench = session.workbench
+    if bench.meta is None:
+        sliders: list[Any] = []
+    else:
+        top = bench.spread
+        sliders = [
+            html.Div(
+                [
+                    html.Label(f"z{i}"),
+                    dcc.Slider(
+                        -top, top, top / 50, value=0, marks=None, id={"kind": "z", "index": i}
+                    ),
+                ]
+            )
+            for i in range(bench.meta.decoder.n_z)
+        ]
+    return [
+        html.Div(
+            [
+                html.Div(
+                    [
+                        html.P("Click a point to take its code, or drag:", className="hint"),
+                        html.Div(sliders, className="sliders"),
+                        radio(
+                            "gate",
+                            {"off": "gate off: the code is held", "own": "the gate may open again"},
+                            "off",
+                        ),
+                        html.Div(
+                            [
+                                html.Label(
+                                    "force a switch at step (none if empty)", htmlFor="forced"
+                                ),
+                                number("forced", None, 0, bench.world.horizon - 1),
+                            ],
+                            className="row",
+                        ),
+                    ]
+                ),
+                graph("latent", 290, "codes of demonstrations; click one to take it"),
+            ],
+            className="sides",
+        )
+    ]
+
+
+def fork(session: Explorer, graph: Graph) -> list[Any]:
+    """The tree of futures."""
+    return [
+        html.P(
+            [html.B("Fork"), " at a step: a future with the present patches and steering."],
+            className="call",
+        ),
+        html.Div(
+            [
+                html.Label("leave", htmlFor="parent"),
+                dcc.Dropdown([], "walk", id="parent", clearable=False, className="pick"),
+                html.Label("at step", htmlFor="fork-step"),
+                number("fork-step", session.state.step, 0, session.workbench.world.horizon),
+                html.Label("noise", htmlFor="fork-noise"),
+                number("fork-noise", 0, 0, 2**31 - 1),
+                html.Button("Fork", id="fork", className="main"),
+            ],
+            className="row",
+        ),
+        graph("tree", 200, "the tree of futures"),
+        html.Div(id="branches"),
+        html.Div(
+            [
+                html.Label("compare", htmlFor="compare"),
+                dcc.Dropdown([], [], id="compare", multi=True, className="wide"),
+                html.Button("Make it the walk", id="open"),
+                html.Button("Drop", id="drop"),
+            ],
+            className="row",
+        ),
+        html.P(id="parted", className="hint"),
+        html.Div(
+            dcc.Slider(
+                0,
+                session.workbench.world.horizon,
+                1,
+                value=0,
+                id="replay",
+                marks=None,
+                tooltip={"always_visible": True},
+            )
+        ),
+        graph("compared", 330, "branches on the board"),
+    ]
+
+
+def keep() -> list[Any]:
+    """What can be taken away."""
+    files = {
+        "html": "Figure (HTML)",
+        "png": "Figure (PNG)",
+        "csv": "Data (CSV)",
+        "patch-file": "Patches (intervention file)",
+        "steer-file": "Steering (intervention file)",
+    }
+    return [
+        html.P(
+            "The present state as Python; it gives the same again in a notebook, to the bit.",
+            className="call",
+        ),
+        html.Div(
+            [
+                dcc.Clipboard(
+                    id="copy",
+                    target_id="snippet",
+                    title="copy",
+                    className="button",
+                    style={"display": "inline-block"},
+                ),
+                html.Span("Copy"),
+                *(html.Button(label, id=f"get-{name}") for name, label in files.items()),
+            ],
+            className="row",
+        ),
+        html.Pre(id="snippet", tabIndex=0),
+    ]

@@ -1,0 +1,53 @@
+"""One or two plain sentences about what is seen, from the numbers."""
+
+from __future__ import annotations
+
+from irl_lens.analyses.explorer.patching import active
+from irl_lens.analyses.explorer.rollouts import Outing
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.envs.scenes import Scene
+
+
+def pair(session: Explorer) -> str:
+    """What differs between the boards."""
+    state = session.state
+    clean, edited = (session.workbench.situation(p).scene() for p in (state.clean, state.edited))
+    there = {thing.name: thing.place for thing in edited.things}
+    moved = [t.label or t.name for t in clean.things if there.get(t.name) != t.place]
+    if not moved:
+        return "Both boards are the same: move something on the edited one."
+    return f"Dotted: what lies elsewhere on the other board ({', '.join(moved)})."
+
+
+def question(session: Explorer) -> str:
+    """What the heat map measures."""
+    sweep, names = session.sweep(), session.workbench.move_names
+    why, rather = names[sweep.why], names[sweep.rather]
+    unit = {"logit difference": " nats", "kl": " nats"}.get(session.state.metric, "")
+    return (
+        f"At step {session.state.step}, why {why} rather than {rather}? {session.state.metric}: "
+        f"clean {sweep.clean:.2f}{unit}, edited {sweep.edited:.2f}{unit}. "
+        "1: the cell alone brings the clean run's choice back."
+    )
+
+
+def gone(scene: Scene, before: Outing, after: Outing) -> str:
+    """Where roll-outs went, before and after."""
+    return f"Before, {_most(scene, before)}; after, {_most(scene, after)}."
+
+
+def patches(session: Explorer) -> str:
+    """What is in force."""
+    count, within = len(session.state.spots), len(active(session.state))
+    if not count:
+        return "No patch in force: before and after are the same."
+    beyond = "" if within == count else f" ({count - within} beyond the step looked at)"
+    return f"{count} patch{'es' * (count > 1)} in force{beyond}:"
+
+
+def _most(scene: Scene, out: Outing) -> str:
+    found = out.first(scene)
+    best = max(found, key=lambda name: found[name])
+    return f"{found[best]:.0%} of {len(out.path)} roll-outs come upon {best} first".replace(
+        "%", " %"
+    )

@@ -1,0 +1,182 @@
+"""The page on this machine: one address of the loopback, and nobody else's pages are answered.
+
+Whatever comes with a foreign ``Host`` or ``Origin`` is refused, so that no web page and no
+name that resolves to this machine can act in the reader's name. All scripts come with the
+page: it needs no network.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+from dash import Dash
+from dash.exceptions import DashException
+from flask import Flask, Response, abort, jsonify, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from irl_lens.analyses.explorer import callbacks, hands, rolling, views
+from irl_lens.analyses.explorer.look import INDEX
+from irl_lens.analyses.explorer.page import page
+from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
+from irl_lens.errors import UserError
+from irl_lens.runs import Run
+
+HOST, PORT, LARGEST = "127.0.0.1", 8050, 2**21
+"""Address, the port that is tried first, and the largest request [bytes]."""
+OWN = ("127.0.0.1", "localhost")
+"""Names that this machine calls itself."""
+
+
+class Server:
+    """A page that is served until it is closed.
+
+    Args:
+        run: The run that it opens.
+        port: Where; another one if it is taken.
+        most: Sessions that are kept.
+
+    Attributes:
+        port: Where it is.
+        url: What to open.
+    """
+
+    def __init__(self, run: Run, port: int = PORT, most: int = MOST) -> None:
+        self.sessions = Sessions(run, most)
+        self.app = application(self.sessions)
+        self._server = _listening(self.app.server, port)
+        self.port = self._server.server_port
+        self.url = f"http://{HOST}:{self.port}/"
+        self._thread = Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Serves until it is interrupted or closed."""
+        while self._thread.is_alive():
+            self._thread.join(1)
+
+    def close(self) -> None:
+        """Stops serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _repr_html_(self) -> str:
+        """A notebook shows the page itself."""
+        size = 'width="100%" height="980" style="border: 0"'
+        return f'<iframe src="{self.url}" {size} title="irl-lens explorer"></iframe>'
+
+
+def application(sessions: Sessions) -> Dash:
+    """Makes the page, with a session of its own each time that it is opened."""
+    app = Dash(
+        __name__,
+        title="irl-lens explorer",
+        update_title="",
+        serve_locally=True,
+        suppress_callback_exceptions=True,
+        index_string=INDEX,
+    )
+
+    def layout() -> Any:
+        name = asked_for(sessions)
+        key = sessions.new(name)
+        explorer, _ = sessions.get(key)
+        return page(explorer, key, sessions.runs(), name)
+
+    app.layout = layout
+    acts = callbacks.Acts(app, sessions)
+    callbacks.register(acts)
+    views.register(app, sessions)
+    rolling.register(app, sessions)
+    hands.register(app, acts, sessions)
+    guard(app.server)
+    return app
+
+
+def asked_for(sessions: Sessions) -> str:
+    """The run that the page's address names, or the first."""
+    first = name_of(sessions.first)
+    try:
+        asked = dict(
+            part.split("=", 1) for part in urlsplit(request.referrer or "").query.split("&") if part
+        ).get("run", "")
+    except (RuntimeError, ValueError):
+        return first
+    from urllib.parse import unquote_plus
+
+    name = unquote_plus(asked)
+    return name if name in sessions.runs() else first
+
+
+def guard(server: Flask) -> None:
+    """Refuses strangers, and turns whatever goes wrong into a message."""
+    server.config["MAX_CONTENT_LENGTH"] = LARGEST
+
+    @server.before_request
+    def own() -> None:
+        port = request.environ.get("SERVER_PORT", "")
+        if not ours(request.headers.get("Host", ""), port):
+            abort(403, "the explorer answers on this machine's own address only")
+        origin = request.headers.get("Origin")
+        if origin is not None and not (
+            origin.startswith("http://") and ours(origin.removeprefix("http://"), port)
+        ):
+            abort(403, "the explorer answers its own page only")
+
+    @server.after_request
+    def framed(response: Response) -> Response:
+        local = " ".join(f"http://{name}:*" for name in OWN)
+        response.headers["Content-Security-Policy"] = f"frame-ancestors 'self' {local}"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    @server.errorhandler(Exception)
+    def wrong(error: Exception) -> tuple[Response, int]:
+        if isinstance(error, HTTPException):
+            return jsonify(error=error.description), error.code or 500
+        if isinstance(error, UserError):
+            return jsonify(error=str(error)), 400
+        if isinstance(error, DashException | ValueError | TypeError | KeyError | LookupError):
+            return jsonify(error=f"this is no request of the page: {error!r}"), 400
+        logging.getLogger(__name__).exception("in a callback")
+        return jsonify(error=f"the explorer failed: {type(error).__name__}"), 500
+
+
+def ours(host: str, port: str) -> bool:
+    """Whether a ``Host`` names this machine and this port."""
+    name, _, number = host.rpartition(":")
+    return name in OWN and number == str(port)
+
+
+def explore(run: Run | str, port: int = PORT, browser: bool = False) -> Server:
+    """Shows a run in the explorer: in a notebook below the cell, else at the server's ``url``.
+
+    Args:
+        run: A run, its folder, or a bundled model's name.
+        port: Where; another one if it is taken.
+        browser: Open a web browser too.
+
+    Raises:
+        UserError: It has no trained base, or a world without boards.
+    """
+    from irl_lens.runs import find_run
+
+    server = Server(run if isinstance(run, Run) else find_run(run), port)
+    if browser:
+        import webbrowser
+
+        webbrowser.open(server.url)
+    return server
+
+
+def _listening(app: Flask, port: int) -> BaseWSGIServer:
+    """A server at a port, or at a free one if it is taken."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    try:
+        return make_server(HOST, port, app, threaded=True)
+    except (OSError, SystemExit):  # taken; werkzeug exits
+        return make_server(HOST, 0, app, threaded=True)

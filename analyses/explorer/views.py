@@ -1,0 +1,218 @@
+"""What is drawn when a state has changed, tab by tab; only what is on show is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from dash import ALL, Dash, Input, Output, State, html, no_update
+
+from irl_lens.analyses.explorer import figures, forks, sentences
+from irl_lens.analyses.explorer.export import snippet
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.explorer.state import SIDES
+
+
+def register(app: Dash, sessions: Sessions) -> None:
+    """Registers all views."""
+    _worlds(app, sessions)
+    _controls(app, sessions)
+    _patch(app, sessions)
+    _fork(app, sessions)
+    _latent(app, sessions)
+
+    @app.callback(
+        Output("snippet", "children"),
+        Input("tick", "data"),
+        Input("tab", "value"),
+        State("key", "data"),
+    )
+    def keep(_: int, tab: str, key: str) -> Any:
+        return snippet(sessions.get(key)[0]) if tab == "keep" else no_update
+
+
+def _worlds(app: Dash, sessions: Sessions) -> None:
+    @app.callback(
+        Output("clean", "figure"),
+        Output("edited", "figure"),
+        Output("pair", "children"),
+        Output("hand", "children"),
+        Input("tick", "data"),
+        Input("picked", "data"),
+        State("key", "data"),
+    )
+    def worlds(_: int, picked: dict[str, str] | None, key: str) -> Any:
+        session, _jobs = sessions.get(key)
+        names = [picked["name"] if picked and picked["side"] == side else None for side in SIDES]
+        drawn = [figures.world(session, *pair) for pair in zip(SIDES, names, strict=True)]
+        hand = (
+            f"{picked['name']} is picked up: click where to put it."
+            if picked
+            else "To edit: click a thing or the agent on a board, then a place."
+        )
+        return *drawn, sentences.pair(session), hand
+
+    @app.callback(Output("readings", "figure"), Input("tick", "data"), State("key", "data"))
+    def readings(_: int, key: str) -> Any:
+        return figures.readings(sessions.get(key)[0])
+
+
+def _controls(app: Dash, sessions: Sessions) -> None:
+    """Fields show what the state is, also after undo."""
+    names = ("component", "metric", "side", "rows", "noise", "seed")
+
+    @app.callback(
+        *(Output(name, "value") for name in names),
+        Output("why", "value"),
+        Output("rather", "value"),
+        Output("step", "value"),
+        Output("step", "max"),
+        Output("at-step", "value"),
+        Output("fork-step", "value"),
+        Output("undo", "disabled"),
+        Input("tick", "data"),
+        State("key", "data"),
+    )
+    def fields(_: int, key: str) -> Any:
+        session, _jobs = sessions.get(key)
+        state = session.state
+        asked = [-1 if x is None else x for x in (state.why, state.rather)]
+        steps = state.step, len(state.walk) - 1, state.step, state.step
+        return *(getattr(state, name) for name in names), *asked, *steps, not session.can_undo
+
+    @app.callback(
+        Output("kind", "value"),
+        Output("gate", "value"),
+        Output("forced", "value"),
+        Output("bank", "value"),
+        Output("controller", "value"),
+        Output("strength", "value"),
+        Output({"kind": "z", "index": ALL}, "value"),
+        Output("by-controller", "style"),
+        Output("by-code", "style"),
+        Input("tick", "data"),
+        State("key", "data"),
+        State({"kind": "z", "index": ALL}, "value"),
+    )
+    def steering(_: int, key: str, z: list[float]) -> Any:
+        session, _jobs = sessions.get(key)
+        steering = session.state.steering
+        own = steering.kind == "controller"
+        bank = (steering.layer, steering.name, steering.strength) if own else (no_update,) * 3
+        shown = list(steering.code or z)
+        hidden = [{} if steering.kind == k else {"display": "none"} for k in ("controller", "code")]
+        return steering.kind, steering.gate, steering.forced, *bank, shown, *hidden
+
+
+def _patch(app: Dash, sessions: Sessions) -> None:
+    @app.callback(
+        Output("map", "figure"),
+        Output("map", "style"),
+        Output("map", "clickData"),
+        Output("question", "children"),
+        Output("spots", "children"),
+        Input("tick", "data"),
+        Input("tab", "value"),
+        State("key", "data"),
+    )
+    def heat(_: int, tab: str, key: str) -> Any:
+        if tab != "patch":
+            return (no_update,) * 5
+        session, _jobs = sessions.get(key)
+        figure = figures.heat_map(session, session.sweep())
+        style = {"height": f"{figure.layout.height}px"}
+        return figure, style, None, sentences.question(session), _chips(session)
+
+
+def _chips(session: Explorer) -> list[Any]:
+    said: list[Any] = [html.Span(sentences.patches(session))]
+    return said + [
+        html.Button(
+            f"{spot} ×",
+            id={"kind": "spot", "index": i},
+            className="chip",
+            title="take this patch out",
+        )
+        for i, spot in enumerate(session.state.spots)
+    ]
+
+
+def _latent(app: Dash, sessions: Sessions) -> None:
+    @app.callback(
+        Output("latent", "figure"),
+        Output("latent", "clickData"),
+        Input("tick", "data"),
+        Input("tab", "value"),
+        State("key", "data"),
+    )
+    def latent(_: int, tab: str, key: str) -> Any:
+        session, _jobs = sessions.get(key)
+        bench, steering = session.workbench, session.state.steering
+        if tab != "steer" or bench.meta is None or steering.kind != "code":
+            return no_update, no_update
+        axes = bench.axes
+        points = axes.transform(bench.harvest.codes)
+        now = None if steering.code is None else axes.transform(np.array([steering.code]))[0]
+        return figures.latent(session, points, bench.harvest.labels, now), None
+
+
+def _fork(app: Dash, sessions: Sessions) -> None:
+    @app.callback(
+        Output("tree", "figure"),
+        Output("tree", "style"),
+        Output("branches", "children"),
+        Output("parent", "options"),
+        Output("compare", "options"),
+        Output("compare", "value"),
+        Input("tick", "data"),
+        Input("tab", "value"),
+        State("key", "data"),
+        State("compare", "value"),
+    )
+    def tree(_: int, tab: str, key: str, chosen: list[int]) -> Any:
+        if tab != "fork":
+            return (no_update,) * 6
+        session, _jobs = sessions.get(key)
+        figure, branches = figures.tree(session), session.state.branches
+        listed = [{"label": f"branch {b.number}", "value": b.number} for b in branches]
+        known = [b.number for b in branches]
+        kept = [n for n in chosen or [] if n in known]
+        kept += [n for n in known[-1:] if n not in kept]
+        parents = [{"label": "the walk", "value": "walk"}, *listed]
+        style = {"height": f"{figure.layout.height}px"}
+        return figure, style, _table(session), parents, listed, kept
+
+    @app.callback(
+        Output("compared", "figure"),
+        Output("parted", "children"),
+        Input("compare", "value"),
+        Input("replay", "value"),
+        Input("tick", "data"),
+        State("tab", "value"),
+        State("key", "data"),
+    )
+    def compared(numbers: list[int], step: int, _: int, tab: str, key: str) -> Any:
+        if tab != "fork":
+            return no_update, no_update
+        session, _jobs = sessions.get(key)
+        chosen = [b for b in session.state.branches if b.number in (numbers or [])]
+        far = step or max((len(b.path) for b in chosen), default=0)
+        return figures.compared(session, numbers or [], far), _apart(chosen)
+
+
+def _apart(chosen: list[Any]) -> str:
+    if len(chosen) < 2:
+        return "Choose two branches to see where they part; drag the slider to replay."
+    at = forks.parted(chosen[0], chosen[1])
+    pair = f"Branches {chosen[0].number} and {chosen[1].number}"
+    return f"{pair} never part." if at is None else f"{pair} part at step {at}."
+
+
+def _table(session: Explorer) -> Any:
+    found = forks.table(session.workbench, session.state)
+    if found.empty:
+        return html.P("No branch yet.", className="hint")
+    head = html.Tr([html.Th(name) for name in found.columns])
+    rows = [html.Tr([html.Td(str(v)) for v in row]) for row in found.to_numpy()]
+    return html.Table([html.Thead(head), html.Tbody(rows)])
