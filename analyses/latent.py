@@ -7,6 +7,9 @@ Clusters by k-means, which sees no label. Null: labels exchanged between episode
 that are equally many switches from the start, so that what all first codes share is no
 finding. Intervals by resampling episodes; information of few codes leans upwards, and so does
 its null. (The paper reports transfer, not the codes themselves: arXiv 2512.20605, App. B.3.2.)
+
+Codes are drawn on their principal axes, and by UMAP (McInnes et al. 2018) where umap-learn is
+installed. That is for looking only: no number comes from it.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ Tables = Float[NDArray[np.float64], "... clusters subgoals"]
 Measure = Callable[[Tables], Float[NDArray[np.float64], "..."]]
 SHOWN = 1_500
 """Codes drawn in the figure."""
+NEIGHBOURS = 15
+"""Of each code in UMAP's layout."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class LatentSpace(Result):
     Attributes:
         points: Some of the codes on their two principal axes.
         labels: Their subgoals.
+        unrolled: The same codes by UMAP; None without umap-learn, or with too few of them.
         explained: Share of the variance on each axis.
         purity: Share of codes that are of their cluster's commonest subgoal.
         information: Of the cluster on the subgoal [bits].
@@ -69,6 +75,7 @@ class LatentSpace(Result):
 
     points: Float[NDArray[np.float64], "shown 2"]
     labels: Int[NDArray[np.int64], " shown"]
+    unrolled: Float[NDArray[np.float32], "shown 2"] | None
     explained: tuple[float, float]
     purity: Score
     information: Score
@@ -86,29 +93,42 @@ class LatentSpace(Result):
         )
 
     def figure(self) -> go.Figure:
-        """Draws the codes in the plane, and both scores beside their nulls."""
-        titles = ("codes at switches", "purity", "information, bits")
-        figure = make_subplots(cols=3, subplot_titles=titles, column_widths=[0.6, 0.2, 0.2])
+        """Draws the codes in the plane, by UMAP too if there is one, and scores beside nulls."""
+        clouds = [self.points] if self.unrolled is None else [self.points, self.unrolled]
+        n, names = len(clouds), ["codes at switches", "the same by UMAP"][: len(clouds)]
+        figure = make_subplots(
+            cols=n + 2,
+            subplot_titles=[*names, "purity", "information, bits"],
+            column_widths=[0.6 / n] * n + [0.2, 0.2],
+        )
+        for column, cloud in enumerate(clouds, start=1):
+            self._cloud(figure, column, cloud)
+        for column, score in ((n + 1, self.purity), (n + 2, self.information)):
+            self._bars(figure, column, score)
+        for number, axis in enumerate((figure.update_xaxes, figure.update_yaxes), start=1):
+            share = f"{self.explained[number - 1]:.0%}".replace("%", " %")
+            axis(title=f"z, principal axis {number} ({share})", col=1)
+            if n > 1:
+                axis(title=f"UMAP, axis {number}", showticklabels=False, col=2)
+        figure.update_yaxes(range=[0, 1.05], col=n + 1)
+        figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=n + 2)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
+        return styled(figure, "What the codes are codes of", 460, **layout)
+
+    def _cloud(self, figure: go.Figure, column: int, cloud: NDArray) -> None:
         for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
-            own = self.points[self.labels == i]
+            own = cloud[self.labels == i]
             figure.add_scatter(
                 x=own[:, 0],
                 y=own[:, 1],
                 mode="markers",
                 name=f"subgoal {name}",
+                legendgroup=name,
+                showlegend=column == 1,
                 marker={"color": colour, "size": 5, "opacity": 0.6},
                 row=1,
-                col=1,
+                col=column,
             )
-        for column, score in ((2, self.purity), (3, self.information)):
-            self._bars(figure, column, score)
-        for number, axis in enumerate((figure.update_xaxes, figure.update_yaxes)):
-            share = f"{self.explained[number]:.0%}".replace("%", " %")
-            axis(title=f"z, principal axis {number + 1} ({share})", col=1)
-        figure.update_yaxes(range=[0, 1.05], col=2)
-        figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=3)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "What the codes are codes of", 460, **layout)
 
     def _bars(self, figure: go.Figure, column: int, score: Score) -> None:
         for name, estimate, colour in (
@@ -142,7 +162,11 @@ class LatentSpace(Result):
 
 
 def latent_space(
-    bench: Bench, clusters: int | None = None, seed: int = 0, draws: int = 500
+    bench: Bench,
+    clusters: int | None = None,
+    seed: int = 0,
+    draws: int = 500,
+    umap: bool = True,
 ) -> LatentSpace:
     """Clusters the codes that the run's metacontroller uses on fresh demonstrations.
 
@@ -151,14 +175,20 @@ def latent_space(
         clusters: How many; one a subgoal if not given.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
+        umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
     """
     names = bench.world.subgoal_names
     harvest = Harvest.of(bench.trace, bench.test.trajectories)
-    return describe_codes(harvest, names, clusters or len(names), seed, draws)
+    return describe_codes(harvest, names, clusters or len(names), seed, draws, umap)
 
 
 def describe_codes(
-    harvest: Harvest, names: tuple[str, ...], clusters: int, seed: int = 0, draws: int = 500
+    harvest: Harvest,
+    names: tuple[str, ...],
+    clusters: int,
+    seed: int = 0,
+    draws: int = 500,
+    umap: bool = False,
 ) -> LatentSpace:
     """Clusters codes; see :func:`latent_space`.
 
@@ -168,6 +198,7 @@ def describe_codes(
         clusters: How many.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
+        umap: Lay them out by UMAP too.
     """
     rng, clusters = np.random.default_rng(seed), min(clusters, len(harvest))
     means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
@@ -187,6 +218,7 @@ def describe_codes(
     return LatentSpace(
         points,
         harvest.labels[:SHOWN],
+        unrolled(harvest.codes[:SHOWN], seed) if umap else None,
         (explained[0], explained[1]),
         _score(purity, own.sum(axis=0), resampled, null),
         _score(mutual_information, own.sum(axis=0), resampled, null),
@@ -195,6 +227,28 @@ def describe_codes(
         len(harvest),
         names,
     )
+
+
+def unrolled(
+    codes: Float[NDArray[np.float32], "shown latent"], seed: int = 0
+) -> Float[NDArray[np.float32], "shown 2"] | None:
+    """Lays codes out in the plane so that neighbours stay neighbours, by UMAP.
+
+    Args:
+        codes: The codes.
+        seed: Of the layout.
+
+    Returns:
+        The layout; None if umap-learn is not installed, or fewer codes differ than it needs.
+    """
+    try:
+        from umap import UMAP  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    if len(np.unique(codes, axis=0)) <= NEIGHBOURS:
+        return None
+    plane = UMAP(n_neighbors=NEIGHBOURS, random_state=seed, n_jobs=1).fit_transform(codes)
+    return np.asarray(plane, np.float32)
 
 
 def purity(tables: Tables) -> Float[NDArray[np.float64], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from irl_lens.analyses.latent import (
     latent_space,
     mutual_information,
     purity,
+    unrolled,
 )
 from irl_lens.errors import UserError
 from irl_lens.runs import Run, find_run
@@ -34,8 +36,8 @@ def harvested(separation: float, seed: int = 0) -> Harvest:
     return Harvest(codes.astype(np.float32), labels, np.arange(600) // 3)
 
 
-def described(harvest: Harvest) -> LatentSpace:
-    return describe_codes(harvest, NAMES, 4, draws=100)
+def described(harvest: Harvest, umap: bool = False) -> LatentSpace:
+    return describe_codes(harvest, NAMES, 4, draws=100, umap=umap)
 
 
 def test_planted_kinds_are_found() -> None:
@@ -47,6 +49,29 @@ def test_planted_kinds_are_found() -> None:
     assert "NOT" not in result.caption()
     assert list(result.to_dataframe()["score"]) == ["purity", "information"]
     assert len(result.figure().to_dict()["data"]) == 4 + 4
+
+
+def test_without_umap_learn_there_are_the_principal_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "umap", None)  # as if it were not installed
+    result = described(harvested(1.0), umap=True)
+    assert result.unrolled is None
+    assert len(result.figure().to_dict()["data"]) == 4 + 4
+
+
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
+def test_umap_keeps_neighbours_together_and_changes_no_number(tmp_path: Path) -> None:
+    pytest.importorskip("umap")
+    harvest = harvested(1.0)
+    result = described(harvest, umap=True)
+    assert result.unrolled is not None and result.unrolled.shape == (600, 2)
+    centres = np.stack([result.unrolled[result.labels == g].mean(axis=0) for g in range(4)])
+    apart = np.linalg.norm(result.unrolled[:, None] - centres, axis=-1)
+    assert (apart.argmin(axis=1) == result.labels).all()
+    assert len(result.figure().to_dict()["data"]) == 2 * 4 + 4
+    assert result.save(tmp_path / "result").is_file()
+    np.testing.assert_array_equal(unrolled(harvest.codes), result.unrolled)
+    assert unrolled(np.repeat(harvest.codes[:15], 3, axis=0)) is None
+    assert described(harvest).to_dataframe().equals(result.to_dataframe())
 
 
 def test_where_nothing_is_planted_p_is_small_as_seldom_as_it_should_be() -> None:
