@@ -66,6 +66,8 @@ class ControllersConfig:
     layers: tuple[int, ...] = (3,)
     """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
     label: Literal["subgoal", "visit"] = "subgoal"
+    kind: Literal["low-rank", "full", "vector"] = "low-rank"
+    """U of ``rank`` (the paper's grid), a full U (its ant), or a vector that is added."""
     rank: int = 16
     steps: int = 3_200
     batch: int = 512

@@ -11,7 +11,7 @@ base can be steered, and bounds what discovery can reach there.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -38,10 +38,14 @@ Banks = dict[int, ControllerBank]
 def controller_banks(config: ControllersConfig, world: World, d_model: int) -> Banks:
     """Untrained banks by layer: one named controller a subgoal (or a visit)."""
     names = world.subgoal_names if config.label == "subgoal" else world.visit_names
-    return {
-        layer: ControllerBank.low_rank(names, d_model, config.rank, hook_name(layer), config.init)
-        for layer in config.layers
+    make: dict[str, Callable[[str], ControllerBank]] = {
+        "low-rank": lambda at: ControllerBank.low_rank(
+            names, d_model, config.rank, at, config.init
+        ),
+        "full": lambda at: ControllerBank.full(names, d_model, at, config.init),
+        "vector": lambda at: ControllerBank.vector(names, d_model, at),
     }
+    return {layer: make[config.kind](hook_name(layer)) for layer in config.layers}
 
 
 class ControllersJob:
@@ -140,6 +144,23 @@ def load_banks(banks: Banks, weights: Mapping[str, Tensor]) -> None:
         bank.load_state_dict(
             {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
         )
+
+
+def trained_banks(config: ControllersConfig, world: World, base: FastPath, seed: int) -> Banks:
+    """Trains banks outside any run, in memory; gradients are off in what is returned.
+
+    Args:
+        config: Layers, labels, sizes and schedule.
+        world: Where demonstrations come from.
+        base: The frozen base.
+        seed: Of initialisation and demonstrations.
+    """
+    job = ControllersJob(config, world, base, seed)
+    for i in range(job.steps):
+        job.step(i)
+    for bank in job.banks.values():
+        bank.requires_grad_(False)
+    return job.banks
 
 
 def train_controllers(run: Run, progress: Progress) -> None:

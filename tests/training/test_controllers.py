@@ -12,7 +12,12 @@ from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.controllers import ControllersJob, load_controllers, train_controllers
+from irl_lens.training.controllers import (
+    ControllersJob,
+    load_controllers,
+    train_controllers,
+    trained_banks,
+)
 
 
 @pytest.fixture
@@ -121,3 +126,20 @@ def test_a_cosine_schedule_ends_at_rest(small: Preset, world: World, base: FastP
         pairs = zip(before, _weights(job), strict=True)
         moved.append(max(float((a - b).abs().max()) for a, b in pairs))
     assert moved[1] < 1e-3 * moved[0]
+
+
+@pytest.mark.parametrize("kind", ["vector", "full", "low-rank"])
+def test_every_kind_learns_outside_a_run_as_in_it(
+    small: Preset, world: World, base: FastPath, kind: str
+) -> None:
+    config = replace(small.controllers, kind=kind, steps=3)
+    banks = trained_banks(config, world, base, seed=0)
+    job = ControllersJob(config, world, base, seed=0)
+    untrained = _weights(job)
+    for i in range(3):
+        job.step(i)
+    for layer, bank in banks.items():
+        for name, weight in bank.state_dict().items():
+            assert torch.equal(weight, job.weights()[f"layer{layer}.{name}"])
+        assert not any(p.requires_grad for p in bank.parameters())
+    assert all(not torch.equal(a, b) for a, b in zip(untrained, _weights(job), strict=True))
