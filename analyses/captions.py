@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from irl_lens.analyses.codes import CodesResult
-from irl_lens.analyses.controllability import ControlResult
 from irl_lens.analyses.floor import FloorResult
 from irl_lens.analyses.gate import GateResult
-from irl_lens.analyses.heldout import Outcome
+from irl_lens.analyses.heldout import Outcome, percent
 from irl_lens.analyses.learning import LearningResult
 from irl_lens.analyses.probes import ProbeResult
 
@@ -35,26 +34,13 @@ def probes(result: ProbeResult) -> str:
     )
 
 
-def controllers(result: ControlResult) -> str:
-    """Steering by layer."""
-    closed, best = result.most_closed, result.most_successful
-    kind = "abstract subgoal" if result.label == "subgoal" else "single visit"
-    return (
-        f"One controller for each {kind}, the true one active at each step. On demonstrations "
-        f"they close {_share(closed.gap_closed.value)} of the gap between the base and the known "
-        f"goal, most at layer {closed.layer}. On the held-out task, {_success(best.outcome)} at "
-        f"layer {best.layer}, against {_success(best.random)} with controllers of the same norm "
-        f"in random directions, and {_success(result.raw)} by the base alone."
-    )
-
-
 def gate(result: GateResult) -> str:
     """Switches against boundaries."""
     scores = result.scores
     above = "above" if scores.f1.low > scores.f1_null.high else "not above"
     return (
-        f"The hard gate opens at {_share(scores.switch_rate.value)} of steps; a new subgoal begins "
-        f"at {_share(scores.boundary_rate.value)}. At the exact step, precision is "
+        f"The hard gate opens at {percent(scores.switch_rate.value)} of steps; a new subgoal "
+        f"begins at {percent(scores.boundary_rate.value)}. At the exact step, precision is "
         f"{scores.precision.value:.3f}, recall {scores.recall.value:.3f}, F1 {scores.f1}: "
         f"{above} the {scores.f1_null.value:.3f} of the same switches shifted round each "
         "episode. No label was used in training the gate. Bands are true subgoals."
@@ -67,7 +53,7 @@ def codes(result: CodesResult) -> str:
         f"From the code at a switch, the nearest centroid gives the abstract subgoal with accuracy "
         f"{result.identity} on fresh episodes; always guessing the commonest would give "
         f"{result.chance:.3f}. With the centroid of the true subgoal put in at the gate's own "
-        f"switches, {_success(result.outcome)} on the held-out task. Diamonds are centroids."
+        f"switches, {result.outcome.sentence()} on the held-out task. Diamonds are centroids."
     )
 
 
@@ -75,7 +61,7 @@ def learning(result: LearningResult, internal: Outcome | None, raw: Outcome | No
     """Internal against raw-action RL."""
     players = {"internal": internal, "raw-action": raw}
     sentences = [
-        f"On the held-out task after {name} RL: {_success(outcome)}."
+        f"On the held-out task after {name} RL: {outcome.sentence()}."
         for name, outcome in players.items()
         if outcome is not None
     ]
@@ -98,16 +84,3 @@ def _longest(result: LearningResult) -> str:
         f"No prefix of two or more subgoals is completed on half of solvable boards "
         f"(success by number of subgoals: {tried})."
     )
-
-
-def _success(outcome: Outcome) -> str:
-    solvable, everywhere = outcome.success_solvable, outcome.success_all
-    return (
-        f"success {_share(solvable.value)} on solvable boards (95 % {_share(solvable.low)} to "
-        f"{_share(solvable.high)}; {_share(everywhere.value)} on all) and "
-        f"{outcome.subgoals.value:.2f} subgoals reached"
-    )
-
-
-def _share(value: float) -> str:
-    return f"{value:.1%}".replace("%", " %")

@@ -12,6 +12,7 @@ changes the stream by exactly as much as U at every step.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -22,13 +23,29 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
-from irl_lens.analyses.heldout import Outcome, Trial
+from irl_lens.analyses.heldout import Outcome, Trial, percent
+from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
+from irl_lens.analyses.statistics import permutation_pvalue
 from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.hooks import ControllerBank, LowRankController
+from irl_lens.hooks import (
+    Controller,
+    ControllerBank,
+    FullController,
+    LowRankController,
+    VectorController,
+)
 from irl_lens.models.fast import FastPath, HookList
 from irl_lens.rl.oracle import OracleControllers
+
+Closed = Float[NDArray[np.floating], " n"]
+WRITTEN: dict[type[Controller], str] = {
+    LowRankController: "B",
+    FullController: "U",
+    VectorController: "v",
+}
+"""The tensor of each kind of controller whose columns are written."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +56,35 @@ class LayerControl:
         layer: Output of which block.
         nll: Action NLL with them [nats].
         gap_closed: See the module.
+        random_gap_closed: The same with the control.
         outcome: Held-out task, true subgoals in order.
         random: The same with the control.
+        p: Of the subgoals reached against the control's on the same solvable boards, by
+            exchanging the two.
     """
 
     layer: int
     nll: Estimate
     gap_closed: Estimate
+    random_gap_closed: Estimate
     outcome: Outcome
     random: Outcome
+    p: float
+
+    def columns(self) -> dict[str, float]:
+        """Returns all numbers as columns of a table."""
+        return (
+            self.nll.columns("nll")
+            | self.gap_closed.columns("gap_closed")
+            | self.random_gap_closed.columns("random_gap_closed")
+            | self.outcome.columns()
+            | self.random.columns("random_")
+            | {"p": self.p}
+        )
 
 
 @dataclass(frozen=True)
-class ControlResult:
+class ControlResult(Result):
     """Controllers by layer, and the base alone.
 
     Attributes:
@@ -77,21 +110,32 @@ class ControlResult:
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a layer."""
-        rows = [
-            {"layer": x.layer}
-            | x.nll.columns("nll")
-            | x.gap_closed.columns("gap_closed")
-            | x.outcome.columns()
-            | x.random.columns("random_")
-            for x in self.layers
-        ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame([{"layer": x.layer} | x.columns() for x in self.layers])
+
+    def caption(self) -> str:
+        """Where they steer best, on demonstrations and on the held-out task."""
+        closed, best = self.most_closed, self.most_successful
+        kind = "abstract subgoal" if self.label == "subgoal" else "single visit"
+        sure = "" if best.p < 0.05 else ", which may be chance"
+        return (
+            f"One controller for each {kind}, the true one active at each step. On demonstrations "
+            f"they close {percent(closed.gap_closed.value)} of the gap between the base and the "
+            f"known goal, most at layer {closed.layer} (in random directions "
+            f"{percent(closed.random_gap_closed.value)}). On the held-out task, "
+            f"{best.outcome.sentence()} at layer {best.layer}, against {best.random.sentence()} "
+            f"with controllers of the same norm in random directions (p = {best.p:.3g} for the "
+            f"subgoals reached{sure}), and {self.raw.sentence()} by the base alone."
+        )
 
     def figure(self) -> go.Figure:
         """Draws gap closed, success and subgoals reached by layer."""
         titles = ("gap closed", "success, solvable boards", "subgoals reached")
         figure = make_subplots(cols=3, subplot_titles=titles)
-        self._panel(figure, 1, [("true subgoal", MAIN, [x.gap_closed for x in self.layers])])
+        gaps = [
+            ("true subgoal", MAIN, [x.gap_closed for x in self.layers]),
+            ("random, same norm", CONTRAST, [x.random_gap_closed for x in self.layers]),
+        ]
+        self._panel(figure, 1, gaps)
         for column, field in ((2, "success_solvable"), (3, "subgoals")):
             kinds = {
                 "true subgoal": (MAIN, [getattr(x.outcome, field) for x in self.layers]),
@@ -101,6 +145,9 @@ class ControlResult:
             self._panel(figure, column, [(name, *rest) for name, rest in kinds.items()])
         figure.update_xaxes(title="output of block", type="category", showgrid=False)
         figure.update_yaxes(rangemode="tozero")
+        figure.update_yaxes(title="share", col=1)
+        figure.update_yaxes(title="share of boards", col=2)
+        figure.update_yaxes(title="mean number", col=3)
         layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
         return styled(figure, "Steering with the true subgoal", 420, **layout)
 
@@ -144,52 +191,93 @@ def control_by_layer(
         trial: How the held-out task is played.
         log_probs: The base's on the sample, when they are at hand.
     """
-    found = action_log_probs(base, sample.trajectories) if log_probs is None else log_probs
-    alone = -taken(found, sample.trajectories)
-    layers = [_layer(base, n, bank, label, sample, trial, alone) for n, bank in banks.items()]
+    trying = Trying.of(base, label, sample, trial, log_probs)
+    layers = [trying.control(n, bank)[0] for n, bank in banks.items()]
     return ControlResult(tuple(layers), trial.play(base), label)
 
 
-def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:
-    """Returns controllers that change the stream by as much, in random directions.
+@dataclass(frozen=True)
+class Trying:
+    """How controllers are tried: on demonstrations, and on the held-out task.
 
-    Raises:
-        ValueError: The bank's controllers are not of low rank.
+    Attributes:
+        base: The base model.
+        label: What the controllers are for.
+        sample: Demonstrations.
+        trial: The held-out task.
+        alone: The base's own action NLL at every step [nats].
     """
-    stack = bank.stack
-    if not isinstance(stack, LowRankController):
-        raise ValueError(f"controllers are {type(stack).__name__}; only low-rank ones are rotated")
-    generator = torch.Generator().manual_seed(seed)
+
+    base: FastPath
+    label: str
+    sample: Sample
+    trial: Trial
+    alone: Float[NDArray[np.float32], "n steps"]
+
+    @classmethod
+    def of(
+        cls,
+        base: FastPath,
+        label: str,
+        sample: Sample,
+        trial: Trial,
+        log_probs: Float[NDArray[np.float32], "n steps actions"] | None = None,
+    ) -> Trying:
+        """Measures the base alone, when its log-probabilities are not at hand."""
+        found = action_log_probs(base, sample.trajectories) if log_probs is None else log_probs
+        return cls(base, label, sample, trial, -taken(found, sample.trajectories))
+
+    def control(self, layer: int, bank: ControllerBank) -> tuple[LayerControl, Closed]:
+        """Measures controllers and their control.
+
+        Args:
+            layer: Where they act.
+            bank: The controllers.
+
+        Returns:
+            The measures, and how much of the gap the controllers close in each episode.
+        """
+        banks = bank, rotated(bank)
+        nll = [self.nll(one) for one in banks]
+        own, other = (ratio(self.closed(x), self.gap) for x in nll)
+        runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
+        reached = [run.reached[run.solvable] for run in runs]
+        p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
+        with_it, random = (Outcome.of(run) for run in runs)
+        mean_nll = step_mean(nll[0], self.sample.trajectories.mask)
+        found = LayerControl(layer, mean_nll, own, other, with_it, random, p)
+        return found, self.closed(nll[0])
+
+    def nll(self, bank: ControllerBank) -> Float[NDArray[np.float32], "n steps"]:
+        """Action NLL at every step, the true subgoal's controller acting [nats]."""
+
+        def hooks(piece: Trajectories) -> HookList:
+            labels = {"subgoal": piece.subgoals, "visit": piece.visits}[self.label]
+            return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
+
+        shown = self.sample.trajectories
+        return -taken(action_log_probs(self.base, shown, hooks), shown)
+
+    def closed(self, nll: Float[NDArray[np.floating], "n steps"]) -> Closed:
+        """How much lower an NLL is than the base's, summed over each episode [nats]."""
+        return np.where(self.sample.trajectories.mask, self.alone - nll, 0).sum(axis=1)
+
+    @property
+    def gap(self) -> Closed:
+        """How much lower it would be with the goal known."""
+        mask, known = self.sample.trajectories.mask, self.sample.floor.known
+        return self.closed(-np.log(np.where(mask, taken(known, self.sample.trajectories), 1)))
+
+
+def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:
+    """Returns controllers that change the stream by as much, in random directions."""
+    stack, generator = bank.stack, torch.Generator().manual_seed(seed)
     square = torch.randn(len(bank), stack.d_model, stack.d_model, generator=generator)
     rotations = torch.linalg.qr(square).Q
-    return ControllerBank(
-        bank.names,
-        LowRankController(stack.A.detach(), rotations @ stack.B.detach(), bank.hook_name),
-    )
-
-
-def _layer(
-    base: FastPath,
-    layer: int,
-    bank: ControllerBank,
-    label: str,
-    sample: Sample,
-    trial: Trial,
-    alone: Float[NDArray[np.float32], "n steps"],
-) -> LayerControl:
-    def hooks(piece: Trajectories) -> HookList:
-        labels = {"subgoal": piece.subgoals, "visit": piece.visits}[label]
-        return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
-
-    trajectories, mask = sample.trajectories, sample.trajectories.mask
-    steered = -taken(action_log_probs(base, trajectories, hooks), trajectories)
-    known = -np.log(np.where(mask, taken(sample.floor.known, trajectories), 1))
-    closed, open_before = (np.where(mask, alone - x, 0).sum(axis=1) for x in (steered, known))
-    oracle, control = OracleControllers(bank, label), OracleControllers(rotated(bank), label)
-    return LayerControl(
-        layer,
-        step_mean(steered, mask),
-        ratio(closed, open_before),
-        trial.play(base, oracle),
-        trial.play(base, control),
-    )
+    tensors = {name: tensor.detach() for name, tensor in stack.tensors().items()}
+    written = WRITTEN[type(stack)]
+    if isinstance(stack, VectorController):
+        tensors[written] = (rotations @ tensors[written][..., None])[..., 0]
+    else:
+        tensors[written] = rotations @ tensors[written]
+    return ControllerBank(bank.names, type(stack)(**tensors, hook_name=bank.hook_name))

@@ -151,7 +151,8 @@ def _probes(bench: Bench) -> ProbeResult:
     return probe_layers(bench.base, bench.fit, bench.test, classes, iterations)
 
 
-def _controllers(bench: Bench) -> ControlResult:
+def controllability(bench: Bench) -> ControlResult:
+    """Measures the supervised controllers of every layer."""
     bench = bench.pretrained
     label, banks = bench.run.preset.controllers.label, load_controllers(bench.run)
     return control_by_layer(bench.base, banks, label, bench.test, bench.trial, bench.log_probs)
@@ -185,7 +186,7 @@ ANALYSES: dict[str, tuple[str | None, Callable[[Bench], Any]]] = {
     "pretraining": ("base", _pretraining),
     "floor": ("base", _floor),
     "probes": ("base", _probes),
-    "controllers": ("controllers", _controllers),
+    "controllers": ("controllers", controllability),
     "gate": (None, _gate),
     "codes": (None, _codes),
     "internal": ("internal-rl", _internal),

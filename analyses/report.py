@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from irl_lens.analyses import captions
+from irl_lens.analyses.controllability import ControlResult
 from irl_lens.analyses.evaluate import HEADLINES, numbers
 from irl_lens.analyses.findings import Findings, analyse
 from irl_lens.analyses.learning import LearningResult
@@ -70,7 +71,7 @@ def sections(found: Findings) -> list[Section]:
     return [
         _base(found),
         _section("Probes", "base", found.probes, captions.probes),
-        _section("Controllers", "controllers", found.controllers, captions.controllers),
+        _section("Controllers", "controllers", found.controllers, ControlResult.caption),
         _section("Gate", "metacontroller", found.gate, captions.gate),
         _section("Codes", "metacontroller", found.codes, captions.codes),
         _learning(found),

@@ -7,7 +7,7 @@ import torch
 
 from irl_lens.analyses.controllability import control_by_layer, rotated
 from irl_lens.analyses.findings import Bench
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, VectorController
 from irl_lens.models.base import hook_name
 from irl_lens.runs import Run
 
@@ -19,18 +19,18 @@ def _bank(bench: Bench, init: float) -> ControllerBank:
     return bank.requires_grad_(False)
 
 
-def test_control_changes_the_stream_by_as_much_elsewhere(smoke_run: Run) -> None:
-    bank = _bank(Bench(smoke_run), 0.5)
-    stream = torch.randn(3, 5, bank.stack.d_model)
-    labels = torch.randint(len(bank), (3, 5))
+@pytest.mark.parametrize("kind", ["low_rank", "full", "vector"])
+def test_control_changes_the_stream_by_as_much_elsewhere(kind: str) -> None:
+    stream, labels = torch.randn(3, 5, 16), torch.randint(3, (3, 5))
+    banks = {
+        "low_rank": lambda: ControllerBank.low_rank("abc", 16, 4, hook_name(1), 0.5),
+        "full": lambda: ControllerBank.full("abc", 16, hook_name(1), 0.5),
+        "vector": lambda: ControllerBank("abc", VectorController(torch.randn(3, 16), hook_name(1))),
+    }
+    bank = banks[kind]().requires_grad_(False)
     true, control = (b.labelled(labels).delta(stream) for b in (bank, rotated(bank)))
     torch.testing.assert_close(true.norm(dim=-1), control.norm(dim=-1))
     assert (torch.cosine_similarity(true, control, dim=-1).abs() < 0.9).all()
-
-
-def test_only_low_rank_controllers_are_rotated() -> None:
-    with pytest.raises(ValueError, match="VectorController"):
-        rotated(ControllerBank.vector(("a", "b"), 8, hook_name(1)))
 
 
 def test_controllers_that_do_nothing_close_nothing(smoke_run: Run) -> None:
@@ -38,10 +38,12 @@ def test_controllers_that_do_nothing_close_nothing(smoke_run: Run) -> None:
     result = control_by_layer(bench.base, {1: _bank(bench, 0)}, "subgoal", bench.test, bench.trial)
     (layer,) = result.layers
     assert layer.gap_closed.value == pytest.approx(0, abs=1e-6)
-    assert layer.outcome == result.raw == layer.random
+    assert layer.outcome == result.raw == layer.random and layer.p == 1
+    assert layer.random_gap_closed == layer.gap_closed
+    assert "may be chance" in result.caption()
     assert result.most_closed is result.most_successful is layer
     assert list(result.to_dataframe()["layer"]) == [1]
-    assert len(result.figure().to_dict()["data"]) == 7
+    assert len(result.figure().to_dict()["data"]) == 8
 
 
 def test_success_over_all_boards_counts_the_unsolvable_as_failures(smoke_run: Run) -> None:
