@@ -28,6 +28,7 @@ from scipy import stats
 from torch import Tensor
 
 from irl_lens.analyses.algebra_figure import draw
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.codes import class_means
 from irl_lens.analyses.effects import Effect, compare
 from irl_lens.analyses.estimates import Estimate, proportion, step_mean
@@ -156,6 +157,21 @@ class Algebra(Result):
             f"order does to the stream, {_said(self.cells)} with what it does to the cells "
             "visited. Same boards and noise; intervals are 95 % over episodes."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The mean code of each subgoal against the base alone, and what norms foretell."""
+        singles = [
+            Claim(
+                f"The mean code of {one.name}, held, leads there first in "
+                f"{one.on.patched.value:.3f} of episodes, the base alone in "
+                f"{one.alone.value:.3f}.",
+                one.on.effect.value,
+                one.on.p,
+            )
+            for one in self.singles
+        ]
+        said = "The commutator's norm and what order does to the stream have a rank correlation of"
+        return (*singles, Claim(f"{said} {_said(self.stream)}.", self.stream.rho, self.stream.p))
 
 
 def algebra(

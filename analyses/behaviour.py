@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.effects import Effect, Rows, Steps, compare
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.gate_whatif import in_force
@@ -123,6 +124,11 @@ class Behaviour(Result):
             f"{said} Patched with itself, {changed:.3f} of paths change. p is of targeted against "
             "random patches; intervals are 95 % over episodes."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Each part's targeted patch against a random one."""
+        pairs = ((found, found.against_random) for found in self.parts)
+        return tuple(Claim(_sentence(found), x.effect.value, x.p) for found, x in pairs)
 
 
 def behaviour(

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.gate import Marks, circular_shift
@@ -195,6 +196,17 @@ class GateScience(Result):
             f"{self.undecided.value:.3f} of gates are neither open nor shut. Bars of nulls span "
             "95 % of draws, other intervals are 95 % over episodes."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """F1 at the exact step against the better null."""
+        exact = self.detections[0]
+        name, null = max(exact.nulls.items(), key=lambda pair: pair[1].score.value)
+        sentence = (
+            f"The gate finds true boundaries to the step with F1 {exact.f1}, switches of the "
+            f"{name} with {null.score.value:.3f}."
+        )
+        p = max(other.p for other in exact.nulls.values())
+        return (Claim(sentence, exact.f1.value - null.score.value, p),)
 
 
 def gate_science(

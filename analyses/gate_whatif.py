@@ -20,6 +20,7 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.effects import Effect, Rows, Steps, compare
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
@@ -100,6 +101,10 @@ class WhatIf(Result):
             f"Forced with the code in force, {max(known):.3f} of paths change." if known else ""
         )
         return f"{said} {control} Same boards and noise; intervals are 95 % over episodes.".strip()
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Each edit of the gate against none."""
+        return tuple(Claim(_sentence(p), p.effect.effect.value, p.effect.p) for p in self.places)
 
 
 def what_if(

@@ -26,6 +26,7 @@ from plotly.subplots import make_subplots
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
@@ -159,6 +160,16 @@ class LatentSpace(Result):
             f"{self.purity.value}, against {self.purity.null.value:.3f}. Intervals are 95 % over "
             "episodes, those of nulls over draws."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Information against labels exchanged between episodes."""
+        found = self.information
+        sentence = (
+            f"{self.clusters} clusters of codes tell {found.value.value:.3f} of the "
+            f"{self.entropy:.3f} bits of the subgoal, {found.null.value:.3f} with labels exchanged."
+        )
+        effect = (found.value.value - found.null.value) / self.entropy if self.entropy else 0.0
+        return (Claim(sentence, effect, found.p),)
 
 
 def latent_space(

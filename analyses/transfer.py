@@ -21,6 +21,7 @@ from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.effects import next_reached
 from irl_lens.analyses.estimates import Estimate, proportion
 from irl_lens.analyses.findings import Bench
@@ -123,6 +124,10 @@ class Transfer(Result):
         """Says where codes carry their subgoal with them."""
         said = " ".join(_sentence(total) for total in self.totals)
         return f"{said} Same boards and noise; intervals are 95 % over episodes."
+
+    def claims(self) -> tuple[Claim, ...]:
+        """A code of the subgoal against any code, for each place."""
+        return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
 def transfer(bench: Bench, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import DEFAULT, HOOKS, Contrast, Setting
@@ -118,6 +119,16 @@ class AttributionResult(Result):
             f"approximation against the exact sweep, by component. {'; '.join(parts)}. The null "
             "is the approximation for an unrelated pair's activations."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The component that the approximation fits worst."""
+        worst = min(self.agreements, key=lambda a: a.correlation.value)
+        sentence = (
+            f"The gradient's approximation fits the exact sweep worst for {worst.component}: "
+            f"correlation {worst.correlation} over places, of the null {worst.null.value:.3f}."
+        )
+        tried = len(self.agreements)
+        return (Claim.against(sentence, worst.correlation, worst.null, tried=tried),)
 
 
 def attribute_patches(

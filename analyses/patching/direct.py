@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
@@ -98,6 +99,16 @@ class DirectResult(Result):
     def _beyond(self, i: int) -> bool:
         share, null = self.shares[i], self.null[i]
         return share.low > null.high or share.high < null.low
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The largest term against the null."""
+        i = max(range(len(self.terms)), key=lambda i: abs(self.shares[i].value))
+        share, null = self.shares[i], self.null[i]
+        sentence = (
+            f"Most of the logits that an edit ({self.setting.edit}) changes is written by "
+            f"{self.terms[i]}: a share of {share}, for unrelated actions {null.value:.3f}."
+        )
+        return (Claim.against(sentence, share, null, tried=len(self.terms)),)
 
 
 def attribute_logits(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.patching.contrast import BY_HEAD, Setting
 from irl_lens.analyses.patching.metrics import restored
@@ -79,6 +80,13 @@ class Grid:
         """Place and lag of the largest share."""
         place, lag = np.unravel_index(np.nanargmax(self.shares[0]), self.shares.shape[1:])
         return int(place), int(lag)
+
+    def claim(self) -> Claim:
+        """The best place against the null, pair by pair."""
+        place, lag = self.best
+        beyond = Estimate(*self.beyond[:, place, lag].tolist())
+        none = Estimate(0, 0, 0)
+        return Claim.against(self.sentence(), beyond, none, tried=self.shares[0].size)
 
     def sentence(self) -> str:
         """Says what the best place restores, and whether the null does as much.

@@ -21,6 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
+from irl_lens.analyses.claims import Claim
+from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, table
@@ -68,6 +70,18 @@ class LensResult(Result):
             "last layer is the model's own output, 1 by definition. That an early layer shows "
             "nothing does not mean that it has not decided: it may write in another basis."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The layer below the last that shows most beyond the null."""
+        below = self.grid.beyond[:, :-1, 0]
+        i = int(below[0].argmax())
+        sentence = (
+            f"At the decision the lens shows, at {self.grid.places[i]}, {self.grid.at(i, 0)} of "
+            f"the logit difference of the whole model, null {self.grid.null_at(i, 0).value:.3f}."
+        )
+        none = Estimate(0, 0, 0)
+        found = Estimate(*below[:, i].tolist())
+        return (Claim.against(sentence, found, none, tried=below.shape[1]),)
 
 
 def action_lens(bench: Bench, setting: Setting = DEFAULT) -> LensResult:

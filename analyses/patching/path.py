@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
@@ -109,23 +110,40 @@ class PathResult(Result):
         )
 
     def _strongest(self, name: str) -> str:
-        paths = self._paths()
-        if not paths:
+        if not self._paths():
             return f"No path leads to a {name}: the model has a single layer."
-        s, r = max(paths, key=lambda path: self.shares[name][0, *path])
-        best = Estimate(*self.shares[name][:, s, r].tolist())
-        null = Estimate(*self.null[name][:, s, r].tolist())
+        s, r = self._best_path(name)
+        best, null = self._best(name)
         beaten = "above" if best.low > max(null.high, 0) else "not above"
         return (
             f"Through the {name}, most from {self.heads[s]} to {self.heads[r]}: {best}, {beaten} "
             f"the null's {null.value:.3f}."
         )
 
+    def _best_path(self, name: str) -> tuple[int, int]:
+        return max(self._paths(), key=lambda path: self.shares[name][0, *path])
+
+    def _best(self, name: str) -> tuple[Estimate, Estimate]:
+        """The share of the strongest path, and that of its null."""
+        s, r = self._best_path(name)
+        own, null = (Estimate(*x[name][:, s, r].tolist()) for x in (self.shares, self.null))
+        return own, null
+
     def _paths(self) -> list[tuple[int, int]]:
         """Senders and receivers a path leads between; head names begin with their layer."""
         layer = [name.split("H")[0] for name in self.heads]
         count = len(self.heads)
         return [(s, r) for s in range(count) for r in range(s, count) if layer[s] != layer[r]]
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The strongest path to each input against the null."""
+        paths = self._paths()
+        found = []
+        for name in self.shares if paths else ():
+            best, null = self._best(name)
+            said = self._strongest(name)
+            found.append(Claim.against(said, best, null, tried=len(paths)))
+        return tuple(found)
 
 
 def patch_paths(

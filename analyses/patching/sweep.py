@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
@@ -74,6 +75,11 @@ class SweepResult(Result):
                 "places, so that the intervals are narrower than a search deserves.",
             ]
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The best place of each component against the null; the stream carries everything."""
+        parts = [grid for grid in self.grids if not grid.component.startswith("residual")]
+        return tuple(grid.claim() for grid in parts)
 
 
 def sweep_patches(

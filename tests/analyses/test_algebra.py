@@ -86,6 +86,9 @@ def test_planted_controllers_steer_mix_and_commute(steered: Steered) -> None:
         assert pair.order.effect.value == 0
     assert np.isnan(result.stream.rho) and "not defined" in result.caption()
     assert "makes 4 of 4 subgoals rarer" in result.caption()
+    *singles, norms = result.claims()
+    assert len(singles) == 4 and all(c.effect > 0.2 and c.p < 0.05 for c in singles)
+    assert np.isnan(norms.p)
     assert len(result.to_dataframe()) == 4 + 6
     assert len(result.figure().to_dict()["data"]) == 6 * 2 + 3 + 2 + 2
 
@@ -98,6 +101,7 @@ def test_where_controllers_do_nothing_nothing_is_reported(steered: Steered) -> N
         assert one.on.p == one.negated.p == 1
     assert all(p.order.changed.value == p.stream.value == 0 for p in result.pairs)
     assert "makes 0 of 4 subgoals rarer" in result.caption()
+    assert not any(claim.p < 0.05 for claim in result.claims())
 
 
 def test_a_hook_for_all_rows_is_that_hook(steered: Steered) -> None:

@@ -76,15 +76,18 @@ def test_planted_codes_decide_and_itself_changes_nothing(steered: Steered) -> No
     assert parts["U"].effects["targeted"].changed.value > 0.1
     assert parts["U"].effects["targeted"].effect.high < parts["z"].effects["targeted"].effect.low
     assert len(result.to_dataframe()) == 4 * 4
+    claims = dict(zip(PARTS, result.claims(), strict=True))
+    assert all(claims[x].effect > 0.4 and claims[x].p < 0.01 for x in ("gate", "z"))
     assert len(result.figure().to_dict()["data"]) == 9
 
 
 def test_where_codes_do_nothing_no_patch_of_them_does(steered: Steered) -> None:
     deaf = steered.deaf()
-    for found in patch_parts(deaf.field, deaf.meta, deaf.harvest, steps=(1,)).parts:
+    result = patch_parts(deaf.field, deaf.meta, deaf.harvest, steps=(1,))
+    for found, claim in zip(result.parts, result.claims(), strict=True):
         if found.part != "residual":
             assert found.effects["targeted"].changed.value == 0
-            assert found.against_random.p == 1
+            assert found.against_random.p == claim.p == 1 and claim.effect == 0
 
 
 @pytest.mark.parametrize("step", [-1, 24])

@@ -70,6 +70,8 @@ def test_an_exact_gate_is_perfect_and_beats_both_nulls(plant: Planter) -> None:
     assert result.agreement.score.value == 1 and max(result.agreement.p.values()) < 0.01
     assert result.latency[REACH] == 1 and result.undecided.value == 0
     assert "above both nulls" in result.caption() and "NOT" not in result.caption()
+    (claim,) = result.claims()
+    assert claim.effect > 0.5 and claim.p < 0.05
 
 
 def test_one_step_late_is_nothing_exactly_and_all_within_one(plant: Planter) -> None:
@@ -95,6 +97,8 @@ def test_a_random_gate_does_not_beat_its_nulls(plant: Planter) -> None:
     assert min(result.agreement.p.values()) > 0.02
     assert result.undecided.value == 1
     assert "NOT above both nulls" in result.caption()
+    (claim,) = result.claims()
+    assert abs(claim.effect) < 0.1 and claim.p > 0.05
 
 
 def test_exact_scores_are_those_of_the_report(plant: Planter) -> None:
@@ -133,6 +137,7 @@ def test_planted_switches_matter_and_the_same_code_changes_nothing(steered: Stee
         assert place.unchanged.effect.value == place.unchanged.shift.value == 0
     assert silenced.effect.effect.high < -0.1 and silenced.effect.p < 0.01
     assert "may be chance" not in result.caption()
+    assert all(claim.effect > 0.2 and claim.p < 0.05 for claim in result.claims()[:1])
     assert len(result.to_dataframe()) == 2 * 2 + 1
     assert len(result.figure().to_dict()["data"]) == 3
 
@@ -143,6 +148,7 @@ def test_where_codes_do_nothing_switches_do_nothing(steered: Steered) -> None:
     for place in result.places:
         assert place.effect.changed.value == 0 and place.effect.p == 1
     assert result.caption().count("may be chance") == 2
+    assert not any(claim.p < 0.05 for claim in result.claims())
 
 
 @pytest.mark.parametrize("step", [0, 24])

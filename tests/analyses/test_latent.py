@@ -47,6 +47,8 @@ def test_planted_kinds_are_found() -> None:
     assert result.information.null.high < 0.1 and result.information.p == pytest.approx(1 / 101)
     assert result.information.value.low > 1.9
     assert "NOT" not in result.caption()
+    (claim,) = result.claims()
+    assert claim.effect > 0.9 and claim.p == result.information.p
     assert list(result.to_dataframe()["score"]) == ["purity", "information"]
     assert len(result.figure().to_dict()["data"]) == 4 + 4
 
@@ -93,6 +95,7 @@ def test_what_all_first_codes_share_is_no_finding() -> None:
     result = described(harvest)
     assert result.information.value.value > 0.5  # by the place in the episode alone
     assert result.information.p > 0.05 and "NOT more than" in result.caption()
+    assert abs(result.claims()[0].effect) < 0.05
 
 
 def test_information_is_scikit_learns_in_bits() -> None:

@@ -64,3 +64,10 @@ def test_a_page_needs_no_network(example: Example) -> None:
     html = page(example, "Example")
     assert "The score is 0.5." in html and "<title>Example</title>" in html
     assert '<script src="http' not in html and "plotly" in html
+
+
+def test_what_a_result_claims_is_its_captions_first_sentence_unless_it_says_more(
+    example: Example,
+) -> None:
+    (claim,) = example.claims()
+    assert claim.sentence == example.caption() and np.isnan(claim.p)

@@ -43,6 +43,7 @@ def test_planted_codes_lead_to_their_subgoal_on_other_boards(steered: Steered) -
     ]
     assert sum(rate.episodes for rate in pairs) == forced.episodes
     assert "chance" not in result.caption()
+    assert all(claim.effect > 0.2 and claim.p < 0.05 for claim in result.claims())
     assert len(result.to_dataframe()) == len(result.rates) + 3
     assert len(result.figure().to_dict()["data"]) == 9
 
@@ -53,6 +54,7 @@ def test_where_codes_do_nothing_they_carry_nothing(steered: Steered) -> None:
     for total in result.totals:
         assert total.own == total.pooled == total.alone and total.p == 1
     assert result.caption().count("may be chance") == 3
+    assert len(result.claims()) == 3 and not any(claim.p < 0.05 for claim in result.claims())
 
 
 def test_codes_that_say_nothing_of_their_subgoal_carry_nothing(steered: Steered) -> None:
