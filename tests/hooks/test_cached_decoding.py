@@ -51,8 +51,15 @@ def hugging_face() -> TransformerBridge:
     """A fresh GPT-2 of Hugging Face's, as TransformerLens wraps it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sizes = {"n_layer": 2, "n_embd": D, "n_head": 2, "n_positions": 8, "vocab_size": 11}
-        config = GPT2Config(**sizes, bos_token_id=0, eos_token_id=0)
+        config = GPT2Config(
+            n_layer=2,
+            n_embd=D,
+            n_head=2,
+            n_positions=8,
+            vocab_size=11,
+            bos_token_id=0,
+            eos_token_id=0,
+        )
         model = GPT2LMHeadModel(config).eval().requires_grad_(False)
     return build_bridge_from_module(model, "GPT2LMHeadModel", hf_config=config)
 

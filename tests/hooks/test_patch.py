@@ -226,8 +226,7 @@ def test_addresses_outside_are_refused(address, message):
 
 def test_rows_and_heads_outside_are_refused_in_a_window_too():
     """Steps outside it come later or came before; rows and heads never come."""
-    for address in ({"rows": [3]}, {"heads": [2]}):
-        patch = AblatePatch(Z, **address)
+    for patch in (AblatePatch(Z, rows=[3]), AblatePatch(Z, heads=[2])):
         patch.offset = 4
         with pytest.raises(ValueError, match="the last is"):
             patch(torch.zeros(ROWS, 1, 2, 8))
