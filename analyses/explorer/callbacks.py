@@ -19,9 +19,15 @@ _TICKS = count(1)
 Act = Callable[..., Any]
 
 
-def failing(error: ValueError) -> str:
+WRONG = (ValueError, TypeError, LookupError, AttributeError)
+"""What acts raise that are given what no field of the page gives."""
+
+
+def failing(error: Exception) -> str:
     """What to say of a refusal."""
-    return " ".join(str(error).split())
+    if isinstance(error, ValueError):
+        return " ".join(str(error).split())
+    return "that is no value for this field; nothing was changed"
 
 
 class Acts:
@@ -64,7 +70,7 @@ class Acts:
                 before = session.state
                 if act(session, *given, *rest) is no_update:
                     return no_update, no_update
-            except ValueError as error:
+            except WRONG as error:
                 # Drawn again all the same: what was typed gives way to what is.
                 return next(_TICKS), failing(error)
             return (no_update if session.state is before else next(_TICKS)), ""

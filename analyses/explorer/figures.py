@@ -66,7 +66,11 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
             colorscale=SCALE,
             xgap=1,
             ygap=1,
-            colorbar={"title": "share of the<br>edit undone", "thickness": 12},
+            colorbar={
+                "title": "share of the<br>edit undone",
+                "thickness": 12,
+                "tickvals": [-1, 0, 1],
+            },
             hovertemplate="%{y}, step %{x}: %{z:.3f} of the edit's effect undone<extra></extra>",
         )
     )
@@ -79,8 +83,8 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     figure.update_yaxes(
         title="head" if state.component in BY_HEAD else "layer", autorange="reversed"
     )
-    height = 90 + max(90, 17 * len(sweep.places))
-    margin = NARROW | {"t": 8, "b": 40, "l": 56}
+    height = 50 + max(100, 15 * len(sweep.places))
+    margin = NARROW | {"t": 6, "b": 36, "l": 56}
     return styled(figure, "", height, margin=margin, plot_bgcolor=PALE)
 
 
@@ -88,7 +92,7 @@ def readings(session: Explorer) -> go.Figure:
     """Action probabilities, beliefs and gate of every run."""
     read, world_ = session.readings(), session.workbench.world
     titles = ("what it does", "belief: probe", "belief: exact Bayes", "gate along the walk")
-    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.3)
+    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.32)
     for name, reading in read.items():
         look = {"name": name, "legendgroup": name, "marker_color": RUNS[name]}
         names = session.workbench.move_names, world_.subgoal_names
@@ -108,7 +112,7 @@ def readings(session: Explorer) -> go.Figure:
     _absent(figure, read, session)
     legend = {"y": 1.14, "x": 0.5, "xanchor": "center"}
     margin = {"l": 30, "r": 6, "t": 46, "b": 34}
-    return styled(figure, "", 300, margin=margin, legend=legend, bargap=0.25, font_size=11)
+    return styled(figure, "", 270, margin=margin, legend=legend, bargap=0.25, font_size=11)
 
 
 def effects(session: Explorer, look: str, before: Outing | None, after: Outing | None) -> go.Figure:
@@ -152,7 +156,7 @@ def outings(scene: Scene, look: str, before: Outing, after: Outing) -> go.Figure
     return figure
 
 
-def boards(scene: Scene, titles: Sequence[str], height: int = 300) -> go.Figure:
+def boards(scene: Scene, titles: Sequence[str], height: int = 262) -> go.Figure:
     """An empty figure with boards side by side."""
     figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.02)
     figure.update_annotations(font_size=13)

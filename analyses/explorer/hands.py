@@ -7,7 +7,7 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 from irl_lens.analyses.explorer import export
-from irl_lens.analyses.explorer.callbacks import Acts, failing
+from irl_lens.analyses.explorer.callbacks import WRONG, Acts, failing
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.envs.scenes import AGENT
@@ -98,7 +98,7 @@ def _boards(app: Dash, acts: Acts, sessions: Sessions) -> None:
             before = session.state
             if thing_at(session, side, place) != picked["name"]:
                 session.put(picked["name"], place, side)
-        except ValueError as error:
+        except WRONG as error:
             return None, None, None, no_update, failing(error)
         changed = session.state is not before
         return None, None, None, acts.next() if changed else no_update, ""
@@ -122,7 +122,7 @@ def _downloads(app: Dash, sessions: Sessions) -> None:
         kind = str(ctx.triggered_id).removeprefix("get-")
         try:
             return _made(sessions.get(key)[0], kind, tab or "patch"), ""
-        except ValueError as error:
+        except WRONG as error:
             return no_update, failing(error)
 
 

@@ -36,7 +36,9 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
 
 def graph(name: str, height: int, said: str) -> html.Div:
     """A picture, with what it shows said to screen readers."""
-    picture = dcc.Graph(id=name, config=GRAPH, style={"height": f"{height}px"})
+    hidden = {"visible": False}
+    bare = {"layout": {"xaxis": hidden, "yaxis": hidden, "height": height}}
+    picture = dcc.Graph(id=name, figure=bare, config=GRAPH, style={"height": f"{height}px"})
     return html.Div([html.Span(said, className="sr"), picture], role="img", **{"aria-label": said})
 
 
@@ -55,8 +57,6 @@ def _header(runs: dict[str, str], now: str) -> html.Header:
 
 
 def _left(session: Explorer) -> html.Div:
-    names = session.workbench.situation(session.state.clean).names
-    places = session.workbench.situation(session.state.clean).scene().places
     return html.Div(
         [
             html.Div(
@@ -66,21 +66,7 @@ def _left(session: Explorer) -> html.Div:
                 ],
                 className="worlds",
             ),
-            html.P(id="pair", className="hint"),
-            html.P(id="hand", className="hint"),
-            html.Div(
-                [
-                    html.Label("put", htmlFor="thing"),
-                    dcc.Dropdown(
-                        list(names), names[0], id="thing", clearable=False, className="pick"
-                    ),
-                    html.Label("at place", htmlFor="place"),
-                    parts.number("place", 0, 0, places - 1),
-                    html.Button("Put", id="put"),
-                    html.Button("Same as clean", id="mend"),
-                ],
-                className="row",
-            ),
+            html.P([html.Span(id="pair"), " ", html.Span(id="hand")], className="hint"),
             html.Div(
                 [
                     html.Div(
@@ -91,19 +77,41 @@ def _left(session: Explorer) -> html.Div:
                             value=0,
                             id="step",
                             marks=None,
-                            tooltip={"placement": "bottom", "always_visible": True},
                         ),
                         className="wide",
                     ),
+                    html.Span(id="at", className="middle"),
                     html.Button("◀", id="back", title="one step back"),
                     html.Button("Play", id="play"),
                     html.Button("▶", id="on", title="one step on"),
                 ],
                 className="row",
             ),
-            graph("readings", 300, "action probabilities, beliefs and gate"),
-            html.Details([html.Summary("Another episode or task"), *parts.episode(session)]),
+            graph("readings", 270, "action probabilities, beliefs and gate"),
+            html.Details(
+                [
+                    html.Summary("Another episode or task; edit without a mouse"),
+                    _put(session),
+                    *parts.episode(session),
+                ]
+            ),
         ]
+    )
+
+
+def _put(session: Explorer) -> html.Div:
+    situation = session.workbench.situation(session.state.clean)
+    names, places = situation.names, situation.scene().places
+    return html.Div(
+        [
+            html.Label("put", htmlFor="thing"),
+            dcc.Dropdown(list(names), names[0], id="thing", clearable=False, className="pick"),
+            html.Label("at place", htmlFor="place"),
+            parts.number("place", 0, 0, places - 1),
+            html.Button("Put", id="put"),
+            html.Button("Same as clean", id="mend"),
+        ],
+        className="row",
     )
 
 
@@ -115,7 +123,7 @@ def _right(session: Explorer) -> html.Div:
         "keep": ("Take away", parts.keep()),
     }
     shown: list[Any] = [
-        dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}")
+        dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}", className="tab")
         for name, (label, content) in tabs.items()
     ]
     work = html.Div(

@@ -74,8 +74,8 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
         html.P(
             [
                 html.B("Click a cell"),
-                " of the map: what the model computed there in the clean world is put into the "
-                "edited one. Below: where the agent goes now.",
+                " of the map: what the model computed there in the clean world goes into the "
+                "edited one.",
             ],
             className="call",
         ),
@@ -92,32 +92,45 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
         html.P(id="question", className="hint"),
         html.Div(
             [
-                html.Span("layer"),
-                number("at-layer", state.layer, 1, bench.layers),
-                html.Span("head"),
-                number("at-head", 0, 0, bench.heads - 1),
-                html.Span("step"),
-                number("at-step", state.step, 0, bench.world.horizon),
-                html.Button("Patch", id="patch", className="main"),
-                radio("held", {"on": "from there on", "once": "that step only"}, "on"),
+                html.Span(id="spots", className="row"),
                 html.Button("Clear", id="clear"),
+                radio("held", {"on": "from there on", "once": "that step only"}, "on"),
             ],
             className="row",
         ),
-        html.Div(id="spots", className="row"),
         html.Div(
             [
-                radio(
-                    "look",
-                    {"paths": "paths", "arrows": "actions at every place", "time": "time spent"},
-                    "paths",
+                html.Span(id="gone", role="status", className="said"),
+                html.Span(
+                    radio(
+                        "look",
+                        {"paths": "paths", "arrows": "actions everywhere", "time": "time spent"},
+                        "paths",
+                    ),
+                    className="right",
                 ),
-                html.Span(id="gone", role="status"),
             ],
             className="row",
         ),
-        graph("effects", 300, "before, after and difference on the edited board"),
+        graph("effects", 262, "before, after and difference on the edited board"),
+        html.Details([html.Summary("Patch without a mouse"), _typed(session)]),
     ]
+
+
+def _typed(session: Explorer) -> html.Div:
+    bench, state = session.workbench, session.state
+    return html.Div(
+        [
+            html.Label("layer", htmlFor="at-layer"),
+            number("at-layer", state.layer, 1, bench.layers),
+            html.Label("head", htmlFor="at-head"),
+            number("at-head", 0, 0, bench.heads - 1),
+            html.Label("step", htmlFor="at-step"),
+            number("at-step", state.step, 0, bench.world.horizon),
+            html.Button("Patch", id="patch", className="main"),
+        ],
+        className="row",
+    )
 
 
 def steer(session: Explorer, graph: Graph) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, no_update
+from dash import Dash, Input, Output, State, no_update, set_props
 
 from irl_lens.analyses.explorer import figures, sentences
 from irl_lens.analyses.explorer.jobs import Jobs
@@ -48,30 +48,29 @@ def _effects(app: Dash, sessions: Sessions) -> None:
     @app.callback(
         Output("effects", "figure"),
         Output("gone", "children"),
-        Output("poll", "disabled", allow_duplicate=True),
         Input("tick", "data"),
         Input("tab", "value"),
         Input("look", "value"),
         Input("finished", "data"),
         State("key", "data"),
-        prevent_initial_call="initial_duplicate",
     )
     def effects(_: int, tab: str, look: str, __: int, key: str) -> Any:
         if tab != "patch":
-            return (no_update,) * 3
+            return (no_update,) * 2
         session, jobs = sessions.get(key)
         try:
             done = session.state.side != "edited" or rolled(session, jobs, True, False)
         except UserError as error:
-            return figures.effects(session, "arrows", None, None), str(error), True
+            return figures.effects(session, "arrows", None, None), str(error)
         if session.state.side != "edited":
             said = "Roll-outs are on the clean board; choose the edited one under Steer."
-            return figures.effects(session, "arrows", None, None), said, True
+            return figures.effects(session, "arrows", None, None), said
         if not done:
-            return no_update, "rolling out ..", False
+            _poll(True)
+            return no_update, "rolling out .."
         both = session.rollouts(), session.rollouts(patches=True)
         said = sentences.gone(figures.scene_of(session), *both)
-        return figures.effects(session, look, *both), said, True
+        return figures.effects(session, look, *both), said
 
 
 def _steered(app: Dash, sessions: Sessions) -> None:
@@ -79,7 +78,6 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         Output("steered", "figure"),
         Output("firsts", "figure"),
         Output("gone-steer", "children"),
-        Output("poll", "disabled", allow_duplicate=True),
         Input("tick", "data"),
         Input("tab", "value"),
         Input("look-steer", "value"),
@@ -89,17 +87,18 @@ def _steered(app: Dash, sessions: Sessions) -> None:
     )
     def steered(_: int, tab: str, look: str, __: int, key: str) -> Any:
         if tab != "steer":
-            return (no_update,) * 4
+            return (no_update,) * 3
         session, jobs = sessions.get(key)
         try:
             if not rolled(session, jobs, False, True):
-                return no_update, no_update, "rolling out ..", False
+                _poll(True)
+                return no_update, no_update, "rolling out .."
         except UserError as error:
-            return no_update, no_update, str(error), True
+            return no_update, no_update, str(error)
         both = session.rollouts(), session.rollouts(steered=True)
         scene = figures.scene_of(session, session.state.side)
         said = sentences.gone(scene, *both)
-        return figures.outings(scene, look, *both), figures.first_bars(scene, *both), said, True
+        return figures.outings(scene, look, *both), figures.first_bars(scene, *both), said
 
 
 def _progress(app: Dash, sessions: Sessions) -> None:
@@ -108,33 +107,27 @@ def _progress(app: Dash, sessions: Sessions) -> None:
         Output("stop", "style"),
         Output("finished", "data"),
         Input("poll", "n_intervals"),
-        Input("poll", "disabled"),
         State("key", "data"),
         State("finished", "data"),
         prevent_initial_call=True,
     )
-    def progress(_: int, disabled: bool, key: str, finished: int) -> Any:
-        hidden = {"display": "none"}
+    def progress(_: int, key: str, finished: int) -> Any:
         session, jobs = sessions.get(key)
         job = jobs.now
-        if disabled or job is None:
-            return "", hidden, no_update
-        if job.error:
-            return job.error, hidden, no_update
-        if job.finished:
-            return "", hidden, finished + 1
-        most = session.workbench.world.horizon
-        return f"rolling out: step {job.step} of at most {most}", {}, no_update
+        if job is not None and not job.finished:
+            most = session.workbench.world.horizon
+            return f"rolling out: step {job.step} of at most {most}", {}, no_update
+        _poll(False)
+        stopped = job is not None and job.error == "stopped"
+        said = "Stopped; change something to roll out again." if stopped else ""
+        return said, {"display": "none"}, no_update if stopped else finished + 1
 
-    @app.callback(
-        Output("poll", "disabled", allow_duplicate=True),
-        Output("message", "children", allow_duplicate=True),
-        Input("stop", "n_clicks"),
-        State("key", "data"),
-        prevent_initial_call=True,
-    )
-    def stop(clicks: int | None, key: str) -> Any:
-        if not clicks:
-            return no_update, no_update
-        sessions.get(key)[1].cancel()
-        return True, "Stopped: change something to roll out again."
+    @app.callback(Input("stop", "n_clicks"), State("key", "data"))
+    def stop(clicks: int | None, key: str) -> None:
+        if clicks:
+            sessions.get(key)[1].cancel()
+
+
+def _poll(on: bool) -> None:
+    """Asks the page for its questions about progress, or not; an output would make a cycle."""
+    set_props("poll", {"disabled": not on})

@@ -25,9 +25,8 @@ def question(session: Explorer) -> str:
     why, rather = names[sweep.why], names[sweep.rather]
     unit = {"logit difference": " nats", "kl": " nats"}.get(session.state.metric, "")
     return (
-        f"At step {session.state.step}, why {why} rather than {rather}? {session.state.metric}: "
-        f"clean {sweep.clean:.2f}{unit}, edited {sweep.edited:.2f}{unit}. "
-        "1: the cell alone brings the clean run's choice back."
+        f"Step {session.state.step}: why {why} rather than {rather}? {session.state.metric}: clean "
+        f"{sweep.clean:.2f}{unit}, edited {sweep.edited:.2f}{unit}; 1 is clean, 0 edited."
     )
 
 
@@ -40,7 +39,7 @@ def patches(session: Explorer) -> str:
     """What is in force."""
     count, within = len(session.state.spots), len(active(session.state))
     if not count:
-        return "No patch in force: before and after are the same."
+        return "No patch yet."
     beyond = "" if within == count else f" ({count - within} beyond the step looked at)"
     return f"{count} patch{'es' * (count > 1)} in force{beyond}:"
 

@@ -8,13 +8,14 @@ page: it needs no network.
 from __future__ import annotations
 
 import logging
+import webbrowser
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from dash import Dash
 from dash.exceptions import DashException
-from flask import Flask, Response, abort, jsonify, request
+from flask import Flask, Response, abort, has_request_context, jsonify, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -23,7 +24,7 @@ from irl_lens.analyses.explorer.look import INDEX
 from irl_lens.analyses.explorer.page import page
 from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
 from irl_lens.errors import UserError
-from irl_lens.runs import Run
+from irl_lens.runs import Run, find_run
 
 HOST, PORT, LARGEST = "127.0.0.1", 8050, 2**21
 """Address, the port that is tried first, and the largest request [bytes]."""
@@ -100,16 +101,10 @@ def application(sessions: Sessions) -> Dash:
 def asked_for(sessions: Sessions) -> str:
     """The run that the page's address names, or the first."""
     first = name_of(sessions.first)
-    try:
-        asked = dict(
-            part.split("=", 1) for part in urlsplit(request.referrer or "").query.split("&") if part
-        ).get("run", "")
-    except (RuntimeError, ValueError):
+    if not has_request_context():
         return first
-    from urllib.parse import unquote_plus
-
-    name = unquote_plus(asked)
-    return name if name in sessions.runs() else first
+    asked = parse_qs(urlsplit(request.referrer or "").query).get("run", [first])[0]
+    return asked if asked in sessions.runs() else first
 
 
 def guard(server: Flask) -> None:
@@ -126,6 +121,11 @@ def guard(server: Flask) -> None:
             origin.startswith("http://") and ours(origin.removeprefix("http://"), port)
         ):
             abort(403, "the explorer answers its own page only")
+
+    @server.before_request
+    def well_formed() -> None:
+        if request.method == "POST" and not isinstance(request.get_json(silent=True), dict):
+            abort(400, "this is no request of the page: send a JSON object")
 
     @server.after_request
     def framed(response: Response) -> Response:
@@ -163,12 +163,8 @@ def explore(run: Run | str, port: int = PORT, browser: bool = False) -> Server:
     Raises:
         UserError: It has no trained base, or a world without boards.
     """
-    from irl_lens.runs import find_run
-
     server = Server(run if isinstance(run, Run) else find_run(run), port)
     if browser:
-        import webbrowser
-
         webbrowser.open(server.url)
     return server
 

@@ -71,6 +71,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         Output("at-step", "value"),
         Output("fork-step", "value"),
         Output("undo", "disabled"),
+        Output("at", "children"),
         Input("tick", "data"),
         State("key", "data"),
     )
@@ -78,8 +79,9 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         session, _jobs = sessions.get(key)
         state = session.state
         asked = [-1 if x is None else x for x in (state.why, state.rather)]
+        said = f"step {state.step} of {len(state.walk) - 1}"
         steps = state.step, len(state.walk) - 1, state.step, state.step
-        return *(getattr(state, name) for name in names), *asked, *steps, not session.can_undo
+        return *(getattr(state, name) for name in names), *asked, *steps, not session.can_undo, said
 
     @app.callback(
         Output("kind", "value"),

@@ -1,0 +1,192 @@
+"""Who is answered, what malformed requests do, and that sessions do not meet."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+import irl_lens
+from irl_lens.analyses.explorer.jobs import Jobs
+from irl_lens.analyses.explorer.server import Server, explore
+from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.errors import UserError
+
+Reply = tuple[int, str]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    served = Server(irl_lens.load("grid"), port=0, most=60)
+    yield served
+    served.close()
+
+
+def ask(
+    server: Server, path: str = "/", body: Any = None, headers: dict[str, str] | None = None
+) -> Reply:
+    """One request; a body that is no text is sent as JSON."""
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+    text = body if isinstance(body, str | None) else json.dumps(body)
+    sent = {"Content-Type": "application/json"} | (headers or {})
+    connection.request("GET" if body is None else "POST", path, text, sent)
+    reply = connection.getresponse()
+    found = reply.status, reply.read().decode()
+    connection.close()
+    return found
+
+
+def acted(server: Server, key: str, component: str, value: Any, prop: str = "value") -> Reply:
+    """What the page sends when a field changes, for acts of one field."""
+    outputs = [name for name in server.app.callback_map if name.startswith("..tick.data@")]
+    wanted = {"id": component, "property": prop}
+    name, about = next(
+        (name, server.app.callback_map[name])
+        for name in outputs
+        if server.app.callback_map[name]["inputs"] == [wanted]
+    )
+    states = [dict(s) for s in about["state"]]
+    values = {"key": key, "held": "on"}
+    body = {
+        "output": name,
+        "outputs": [
+            {"id": part.split(".")[0], "property": part.split(".", 1)[1]}
+            for part in name.strip(".").split("...")
+        ],
+        "inputs": [wanted | {"value": value}],
+        "state": [s | {"value": values.get(s["id"])} for s in states],
+        "changedPropIds": [f"{component}.{prop}"],
+    }
+    return ask(server, "/_dash-update-component", body)
+
+
+def test_only_our_own_page_is_answered(server: Server) -> None:
+    here = f"127.0.0.1:{server.port}"
+    assert ask(server)[0] == 200
+    assert ask(server, headers={"Host": f"localhost:{server.port}"})[0] == 200
+    assert ask(server, headers={"Origin": f"http://{here}"})[0] == 200
+    for headers in (
+        {"Host": "evil.example"},
+        {"Host": f"evil.example:{server.port}"},
+        {"Host": "127.0.0.1:1"},
+        {"Host": f"127.0.0.1.evil.example:{server.port}"},
+        {"Origin": "http://evil.example"},
+        {"Origin": f"https://{here}"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+    ):
+        status, text = ask(server, headers=headers)
+        assert status == 403 and "own" in text, headers
+
+
+def test_it_listens_on_the_loopback_and_finds_a_port() -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
+    other = explore("grid", port=taken.getsockname()[1])
+    try:
+        assert other.port != taken.getsockname()[1]
+        assert other._server.server_address[0] == "127.0.0.1"
+        assert other.url in other._repr_html_()
+    finally:
+        other.close()
+        taken.close()
+
+
+def test_nothing_comes_from_elsewhere(server: Server) -> None:
+    text = ask(server)[1]
+    assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
+
+
+def test_malformed_requests_get_a_message_and_change_nothing(server: Server) -> None:
+    key = server.sessions.new()
+    session, _ = server.sessions.get(key)
+    before = session.state
+    path = "/_dash-update-component"
+    for body in ("", "{", "[]", "null", {"output": "no.such"}, {"inputs": 3}, {"output": 5}):
+        status, text = ask(server, path, body)
+        assert status in (400, 415, 500) and "error" in json.loads(text), (body, text)
+    for component, value in (
+        ("step", "soon"),
+        ("component", 7),
+        ("metric", None),
+        ("side", []),
+        ("rows", 1e99),
+        ("noise", {"a": 1}),
+    ):
+        status, text = acted(server, key, component, value)
+        assert status == 200 and "message" in text, text
+        assert session.state is before, component
+    status, text = acted(server, key, "map", {"points": []}, "clickData")
+    assert status == 400 and session.state is before
+    assert "reload the page" in acted(server, "no key", "metric", "kl")[1]
+    assert acted(server, key, "metric", "kl")[0] == 200 and session.state.metric == "kl"
+
+
+@pytest.mark.parametrize("many", [8, pytest.param(50, marks=pytest.mark.slow)])
+def test_sessions_at_once_do_not_meet(server: Server, many: int) -> None:
+    keys = [server.sessions.new() for _ in range(many)]
+    count = len(server.sessions.get(keys[0])[0].state.walk)
+
+    def drive(number: int) -> tuple[int, str, int]:
+        key, step = keys[number], number % count
+        acted(server, key, "step", step)
+        acted(server, key, "noise", number + 1)
+        point = {"points": [{"x": step, "y": f"L{1 + number % 2}"}]}
+        assert acted(server, key, "map", point, "clickData")[0] == 200
+        state = server.sessions.get(key)[0].state
+        return state.step, str(state.spots[0]), state.noise
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(drive, range(many)))
+    assert found == [
+        (n % count, f"residual post, layer {1 + n % 2}, from step {n % count} on", n + 1)
+        for n in range(many)
+    ]
+
+
+def test_the_longest_unused_session_is_closed() -> None:
+    sessions = Sessions(irl_lens.load("grid"), most=3)
+    keys = [sessions.new() for _ in range(3)]
+    sessions.get(keys[0])
+    sessions.new()
+    assert len(sessions) == 3 and sessions.get(keys[0])
+    with pytest.raises(UserError, match="reload"):
+        sessions.get(keys[1])
+    with pytest.raises(UserError, match="no run"):
+        sessions.new("/etc")
+
+
+def test_work_shows_how_far_it_is_and_is_stopped() -> None:
+    jobs, seen = Jobs(), []
+
+    def endless(tick: Any) -> None:
+        step = 0
+        while True:
+            tick(step := step + 1)
+            seen.append(step)
+
+    job = jobs.start(endless)
+    assert not job.wait(0.05) and job.step > 0
+    other = jobs.start(lambda tick: tick(7))
+    assert job.wait(5) and job.error == "stopped"
+    assert other.wait(5) and other.step == 7 and not other.error
+
+
+def test_roll_outs_can_be_stopped(server: Server) -> None:
+    session, jobs = server.sessions.get(server.sessions.new())
+    session.set(rows=512)
+
+    def work(tick: Any) -> None:
+        for noise in range(1_000):
+            session.set(noise=noise)
+            session.rollouts(tick=tick)
+
+    job = jobs.start(work)
+    job.wait(0.2)
+    jobs.cancel()
+    assert job.wait(10) and job.error == "stopped"
+    assert not session.workbench.model.hook_dict["blocks.0.hook_resid_pre"].fwd_hooks
