@@ -4,8 +4,43 @@
 computed from it. :func:`explore` shows it as a page, on this machine alone.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from irl_lens.analyses.explorer.patching import contrast, replacements
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import Branch, Segment, Spot, State, Steering
 
-__all__ = ["Branch", "Explorer", "Segment", "Spot", "State", "Steering", "contrast", "replacements"]
+if TYPE_CHECKING:
+    from irl_lens.analyses.explorer.server import Server
+    from irl_lens.runs import Run
+
+__all__ = [
+    "Branch",
+    "Explorer",
+    "Segment",
+    "Spot",
+    "State",
+    "Steering",
+    "contrast",
+    "explore",
+    "replacements",
+]
+
+
+def explore(run: Run | str, port: int | None = None, browser: bool = False) -> Server:
+    """Shows a run in the explorer: in a notebook below the cell, else at the server's ``url``.
+
+    Args:
+        run: A run, its folder, or a bundled model's name.
+        port: Where; another one if it is taken, or none is given.
+        browser: Open a web browser too.
+
+    Raises:
+        UserError: It has no trained base, or a world without boards.
+    """
+    # Dash takes a second to import, and a session without a page does not need it.
+    from irl_lens.analyses.explorer.server import open_page
+
+    return open_page(run, port, browser)

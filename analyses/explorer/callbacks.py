@@ -163,7 +163,9 @@ def _steer(acts: Acts) -> None:
         if value == "controller":
             return session.steer(kind=value, layer=layer, name=name, strength=float(strength))
         if value == "code":
-            return session.steer(kind=value, code=tuple(map(float, z)))
+            # Sliders begin at 0, where no code of a demonstration is.
+            begun = z if any(z) else session.workbench.harvest.codes[0].tolist()
+            return session.steer(kind=value, code=tuple(map(float, begun)))
         return session.steer(kind=value)
 
     chosen = [State(n, "value") for n in ("bank", "controller", "strength")]
@@ -203,7 +205,7 @@ def _fork(acts: Acts) -> None:
         before = session.state.noise
         session.set(noise=noise)
         try:
-            return session.fork(step, None if parent == "walk" else int(parent))
+            return session.fork(step, None if parent in ("walk", None) else int(parent))
         except ValueError:
             session.set(noise=before)
             raise

@@ -249,7 +249,13 @@ def fork(session: Explorer, graph: Graph) -> list[Any]:
         html.Div(
             [
                 html.Label("leave", htmlFor="parent"),
-                dcc.Dropdown([], "walk", id="parent", clearable=False, className="pick"),
+                dcc.Dropdown(
+                    [{"label": "the walk", "value": "walk"}],
+                    "walk",
+                    id="parent",
+                    clearable=False,
+                    className="pick",
+                ),
                 html.Label("at step", htmlFor="fork-step"),
                 number("fork-step", session.state.step, 0, session.workbench.world.horizon),
                 html.Label("noise", htmlFor="fork-noise"),

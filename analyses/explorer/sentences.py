@@ -32,7 +32,10 @@ def question(session: Explorer) -> str:
 
 def gone(scene: Scene, before: Outing, after: Outing) -> str:
     """Where roll-outs went, before and after."""
-    return f"Before, {_most(scene, before)}; after, {_most(scene, after)}."
+    return (
+        f"{len(after.path)} roll-outs: before, {_most(scene, before)} first; after, "
+        f"{_most(scene, after)}."
+    )
 
 
 def patches(session: Explorer) -> str:
@@ -47,6 +50,4 @@ def patches(session: Explorer) -> str:
 def _most(scene: Scene, out: Outing) -> str:
     found = out.first(scene)
     best = max(found, key=lambda name: found[name])
-    return f"{found[best]:.0%} of {len(out.path)} roll-outs come upon {best} first".replace(
-        "%", " %"
-    )
+    return f"{100 * found[best]:.0f} % come upon {best}"

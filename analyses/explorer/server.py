@@ -9,13 +9,24 @@ from __future__ import annotations
 
 import logging
 import webbrowser
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from dash import Dash
 from dash.exceptions import DashException
-from flask import Flask, Response, abort, has_request_context, jsonify, request
+from flask import (
+    Flask,
+    Response,
+    abort,
+    has_request_context,
+    jsonify,
+    redirect,
+    request,
+    send_from_directory,
+)
+from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
@@ -95,6 +106,7 @@ def application(sessions: Sessions) -> Dash:
     rolling.register(app, sessions)
     hands.register(app, acts, sessions)
     guard(app.server)
+    atlas_pages(app.server, sessions)
     return app
 
 
@@ -105,6 +117,29 @@ def asked_for(sessions: Sessions) -> str:
         return first
     asked = parse_qs(urlsplit(request.referrer or "").query).get("run", [first])[0]
     return asked if asked in sessions.runs() else first
+
+
+def atlas_pages(server: Flask, sessions: Sessions) -> None:
+    """Serves the atlas that ``irl-lens analyze RUN atlas`` wrote for a run."""
+
+    @server.get("/atlas")
+    @server.get("/atlas/<int:number>/<path:name>")
+    def atlas(number: int = 0, name: str = "") -> Any:
+        runs = list(sessions.runs())
+        if not name:
+            asked = request.args.get("run", name_of(sessions.first))
+            number = runs.index(asked) if asked in runs else -1
+            return redirect(f"/atlas/{number}/index.html") if number >= 0 else ("no such run", 404)
+        if not 0 <= number < len(runs):
+            return "no such run", 404
+        run = find_run(runs[number])
+        for folder in (run.folder / "analyses", Path(f"{run.folder.name}-analyses")):
+            if (folder / "atlas" / "index.html").is_file():
+                return send_from_directory((folder / "atlas").resolve(), name)
+        return (
+            f"There is no atlas of this run yet: irl-lens analyze {escape(runs[number])} atlas",
+            404,
+        )
 
 
 def guard(server: Flask) -> None:
@@ -152,18 +187,9 @@ def ours(host: str, port: str) -> bool:
     return name in OWN and number == str(port)
 
 
-def explore(run: Run | str, port: int = PORT, browser: bool = False) -> Server:
-    """Shows a run in the explorer: in a notebook below the cell, else at the server's ``url``.
-
-    Args:
-        run: A run, its folder, or a bundled model's name.
-        port: Where; another one if it is taken.
-        browser: Open a web browser too.
-
-    Raises:
-        UserError: It has no trained base, or a world without boards.
-    """
-    server = Server(run if isinstance(run, Run) else find_run(run), port)
+def open_page(run: Run | str, port: int | None = None, browser: bool = False) -> Server:
+    """Serves a run; see :func:`irl_lens.analyses.explorer.explore`."""
+    server = Server(run if isinstance(run, Run) else find_run(run), PORT if port is None else port)
     if browser:
         webbrowser.open(server.url)
     return server

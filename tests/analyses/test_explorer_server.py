@@ -13,7 +13,7 @@ import pytest
 
 import irl_lens
 from irl_lens.analyses.explorer.jobs import Jobs
-from irl_lens.analyses.explorer.server import Server, explore
+from irl_lens.analyses.explorer.server import Server, open_page
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.errors import UserError
 
@@ -86,7 +86,7 @@ def test_only_our_own_page_is_answered(server: Server) -> None:
 
 def test_it_listens_on_the_loopback_and_finds_a_port() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
-    other = explore("grid", port=taken.getsockname()[1])
+    other = open_page("grid", port=taken.getsockname()[1])
     try:
         assert other.port != taken.getsockname()[1]
         assert other._server.server_address[0] == "127.0.0.1"

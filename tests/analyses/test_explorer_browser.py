@@ -1,0 +1,239 @@
+"""The explorer's page in a real browser: patch, edit, steer, fork, take away, by mouse and key."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import irl_lens
+from irl_lens.analyses.explorer.server import Server
+from irl_lens.analyses.explorer.session import Explorer
+
+pytestmark = pytest.mark.browser
+PATIENCE = 60
+"""Seconds that a page may take on a machine with other things to do [s]."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    served = Server(irl_lens.load("grid"), port=0)
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if browser is None or driver is None:
+        pytest.skip("no chromium with its driver; apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    # Whatever is not this machine cannot be reached: the page has to do without.
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield driven
+    driven.quit()
+
+
+class Page:
+    """A page with a session of its own."""
+
+    def __init__(self, driver: Any, server: Server, size: tuple[int, int] = (1366, 768)) -> None:
+        self.driver, self.server = driver, server
+        driver.set_window_size(*size)
+        known = set(server.sessions._sessions)
+        driver.get(server.url)
+        self.until(lambda: "come upon" in self.text("gone"))
+        (key,) = set(server.sessions._sessions) - known
+        self.session: Explorer = server.sessions.get(key)[0]
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Waits for a condition."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            try:
+                if condition():
+                    return
+            except Exception:  # an element that is being drawn anew
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"not within {PATIENCE} s; the page says: {self.text('message')!r}")
+
+    def find(self, name: str) -> Any:
+        return self.driver.find_element("id", name)
+
+    def text(self, name: str) -> str:
+        return self.find(name).text
+
+    def press(self, name: str) -> None:
+        """Clicks an element."""
+        element = self.find(name)
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def click(self, name: str, x: float, y: float) -> None:
+        """Clicks a figure at numbers of its axes."""
+        from selenium.webdriver.common.action_chains import ActionBuilder
+
+        self.driver.execute_script(
+            "document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name
+        )
+        time.sleep(0.3)
+        there = self.driver.execute_script(
+            """const g = document.querySelector(`#${arguments[0]} .js-plotly-plot`);
+            const {left, top} = g.getBoundingClientRect(), {xaxis, yaxis} = g._fullLayout;
+            return [left + xaxis._offset + xaxis.d2p(arguments[1]),
+                    top + yaxis._offset + yaxis.d2p(arguments[2])];""",
+            name,
+            x,
+            y,
+        )
+        at = [round(v) for v in there]
+        for press in (False, True):  # plotly sees what is under the pointer a little later
+            builder = ActionBuilder(self.driver)
+            builder.pointer_action.move_to_location(at[0] + (not press), at[1])
+            if press:
+                builder.pointer_action.click()
+            builder.perform()
+            time.sleep(0.3)
+
+    def board(self, name: str, place: int) -> None:
+        """Clicks a place of a board."""
+        scene = self.session.workbench.situation(self.session.state.edited).scene()
+        x, y = scene.xy(place)
+        self.click(name, float(x), float(y))
+
+    def type(self, name: str, text: str) -> None:
+        """Types into a field, as one does with a keyboard."""
+        from selenium.webdriver.common.keys import Keys
+
+        field = self.find(name)
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(text, Keys.ENTER)
+
+
+def test_a_click_on_the_map_sends_the_agent_elsewhere(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    assert "Click a cell" in page.find("tab").find_element("xpath", "..").text
+    before, step = page.text("gone"), page.session.state.step
+    page.click("map", step, page.session.sweep().places.index("L1") + 1)
+    page.until(lambda: page.session.state.spots)
+    page.until(lambda: page.text("gone") != before and "come upon" in page.text("gone"))
+    scene = page.session.workbench.situation(page.session.state.edited).scene()
+    outs = page.session.rollouts(), page.session.rollouts(patches=True)
+    firsts = [max(out.first(scene).items(), key=lambda pair: pair[1]) for out in outs]
+    assert firsts[0][0] != firsts[1][0] and f"upon {firsts[1][0]}" in page.text("gone")
+    page.press("undo")
+    page.until(lambda: not page.session.state.spots and page.text("gone") == before)
+    errors = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
+    assert not errors
+
+
+def test_boards_are_edited_by_clicks(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    state = page.session.state
+    scene = page.session.workbench.situation(state.edited).scene()
+    thing = next(t for t in scene.things if t.place not in state.walk)
+    taken = {*state.edited["places"].values(), *state.walk}
+    free = next(p for p in scene.standing if p not in taken)
+    page.board("edited", thing.place)
+    page.until(lambda: "picked up" in page.text("hand"))
+    page.board("edited", free)
+    page.until(lambda: page.session.state.edited["places"][thing.name] == free)
+    assert page.session.state.clean == state.clean
+    page.press("undo")
+    page.until(lambda: page.session.state == state)
+
+
+def test_steering_by_a_controller_and_by_a_point(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    page.press("tab-steer")
+    page.until(lambda: "come upon" in page.text("gone-steer"))
+    labels = {label.text: label for label in chromium.find_elements("css selector", "#kind label")}
+    labels["a controller of the bank"].click()
+    page.until(lambda: page.session.state.steering.kind == "controller")
+    page.until(lambda: page.session.ready(steered=True))
+    labels = {label.text: label for label in chromium.find_elements("css selector", "#kind label")}
+    labels["a code z"].click()
+    page.until(lambda: page.session.state.steering.kind == "code")
+    page.until(lambda: chromium.find_elements("css selector", "#latent .points path"))
+    bench, before = page.session.workbench, page.session.state.steering.code
+    points = bench.axes.transform(bench.harvest.codes)
+    far = int(abs(points).sum(axis=1).argmax())
+    page.click("latent", *map(float, points[far]))
+    page.until(lambda: page.session.state.steering.code != before)
+    assert page.session.state.steering.code == pytest.approx(bench.harvest.codes[far])
+    page.until(lambda: page.session.ready(steered=True))
+    page.until(lambda: "come upon" in page.text("gone-steer"))
+
+
+def test_futures_fork(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    page.press("tab-fork")
+    page.until(lambda: page.find("fork").is_displayed())
+    page.press("fork")
+    page.until(lambda: len(page.session.state.branches) == 1)
+    page.until(lambda: "walk" in page.text("branches"))
+    page.type("fork-noise", "3")
+    page.press("fork")
+    page.until(lambda: len(page.session.state.branches) == 2)
+    page.until(lambda: "part" in page.text("parted") and "Branches 1 and 2" in page.text("parted"))
+    page.press("open")
+    first = page.session.state.branches[0]
+    page.until(lambda: page.session.state.walk == first.path[:-1])
+
+
+def test_the_snippet_is_taken_away(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    page.session.patch(1, page.session.state.step, held=True)
+    page.press("tab-keep")
+    page.until(lambda: "Explorer.open" in page.text("snippet"))
+    # What a reader would copy, as it stands on the page.
+    code = page.driver.execute_script("return document.getElementById('snippet').textContent")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["session"].state == page.session.state
+    assert names["view"] == page.session.view() | {"can_undo": False}
+
+
+def test_it_is_usable_by_keyboard(chromium: Any, server: Server) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page = Page(chromium, server)
+    step = page.session.state.step
+    chromium.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.type("at-layer", "1")
+    page.find("patch").send_keys(Keys.ENTER)
+    page.until(lambda: page.session.state.spots)
+    assert str(page.session.state.spots[0]) == f"residual post, layer 1, from step {step} on"
+    page.find("on").send_keys(Keys.ENTER)
+    page.until(lambda: page.session.state.step == step + 1)
+    page.type("at-layer", "99")
+    page.find("patch").send_keys(Keys.ENTER)
+    page.until(lambda: page.text("message"))
+    assert len(page.session.state.spots) == 1
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1920, 1080)])
+def test_nothing_overlaps_nor_hangs_over(
+    chromium: Any, server: Server, size: tuple[int, int], tmp_path: Path
+) -> None:
+    page = Page(chromium, server, size)
+    width = chromium.execute_script("return document.documentElement.scrollWidth")
+    assert width <= chromium.execute_script("return window.innerWidth")
+    top = chromium.execute_script(
+        "return document.getElementById('map').getBoundingClientRect().top"
+    )
+    assert 0 < top < size[1] / 2
+    assert chromium.save_screenshot(str(tmp_path / "page.png"))
+    assert page.text("message") == ""
