@@ -184,7 +184,7 @@ def latent(session: Explorer, points: np.ndarray, labels: np.ndarray, now: Any) 
         figure.add_scatter(
             x=points[index, 0],
             y=points[index, 1],
-            customdata=index,
+            customdata=index.tolist(),  # packed arrays do not come back with clicks
             mode="markers",
             name=name,
             marker={
