@@ -7,7 +7,7 @@ is one place, rows counted downwards, and the first trace is a heat map of all p
 ``customdata`` is the place: so a click on a board tells the place.
 
 Things keep their own colours. Arrows at a place are one per action, as long as the action is
-probable: nothing is averaged, so a board with two ways looks like one.
+probable: nothing is averaged, so a place with two good ways shows both.
 """
 
 from __future__ import annotations
@@ -17,39 +17,52 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.style import CONTRAST, INK, MAIN, styled
-from irl_lens.envs.scenes import Scene, Thing
+from irl_lens.analyses.board_traces import (
+    Path,
+    Probabilities,
+    Values,
+    arrows,
+    by_place,
+    disc,
+    labels,
+    marks,
+    path_line,
+    solid,
+    tiles,
+)
+from irl_lens.analyses.style import CONTRAST, INK, MAIN, PALE, styled
+from irl_lens.envs.scenes import Scene
 
 SEQUENTIAL = [[0.0, "#FFFFFF"], [1.0, MAIN]]
 DIVERGING = [[0.0, MAIN], [0.5, "#FFFFFF"], [1.0, CONTRAST]]
-FLOOR, FRAME = "#F2F2F2", "#C4C4C4"
-LENGTH, BREADTH = 0.47, 0.13
-"""Of an arrow of probability 1 and of half its base, in places."""
-FAINT = 0.03
-"""Probability below which an arrow is left out."""
-CELL = 48
-"""Size of a place in a figure of :func:`boards` [px]."""
-
-Values = Float[NDArray[np.floating], " places"]
-Probabilities = Float[NDArray[np.floating], "places actions"]
-Path = Int[NDArray[np.integer], " _"]
+FRAME = "#C4C4C4"
 
 
-def boards(scene: Scene, titles: Sequence[str], title: str, **layout: Any) -> go.Figure:
+def boards(
+    scene: Scene, titles: Sequence[str], title: str, rows: int = 1, cell: int = 48, **layout: Any
+) -> go.Figure:
     """Returns an empty figure with boards side by side, to be drawn in columns 1, 2, ...
 
     Args:
         scene: Of the size of the boards.
-        titles: One a board.
+        titles: One a column.
         title: Of the whole figure.
+        rows: Of boards.
+        cell: Height of a place [px].
         **layout: Further settings of plotly's layout.
     """
-    figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.03)
-    return styled(figure, title, 110 + CELL * scene.height, **({"showlegend": False} | layout))
+    height = 110 + rows * cell * scene.height
+    figure = make_subplots(
+        rows,
+        len(titles),
+        subplot_titles=titles,
+        horizontal_spacing=0.03,
+        vertical_spacing=16 / height,
+    )
+    own = {"showlegend": False, "plot_bgcolor": PALE}
+    return styled(figure, title, height, **(own | layout))
 
 
 def draw_scene(
@@ -69,25 +82,11 @@ def draw_scene(
         col: Of the subplot.
         agent: Whether to draw the agent.
     """
-    colors = [FLOOR, *dict.fromkeys(thing.color for thing in scene.things)]
-    tiles = np.zeros(scene.places)
-    for thing in scene.things:
-        tiles[thing.place] = colors.index(thing.color)
-    steps = [i / len(colors) for i in range(len(colors) + 1)]
-    scale = [[s, c] for i, c in enumerate(colors) for s in steps[i : i + 2]]
-    limits = {"zmin": -0.5, "zmax": len(colors) - 0.5, "showscale": False}
-    figure.add_trace(_heatmap(scene, tiles, "", colorscale=scale, **limits), row, col)
-    figure.add_trace(_labels(scene, [_readable(t.color) for t in scene.things]), row, col)
+    figure.add_trace(tiles(scene), row, col)
+    figure.add_trace(labels(scene.things, scene), row, col)
     if agent:
-        draw_agent(figure, scene, row, col)
+        figure.add_trace(disc(scene), row, col)
     _square(figure, scene, row, col)
-
-
-def draw_agent(
-    figure: go.Figure, scene: Scene, row: int | None = None, col: int | None = None
-) -> None:
-    """Draws the agent, as a disc."""
-    figure.add_trace(disc(scene), row, col)
 
 
 def draw_values(
@@ -102,7 +101,7 @@ def draw_values(
     said: str = ".1%",
     scale: bool = False,
 ) -> None:
-    """Draws a number by place, what lies there as frames around it.
+    """Draws a number by place; what lies there is marked in a corner.
 
     Args:
         figure: Drawn on.
@@ -123,10 +122,9 @@ def draw_values(
         "showscale": scale,
         "colorbar": {"thickness": 10, "tickformat": said, "x": 1.01, "xanchor": "left"},
     }
-    figure.add_trace(_heatmap(scene, values, f": %{{z:{said}}}", **look), row, col)
-    for thing in scene.things:
-        figure.add_shape(_frame(scene, thing), row=row, col=col)
-    figure.add_trace(_labels(scene, [INK] * len(scene.things)), row, col)
+    figure.add_trace(by_place(scene, values, f": %{{z:{said}}}", **look), row, col)
+    for trace in (*solid(scene), marks(scene)):
+        figure.add_trace(trace, row, col)
     _square(figure, scene, row, col)
 
 
@@ -144,8 +142,8 @@ def draw_field(
     Args:
         figure: Drawn on; the board is drawn already.
         scene: Of the board; its actions have to be moves.
-        probabilities: One row a place. What is NaN or below :data:`FAINT` has no arrow, so of
-            a difference of probabilities only what is gained is drawn.
+        probabilities: One row a place. What is NaN or next to nothing has no arrow, so of a
+            difference of probabilities only what is gained is drawn.
         row: Of the subplot.
         col: Of the subplot.
         color: Of the arrows.
@@ -209,99 +207,6 @@ def draw_occupancies(
     draw_values(figure, scene, after - before, 1, columns[2], most=gap, signed=True, scale=True)
 
 
-def arrows(scene: Scene, probabilities: Probabilities, color: str = INK) -> go.Scatter:
-    """Returns the trace of :func:`draw_field`: one triangle an arrow, for all in one."""
-    xs, ys = [], []
-    for place, action in np.argwhere(probabilities >= FAINT):
-        x, y = map(int, scene.xy(int(place)))
-        move, long = scene.moves[action], LENGTH * float(probabilities[place, action])
-        aside = BREADTH * -move.dy, BREADTH * move.dx
-        xs += [x + aside[0], x + long * move.dx, x - aside[0], x + aside[0], None]
-        ys += [y + aside[1], y + long * move.dy, y - aside[1], y + aside[1], None]
-    look = {"mode": "lines", "fill": "toself", "fillcolor": color, "hoverinfo": "skip"}
-    return go.Scatter(x=xs, y=ys, line_width=0, name="actions", showlegend=False, **look)
-
-
-def path_line(scene: Scene, path: Path, color: str = INK, aside: float = 0.0) -> go.Scatter:
-    """Returns the trace of one path, moved aside by a share of a place."""
-    x, y = scene.xy(path)
-    inner = max(len(path) - 2, 0)
-    symbols = ["circle-open", *["circle"] * (len(path) - 1)][: len(path)]
-    sizes = [13, *[1] * inner, 9][: len(path)]
-    edge = {"width": 2, "color": color}
-    marker = {"color": color, "symbol": symbols, "size": sizes, "line": edge, "opacity": 1}
-    return go.Scatter(
-        x=x + aside,
-        y=y + aside,
-        mode="lines+markers",
-        line={"color": color, "width": 3},
-        marker=marker,
-        customdata=np.arange(len(path)),
-        hovertemplate="step %{customdata}<extra></extra>",
-    )
-
-
-def disc(scene: Scene) -> go.Scatter:
-    """Returns the trace of the agent: a disc as large as a part of its place."""
-    x, y = map(int, scene.xy(scene.agent))
-    turn = np.linspace(0, 2 * np.pi, 33)
-    return go.Scatter(
-        x=x + 0.3 * np.cos(turn),
-        y=y + 0.3 * np.sin(turn),
-        mode="lines",
-        fill="toself",
-        fillcolor=INK,
-        line={"color": "white", "width": 2},
-        hoverinfo="skip",
-        name="agent",
-        showlegend=False,
-    )
-
-
-def _heatmap(scene: Scene, values: Values, said: str, **look: Any) -> go.Heatmap:
-    shape = scene.height, scene.width
-    return go.Heatmap(
-        z=np.asarray(values, float).reshape(shape),
-        customdata=np.arange(scene.places).reshape(shape),
-        text=np.array(_names(scene), object).reshape(shape),
-        hovertemplate=f"%{{text}}{said}<extra></extra>",
-        xgap=1,
-        ygap=1,
-        **look,
-    )
-
-
-def _labels(scene: Scene, colors: Sequence[str]) -> go.Scatter:
-    """In a corner, where neither the agent nor arrows are."""
-    x, y = scene.xy(np.array([thing.place for thing in scene.things], int))
-    return go.Scatter(
-        x=x - 0.3,
-        y=y - 0.27,
-        mode="text",
-        text=[thing.label for thing in scene.things],
-        textfont={"color": list(colors), "size": 13},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-
-
-def _names(scene: Scene) -> list[str]:
-    """What to say of every place."""
-    names = [f"row {p // scene.width}, column {p % scene.width}" for p in range(scene.places)]
-    for thing in scene.things:
-        names[thing.place] += f", {thing.name}"
-    return names
-
-
-def _frame(scene: Scene, thing: Thing) -> dict[str, Any]:
-    x, y = map(int, scene.xy(thing.place))
-    half = 0.5 if thing.solid else 0.44
-    shape = {"type": "rect", "x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
-    if thing.solid:
-        return shape | {"fillcolor": thing.color, "line": {"width": 0}}
-    return shape | {"line": {"color": thing.color, "width": 4}}
-
-
 def _square(figure: go.Figure, scene: Scene, row: int | None, col: int | None) -> None:
     """Makes places square, rows go down, and hides the axes."""
     bare = {"showgrid": False, "showticklabels": False, "ticks": "", "zeroline": False}
@@ -310,12 +215,6 @@ def _square(figure: go.Figure, scene: Scene, row: int | None, col: int | None) -
     figure.update_xaxes(range=[-0.5, scene.width - 0.5], row=row, col=col, **bare)
     down = [scene.height - 0.5, -0.5]
     figure.update_yaxes(range=down, scaleanchor=trace.xaxis or "x", row=row, col=col, **bare)
-
-
-def _readable(color: str) -> str:
-    """Dark or white, whichever is read more easily on a ``#rrggbb`` colour."""
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#FFFFFF"
 
 
 def _most(values: Sequence[Values]) -> float:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 
 from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.result import Result, page
-from irl_lens.checkpoint import write_bytes
+from irl_lens.analyses.result import Result
+from irl_lens.analyses.result import write as write_result
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
@@ -29,55 +31,74 @@ class Entry:
         where: Its function, as ``module:name``.
         title: What it shows, in a few words.
         acts: Whether it needs a metacontroller, and not the base alone.
+        needs: Further stages that it needs.
+        against: What holds two runs' results against each other, as ``module:name``.
     """
 
     where: str
     title: str
     acts: bool = False
+    needs: tuple[str, ...] = ()
+    against: str | None = None
 
     def stages(self, run: Run) -> tuple[str, ...]:
         """The stages of a run that must be finished."""
-        return ("base", run.acting) if self.acts else ("base",)
+        return ("base", *self.needs, run.acting) if self.acts else ("base", *self.needs)
 
-    def __call__(self, bench: Bench) -> Result:
-        """Runs it with its default options."""
-        function: Callable[[Bench], Result] = resolve_name(self.where)
-        return function(bench)
+    def __call__(self, bench: Bench, **options: Any) -> Result:
+        """Runs it; what is not about acting is about the base as pretraining left it."""
+        function: Callable[..., Result] = resolve_name(self.where)
+        return function(bench if self.acts else bench.pretrained, **options)
 
 
 def write(
-    run: Run, entries: Mapping[str, Entry], folder: Path, progress: Progress
+    run: Run,
+    entries: Mapping[str, Entry],
+    folder: Path,
+    progress: Progress,
+    other: Run | None = None,
 ) -> dict[str, str]:
-    """Runs analyses and writes NAME.html, NAME.csv and what their ``save`` writes.
+    """Runs analyses and writes them; see :func:`irl_lens.analyses.result.write`.
 
     Args:
         run: The run.
         entries: The analyses by name.
         folder: Where to write.
         progress: Told of every analysis.
+        other: A run that this one is held against: what differs is written as NAME-against.
 
     Returns:
         Their captions by name.
 
     Raises:
-        UserError: If a stage that one of them needs is not finished; nothing is run then.
+        UserError: If a stage that one of them needs is not finished, or two runs cannot be
+            held against each other so; nothing is run then.
     """
-    for name, wanted in entries.items():
-        if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
-            raise UserError(
-                f"{name} needs the stage {missing[0]} of {run.folder}; finish it first with "
-                f"irl-lens train {missing[0]} --preset {run.preset.name} --out {run.folder}"
-            )
+    runs = [run] if other is None else [run, other]
+    for (name, wanted), needed in product(entries.items(), runs):
+        _check(name, wanted, needed, alone=other is None)
     progress.stage("analyses", len(entries))
-    bench, captions = Bench(run), {}
+    benches, captions = [Bench(each) for each in runs], {}
     for done, (name, wanted) in enumerate(entries.items(), start=1):
-        result = wanted(bench)
-        result.save(folder / name)
-        write_bytes(folder / f"{name}.html", page(result, wanted.title).encode())
-        write_bytes(folder / f"{name}.csv", result.to_dataframe().to_csv(index=False).encode())
-        captions[name] = result.caption()
+        results = [wanted(bench) for bench in benches]
+        if other is not None:
+            assert wanted.against is not None
+            results, name = [resolve_name(wanted.against)(*results)], f"{name}-against"
+        write_result(results[0], folder / name, wanted.title)
+        captions[name] = results[0].caption()
         progress.update(done)
     return captions
+
+
+def _check(name: str, wanted: Entry, run: Run, alone: bool) -> None:
+    if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
+        raise UserError(
+            f"{name} needs the stage {missing[0]} of {run.folder}; finish it first with "
+            f"irl-lens train {missing[0]} --preset {run.preset.name} --out {run.folder}"
+        )
+    if not alone and not wanted.against:
+        known = ", ".join(name for name, entry in CATALOGUE.items() if entry.against)
+        raise UserError(f"{name} holds no two runs against each other; {known} do")
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -120,7 +141,21 @@ CATALOGUE: dict[str, Entry] = {
         "irl_lens.analyses.behaviour:behaviour", "Where the agent goes after a patch", acts=True
     ),
     "algebra": Entry("irl_lens.analyses.algebra:algebra", "Algebra of controllers", acts=True),
-    "atlas": Entry("irl_lens.analyses.atlas:atlas", "Controllers, one by one", acts=True),
+    "atlas": Entry(
+        "irl_lens.analyses.atlas:atlas",
+        "Controllers of codes, one by one",
+        acts=True,
+        against="irl_lens.analyses.atlas:difference",
+    ),
+    "atlas-clusters": Entry(
+        "irl_lens.analyses.atlas:cluster_atlas", "Controllers of clusters of codes", acts=True
+    ),
+    "atlas-controllers": Entry(
+        "irl_lens.analyses.atlas:controller_atlas",
+        "Supervised controllers, one by one",
+        needs=("controllers",),
+        against="irl_lens.analyses.atlas:difference",
+    ),
 }
 
 

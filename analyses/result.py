@@ -6,6 +6,7 @@ import io
 import json
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,10 @@ class Result(ABC):
         """Returns what was found, one by one; by default the caption's first sentence, untested."""
         return (Claim(self.caption().split(". ")[0].rstrip(".") + "."),)
 
+    def pages(self) -> dict[str, bytes]:
+        """Returns further files by name, for a folder beside the figure; the first leads on."""
+        return {}
+
     def save(self, path: Path | str) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
 
@@ -65,13 +70,40 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
-def page(result: Result, title: str) -> str:
-    """Returns a result as one HTML page that needs nothing else and no network."""
+def write(result: Result, path: Path | str, title: str) -> None:
+    """Writes PATH.html, PATH.csv, what :meth:`Result.save` writes, and pages in a folder PATH.
+
+    Args:
+        result: What to write.
+        path: Of all files, without their endings.
+        title: Of the page.
+    """
+    path, pages = Path(path), result.pages()
+    result.save(path)
+    for name, content in pages.items():
+        write_bytes(path / name, content)
+    more = f"{path.name}/{next(iter(pages))}" if pages else None
+    write_bytes(path.with_name(f"{path.name}.html"), page(result, title, more).encode())
+    table = result.to_dataframe().to_csv(index=False)
+    write_bytes(path.with_name(f"{path.name}.csv"), table.encode())
+
+
+def page(result: Result, title: str, more: str | None = None) -> str:
+    """Returns a result as one HTML page that needs no network.
+
+    Args:
+        result: What to show.
+        title: Of the page.
+        more: A file to lead on to.
+    """
+    link = (
+        "" if more is None else f'<p><a href="{escape(more)}">More of this: {escape(more)}</a></p>'
+    )
     figure = result.figure().to_html(full_html=False, include_plotlyjs=True)
     return (
         f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
         '<body style="font-family: system-ui, sans-serif; max-width: 70rem; margin: 2rem auto">'
-        f"{figure}<p>{result.caption()}</p></body>"
+        f"{figure}<p>{escape(result.caption(), quote=False)}</p>{link}</body>"
     )
 
 

@@ -5,6 +5,7 @@ An agent that reaches what belongs to no abstract subgoal has strayed, and its e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -13,6 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from irl_lens.envs.protocol import VectorWorld, World
+from irl_lens.envs.scenes import Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
@@ -34,6 +36,10 @@ class RoamingRows(VectorWorld, Protocol):
     @property
     def cells(self) -> int:
         """Cells there are."""
+        ...
+
+    def situation(self, row: int, task: Sequence[int]) -> Situation:
+        """Returns the surroundings of a row, with a task to be asked for there."""
         ...
 
 
@@ -90,6 +96,7 @@ class Field:
         seed: Of boards and of the noise that actions are drawn with: agents that do the same
             up to a step are the same to the bit up to it.
         temperature: Of the primitive actions.
+        where: One board for all rows; drawn from the seed when not given.
     """
 
     base: FastPath
@@ -97,6 +104,7 @@ class Field:
     rows: int
     seed: int
     temperature: float = 1.0
+    where: Situation | None = None
 
     def roam(self, hook: Intervention | None = None, subgoals: int = 1) -> Course:
         """Lets agents go until they have reached so many subgoals, strayed, or run out of time.
@@ -108,9 +116,20 @@ class Field:
         Raises:
             UserError: There is no roaming in this world.
         """
-        env = self._roamable.roaming(self.rows, subgoals)
+        env = self._source.roaming(self.rows, subgoals)
         Player(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
         return Course(env.reached, env.at, env.lengths, env.path, env.cells)
+
+    def situation(self, row: int, task: Sequence[int]) -> Situation:
+        """Returns the board of a row, with a task to be asked for there.
+
+        Args:
+            row: Which.
+            task: Abstract subgoals.
+        """
+        env = self._source.roaming(self.rows, 1)
+        env.reset(seed=self.seed)
+        return env.situation(row, task)
 
     def check(self, step: int, first: int = 0) -> None:
         """Refuses steps at which nothing can be done.
@@ -131,6 +150,10 @@ class Field:
         seen, n = self._roamable.transitions, len(self.world.subgoal_names)
         pairs = ((g, h) for g in range(n) for h in range(n) if g != h)
         return tuple(pair for pair in pairs if pair not in seen)
+
+    @property
+    def _source(self) -> Roamable | Situation:
+        return self._roamable if self.where is None else self.where
 
     @property
     def _roamable(self) -> Roamable:

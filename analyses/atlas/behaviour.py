@@ -1,8 +1,9 @@
 """Where agents go under a controller, held from the first step, with a placebo and without.
 
 Boards without a task (:mod:`irl_lens.analyses.roaming`), the same for all, with the same noise:
-which abstract subgoal is reached first, after how many steps, and where time is spent. Boards
-differ, so occupancy is of the board's cells and not of what lies on them.
+which abstract subgoal is reached first, and after how many steps. What was decoded from a code
+is held as that code, so that the gate shows when it would have ended it
+(:mod:`irl_lens.analyses.atlas.ending`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 
+from irl_lens.analyses.atlas.ending import Ending, ending
+from irl_lens.analyses.atlas.subjects import Subject
 from irl_lens.analyses.estimates import Estimate, mean, proportion
+from irl_lens.analyses.patched_actor import Everywhere, PatchedActor
 from irl_lens.analyses.roaming import Course, Field
 from irl_lens.analyses.statistics import permutation_pvalue
+from irl_lens.envs.scenes import Scene
 from irl_lens.hooks import Intervention
+from irl_lens.models.causal import CausalHalf
 
-SHOWN = 20
-"""Failures listed."""
+SHOWN = 8
+"""Failures kept."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +35,27 @@ class Way:
     Attributes:
         hits: Share that reached each subgoal first.
         steps: Steps until then, of those that reached one: how long a subgoal takes.
-        occupancy: Share of time on each cell.
     """
 
     hits: tuple[Estimate, ...]
     steps: Estimate
-    occupancy: Float[NDArray[np.float64], " cells"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An episode in which the controller's own subgoal was not the first.
+
+    Attributes:
+        board: Its number.
+        instead: The subgoal reached, -1 for none.
+        scene: The board.
+        path: Place after each number of steps.
+    """
+
+    board: int
+    instead: int
+    scene: Scene
+    path: Int[NDArray[np.int64], " steps"]
 
 
 @dataclass(frozen=True)
@@ -47,48 +68,67 @@ class Behaviour:
         alone: Without any.
         p: Of its own subgoal's share, steered against placebo, paired by board.
         failures: Some boards on which its own subgoal was not the first.
-        instead: The subgoal reached there, -1 for none.
+        ending: When the gate would have ended it; None without a gate.
     """
 
     steered: Way
     placebo: Way
     alone: Way
     p: float
-    failures: Int[NDArray[np.int64], " failures"]
-    instead: Int[NDArray[np.int64], " failures"]
+    failures: tuple[Failure, ...]
+    ending: Ending | None
 
 
 def behave(
     field: Field,
-    controller: Intervention,
+    subject: Subject,
     placebo: Intervention,
     alone: Course,
-    own: int,
-    subgoals: int,
+    meta: CausalHalf | None = None,
 ) -> Behaviour:
     """Lets agents roam under a controller.
 
     Args:
         field: Boards and base.
-        controller: Acts at every step.
+        subject: The controller, held at every step.
         placebo: The same.
         alone: Where agents went without any, on the same boards.
-        own: The subgoal that the controller is for.
-        subgoals: How many there are.
+        meta: Whose code it is, if it was decoded from one.
     """
-    courses = field.roam(controller), field.roam(placebo), alone
-    steered, random, nothing = (_way(course, subgoals) for course in courses)
-    first, against = (course.reached[:, 0] for course in courses[:2])
-    failed = np.flatnonzero(first != own)[:SHOWN]
-    p = permutation_pvalue(first == own, against == own)
-    return Behaviour(steered, random, nothing, p, failed, first[failed])
+    course, ended = _steered(field, subject, meta)
+    against = field.roam(Everywhere(placebo))
+    own, subgoals = subject.own, len(field.world.subgoal_names)
+    hit, placebo_hit = (c.reached[:, 0] == own for c in (course, against))
+    failed = np.flatnonzero(~hit)[:SHOWN]
+    steered, random, nothing = (_way(c, subgoals) for c in (course, against, alone))
+    return Behaviour(
+        steered,
+        random,
+        nothing,
+        permutation_pvalue(hit, placebo_hit),
+        tuple(_failure(field, course, int(board), own) for board in failed),
+        ended,
+    )
+
+
+def _steered(
+    field: Field, subject: Subject, meta: CausalHalf | None
+) -> tuple[Course, Ending | None]:
+    """The gate is watched beyond the first subgoal, to see it open there."""
+    if meta is None or subject.code is None:
+        return field.roam(Everywhere(subject.controller)), None
+    actor = PatchedActor(meta, subject.code.expand(field.rows, field.world.horizon, -1))
+    course = field.roam(actor, subgoals=2)
+    return course, ending(actor.recording().gate.numpy(), course)
+
+
+def _failure(field: Field, course: Course, board: int, own: int) -> Failure:
+    stop = course.at[board, 0] if course.reached[board, 0] >= 0 else course.lengths[board]
+    scene = field.situation(board, (own,)).scene()
+    return Failure(board, int(course.reached[board, 0]), scene, course.path[board, : stop + 1])
 
 
 def _way(course: Course, subgoals: int) -> Way:
-    first, cells = course.reached[:, 0], course.occupancy(np.zeros(len(course.lengths), np.int64))
-    moved = ~np.isnan(cells).any(axis=1)
-    return Way(
-        tuple(proportion(first == g) for g in range(subgoals)),
-        mean(course.at[first >= 0, 0]),
-        cells[moved].mean(axis=0) if moved.any() else np.zeros(course.cells),
-    )
+    first = course.reached[:, 0]
+    hits = tuple(proportion(first == g) for g in range(subgoals))
+    return Way(hits, mean(course.at[first >= 0, 0]))

@@ -6,93 +6,129 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
+from jaxtyping import Float
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.analyses.board import (
+    DIVERGING,
+    SEQUENTIAL,
+    boards,
+    draw_field,
+    draw_paths,
+    draw_scene,
+    draw_values,
+)
+from irl_lens.analyses.style import GREY, MAIN, styled
 
 if TYPE_CHECKING:
     from irl_lens.analyses.atlas.atlas import Atlas, Entry
+    from irl_lens.analyses.atlas.behaviour import Failure
+    from irl_lens.analyses.atlas.ending import Ending
 
-SEQUENTIAL = [[0.0, "#FFFFFF"], [1.0, MAIN]]
-DIVERGING = [[0.0, MAIN], [0.5, "#FFFFFF"], [1.0, CONTRAST]]
 KINDS = {"steered": "controller", "placebo": "placebo", "alone": "no control"}
 WEIGHTS = 16
 """Weights shown, those furthest from the placebo."""
+CELL = 34
+"""Of boards, four in a row [px]."""
+REACH = 6
+"""Steps from arrival that are shown one by one."""
 
 
 def overview(atlas: Atlas) -> go.Figure:
     """Draws which subgoal comes first, in three conditions, and the controllers' likeness."""
-    titles = (*(f"first subgoal: {kind}" for kind in KINDS.values()), "cosine of controllers")
-    figure = make_subplots(cols=4, subplot_titles=titles, horizontal_spacing=0.07)
+    titles = (*(f"first subgoal:<br>{kind}" for kind in KINDS.values()), "cosine of controllers")
+    figure = make_subplots(cols=4, subplot_titles=titles, shared_yaxes=True)
     own = [entry.name for entry in atlas.entries]
     for column, kind in enumerate(KINDS, start=1):
-        figure.add_heatmap(
-            z=atlas.hits(kind),
-            x=atlas.names,
-            y=own,
-            texttemplate="%{z:.2f}",
-            colorscale=SEQUENTIAL,
-            zmin=0,
-            zmax=1,
-            showscale=False,
-            row=1,
-            col=column,
-        )
-    figure.add_heatmap(
-        z=atlas.cosines,
-        x=own,
-        y=own,
-        texttemplate="%{z:.2f}",
-        colorscale=DIVERGING,
-        zmin=-1,
-        zmax=1,
-        showscale=False,
-        row=1,
-        col=4,
-    )
+        figure.add_trace(matrix(atlas.hits(kind), atlas.names, own), 1, column)
+    figure.add_trace(matrix(atlas.cosines, own, own, signed=True), 1, 4)
     figure.update_xaxes(title="reached first", showgrid=False, type="category")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_yaxes(title="controller", col=1)
     figure.update_xaxes(title="controller", col=4)
-    return styled(figure, "Controllers, what they lead to and how alike they are", 380)
+    title = f"{atlas.kind.capitalize()}: what they lead to and how alike they are"
+    return styled(figure, title, 230 + 40 * len(own))
 
 
-def occupancy(entry: Entry, size: int) -> go.Figure:
-    """Draws time by cell, with the controller, without, and with less without; the placebo too."""
-    found = entry.behaviour
-    with_, without, placebo = (
-        way.occupancy.reshape(size, size) for way in (found.steered, found.alone, found.placebo)
+def matrix(
+    values: Float[NDArray[np.floating], "rows columns"],
+    x: tuple[str, ...] | list[str],
+    y: list[str],
+    signed: bool = False,
+) -> go.Heatmap:
+    """Returns a table of shares or, with ``signed``, of differences or cosines, as a trace."""
+    return go.Heatmap(
+        z=values,
+        x=x,
+        y=y,
+        texttemplate="%{z:.2f}",
+        colorscale=DIVERGING if signed else SEQUENTIAL,
+        zmin=-1 if signed else 0,
+        zmax=1,
+        showscale=False,
+        xgap=1,
+        ygap=1,
     )
-    panels = {
-        "with": (with_, SEQUENTIAL),
-        "without": (without, SEQUENTIAL),
-        "with − without": (with_ - without, DIVERGING),
-        "placebo − without": (placebo - without, DIVERGING),
-    }
-    figure = make_subplots(cols=4, subplot_titles=tuple(panels), horizontal_spacing=0.04)
-    most = max(float(with_.max()), float(without.max()), 1e-9)
-    gap = max(float(np.abs(x - without).max()) for x in (with_, placebo)) or 1e-9
-    for column, (values, scale) in enumerate(panels.values(), start=1):
-        low, high = (0, most) if scale is SEQUENTIAL else (-gap, gap)
-        figure.add_heatmap(
-            z=values,
-            colorscale=scale,
-            zmin=low,
-            zmax=high,
-            showscale=column in (1, 4),
-            colorbar={"thickness": 10, "tickformat": ".1%"} | _beside(column),
-            hovertemplate="row %{y}, column %{x}: %{z:.2%}<extra></extra>",
-            row=1,
-            col=column,
-        )
-    figure.update_xaxes(showticklabels=False, showgrid=False, ticks="")
-    figure.update_yaxes(showticklabels=False, showgrid=False, ticks="", autorange="reversed")
-    return styled(figure, f"{entry.name}: share of time by cell of the board", 330)
 
 
-def _beside(column: int) -> dict[str, float | str]:
-    """Where a scale stands: left of the first panel, right of the last."""
-    return {"x": -0.01, "xanchor": "right"} if column == 1 else {"x": 1.01, "xanchor": "left"}
+def occupancy(entry: Entry) -> go.Figure:
+    """Draws time by place with and without the controller, and what it and a placebo add."""
+    titles = "without", "with the controller", "with − without", "placebo − without"
+    title = f"{entry.name}: share of time by place, until a subgoal is reached"
+    figure = boards(entry.boards[0].scene, titles, title, len(entry.boards), CELL)
+    shares = [{k: v.occupancy for k, v in board.views.items()} for board in entry.boards]
+    most = max(float(x[kind].max()) for x in shares for kind in ("alone", "steered"))
+    for row, (board, x) in enumerate(zip(entry.boards, shares, strict=True), start=1):
+        for column, kind in enumerate(("alone", "steered"), start=1):
+            draw_values(figure, board.scene, x[kind], row, column, most=most or 1)
+        for column, kind in enumerate(("steered", "placebo"), start=3):
+            gap = x[kind] - x["alone"]
+            scale = column == 4 and row == 1
+            look = {"most": most or 1, "signed": True, "scale": scale}
+            draw_values(figure, board.scene, gap, row, column, **look)
+    return figure
+
+
+def fields(entry: Entry) -> go.Figure:
+    """Draws what an agent that starts at each place does, and what it does more than alone."""
+    titles = "without", "with the controller", "more with it", "more with the placebo"
+    title = f"{entry.name}: first actions by place; the darker, the more they change"
+    figure = boards(entry.boards[0].scene, titles, title, len(entry.boards), CELL)
+    for row, board in enumerate(entry.boards, start=1):
+        scene, found = board.scene, {k: v.actions for k, v in board.views.items()}
+        for column, kind in enumerate(("alone", "steered"), start=1):
+            draw_scene(figure, scene, row, column, agent=False)
+            draw_field(figure, scene, found[kind], row, column)
+        for column, kind in enumerate(("steered", "placebo"), start=3):
+            gained = found[kind] - found["alone"]
+            changed = np.abs(gained).sum(axis=1) / 2
+            draw_values(figure, scene, changed, row, column, most=1, said=".2f")
+            draw_field(figure, scene, gained, row, column)
+    return figure
+
+
+def failed(failure: Failure, instead: str) -> go.Figure:
+    """Draws the board of a failure and the path on it."""
+    title = f"board {failure.board}: {instead}"
+    figure = boards(failure.scene, [""], title, width=420, margin={"l": 20, "r": 20, "b": 20})
+    draw_scene(figure, failure.scene, agent=False)
+    draw_paths(figure, failure.scene, [failure.path])
+    return figure
+
+
+def endings(name: str, ended: Ending) -> go.Figure:
+    """Draws when the gate opens, counted from arrival."""
+    delays = np.clip(ended.delays, -REACH, REACH)
+    steps = np.arange(-REACH, REACH + 1)
+    counts = np.array([(delays == step).sum() for step in steps])
+    labels = [f"{step:+d}" if step else "arrival" for step in steps]
+    labels[0], labels[-1] = f"−{REACH} or<br>sooner", f"+{REACH} or<br>later"
+    colors = [MAIN if step == 0 else GREY for step in steps]
+    figure = go.Figure(go.Bar(x=labels, y=counts, marker_color=colors))
+    figure.update_xaxes(title="steps from arrival at the first subgoal", type="category")
+    figure.update_yaxes(title="episodes")
+    return styled(figure, f"{name}: when the gate opens again", 320)
 
 
 def spectrum(entry: Entry) -> go.Figure:
@@ -101,7 +137,7 @@ def spectrum(entry: Entry) -> go.Figure:
         x=np.arange(1, 1 + len(entry.values)), y=entry.values, mode="lines+markers"
     )
     figure.update_traces(line_color=MAIN)
-    figure.update_xaxes(title="singular value")
+    figure.update_xaxes(title="singular value, by size")
     figure.update_yaxes(title="size", rangemode="tozero")
     title = f"{entry.name}: spectrum, effective rank {entry.effective_rank:.1f}"
     return styled(figure, title, 320)
@@ -112,12 +148,9 @@ def directions(entry: Entry) -> go.Figure:
     shown = sorted(entry.scores, key=lambda s: abs(s.value - s.placebo))[-WEIGHTS:]
     labels = [f"{s.side} {s.target} (p {s.p:.2f})" for s in shown]
     figure = go.Figure()
-    figure.add_bar(
-        x=[s.value for s in shown], y=labels, orientation="h", name="controller", marker_color=MAIN
-    )
-    figure.add_bar(
-        x=[s.placebo for s in shown], y=labels, orientation="h", name="placebo", marker_color=GREY
-    )
+    sides = {"controller": [s.value for s in shown], "placebo": [s.placebo for s in shown]}
+    for (name, x), color in zip(sides.items(), (MAIN, GREY), strict=True):
+        figure.add_bar(x=x, y=labels, orientation="h", name=name, marker_color=color)
     figure.update_xaxes(title="score, 0 to 1", rangemode="tozero")
     height = 180 + 32 * len(shown)
     return styled(figure, f"{entry.name}: what it reads and writes", height)

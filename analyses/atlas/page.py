@@ -6,74 +6,79 @@ plotly's code is one file beside the pages, so that each of them stays small.
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
-from irl_lens.analyses.atlas.figures import directions, occupancy, spectrum
+from irl_lens.analyses.atlas.figures import (
+    directions,
+    endings,
+    failed,
+    fields,
+    occupancy,
+    spectrum,
+)
 from irl_lens.analyses.estimates import Estimate
-from irl_lens.checkpoint import write_bytes
+
+if TYPE_CHECKING:
+    from irl_lens.analyses.atlas.atlas import Atlas, Entry
 
 SCRIPT = "plotly.js"
-_STYLE = """body { font: 16px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2rem auto; }
-td, th { text-align: left; padding: .15rem .8rem .15rem 0; }"""
+_STYLE = """body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px;
+       margin: 2rem auto; padding: 0 1rem; }
+td, th { text-align: left; padding: .15rem .8rem .15rem 0; }
+summary { cursor: pointer; padding: .15rem 0; }"""
 
 
-def write_pages(atlas: Atlas, folder: Path | str) -> Path:
-    """Writes ``index.html``, a page a controller, and plotly's code.
-
-    Args:
-        atlas: What to write.
-        folder: Where; made if it is not there.
-
-    Returns:
-        The index.
-    """
-    folder = Path(folder)
-    write_bytes(folder / SCRIPT, get_plotlyjs().encode())
-    for number, entry in enumerate(atlas.entries):
-        write_bytes(folder / _file(number), _entry(atlas, entry).encode())
+def pages(atlas: Atlas) -> dict[str, bytes]:
+    """Returns ``index.html``, a page a controller, and plotly's code, by file name."""
     links = "".join(
         f'<li><a href="{_file(n)}">{escape(e.name)}</a></li>' for n, e in enumerate(atlas.entries)
     )
     body = f"{_drawn(atlas.figure())}<p>{escape(atlas.caption())}</p><ul>{links}</ul>"
-    index = folder / "index.html"
-    write_bytes(index, _page("Controller atlas", body).encode())
-    return index
-
-
-def difference(one: Atlas, other: Atlas) -> pd.DataFrame:
-    """Holds two runs' atlases against each other.
-
-    Returns:
-        One row a controller and number that both have: ``one``, ``other``, ``difference``
-        (other less one), and both placebos.
-    """
-    keys = ["controller", "quantity"]
-    frames = (
-        a.to_dataframe().rename(columns={"value": name, "placebo": f"placebo_{name}"})
-        for a, name in ((one, "one"), (other, "other"))
-    )
-    merged = pd.merge(*frames, on=keys)
-    return merged.assign(difference=merged["other"] - merged["one"])
+    found = {"index.html": _page(f"Atlas: {atlas.kind}", body)}
+    for number, entry in enumerate(atlas.entries):
+        found[_file(number)] = _page(f"Controller {entry.name}", _entry(atlas, entry))
+    found[SCRIPT] = get_plotlyjs()
+    return {name: text.encode() for name, text in found.items()}
 
 
 def _entry(atlas: Atlas, entry: Entry) -> str:
-    figures = (occupancy(entry, atlas.size), spectrum(entry), directions(entry))
+    ended = entry.behaviour.ending
     parts = [
-        '<p><a href="index.html">all controllers</a></p>',
-        *(_drawn(figure) for figure in figures),
+        f'<p><a href="index.html">all controllers</a></p><p>{escape(_summary(atlas, entry))}</p>',
+        *(_drawn(figure(entry)) for figure in (fields, occupancy) if entry.boards),
         "<h2>Subgoal reached first</h2>",
         _hits(atlas, entry),
+        "<h2>Dwell time and ending</h2>",
+        "<p>No gate ends it.</p>" if ended is None else f"<p>{escape(str(ended))}</p>",
+        "" if ended is None else _drawn(endings(entry.name, ended)),
+        "<h2>Weights</h2>",
+        _drawn(spectrum(entry)),
+        _drawn(directions(entry)),
         "<h2>Nearest controllers</h2>",
         _table(("controller", "cosine"), [(n, f"{c:.3f}") for n, c in atlas.nearest(entry.name)]),
         "<h2>Failures</h2>",
         _failures(atlas, entry),
     ]
-    return _page(f"Controller {entry.name}", "".join(parts))
+    return "".join(parts)
+
+
+def _summary(atlas: Atlas, entry: Entry) -> str:
+    """Says what the numbers are of before they are given."""
+    own, more = atlas.names[entry.own], "more" if entry.differs else "not reliably more"
+    found = entry.behaviour
+    steered, placebo, alone = (
+        way.hits[entry.own].value for way in (found.steered, found.placebo, found.alone)
+    )
+    return (
+        f"Held from the first step on {atlas.rows} boards without a task, it leads to {own} first "
+        f"in {steered:.3f} of episodes, {more} often than a random controller of the same "
+        f"singular values ({placebo:.3f}, p {found.p:.3f}); without control that is {alone:.3f}. "
+        "On the boards drawn here, first actions are those of an agent that begins at each place; "
+        "time is that of agents that all begin where the board has its agent, with other draws."
+    )
 
 
 def _hits(atlas: Atlas, entry: Entry) -> str:
@@ -85,12 +90,16 @@ def _hits(atlas: Atlas, entry: Entry) -> str:
 
 
 def _failures(atlas: Atlas, entry: Entry) -> str:
-    found = entry.behaviour
-    reached = ("none" if g < 0 else atlas.names[g] for g in found.instead)
-    rows = [(str(b), name) for b, name in zip(found.failures, reached, strict=True)]
-    if not rows:
-        return f"<p>None on {atlas.boards} boards.</p>"
-    return _table(("board", "first instead"), rows)
+    """A line each, which opens on the board and the path."""
+    shown = []
+    for failure in entry.behaviour.failures:
+        reached = atlas.names[failure.instead] if failure.instead >= 0 else "no subgoal"
+        said = f"{reached} after {len(failure.path) - 1} steps"
+        drawn = _drawn(failed(failure, said))
+        shown.append(
+            f"<details><summary>board {failure.board}: {escape(said)}</summary>{drawn}</details>"
+        )
+    return "".join(shown) or f"<p>None on {atlas.rows} boards.</p>"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -105,7 +114,8 @@ def _said(estimate: Estimate) -> str:
 
 
 def _drawn(figure: go.Figure) -> str:
-    return figure.to_html(full_html=False, include_plotlyjs=False)
+    config = {"displaylogo": False, "displayModeBar": False}
+    return figure.to_html(full_html=False, include_plotlyjs=False, config=config)
 
 
 def _page(title: str, body: str) -> str:

@@ -4,9 +4,10 @@
 
 As the composition scores of Elhage et al. (2021, "A mathematical framework for transformer
 circuits"): X is a probe's centred weight of a class, the centred unembedding of the actions, or
-a next-layer head's W_Q, W_K or W_V. Layer norms between are left out of account. The placebo
-keeps the singular values and draws the directions; p is the share of draws with as large a
-score, the controller's own counted.
+of a next-layer head the matrix W_Q W_K^T, which the stream enters as query or, transposed, as
+key, or W_V W_O. Layer norms between are left out of account. The placebo keeps the singular
+values and draws the directions; p is the share of draws with as large a score, the controller's
+own counted, and knows nothing of how many scores there are.
 """
 
 from __future__ import annotations
@@ -85,14 +86,16 @@ def written_to(model: TrajectoryModel, layer: int) -> Targets:
         model: The base.
         layer: Counted from 1.
     """
-    unembed = model.hooked.unembed.W_U.detach()
+    unembed = model.hooked.unembed.W_U.detach().float()
     targets = {"action logits": unembed - unembed.mean(dim=1, keepdim=True)}
     if layer < model.n_layers:
-        attention = model.hooked.blocks[layer].attn
-        for part in ("Q", "K", "V"):
-            for head, weights in enumerate(getattr(attention, f"W_{part}").detach()):
-                targets[f"block {layer + 1} {part}{head}"] = weights
-    return {name: weights.float() for name, weights in targets.items()}
+        a = model.hooked.blocks[layer].attn
+        q, k, v, o = (w.detach().float() for w in (a.W_Q, a.W_K, a.W_V, a.W_O))  # type: ignore
+        circuits = {"query": _product(q, k.mT), "key": _product(k, q.mT), "OV": _product(v, o)}
+        for part, weights in circuits.items():
+            for head, own in enumerate(weights):
+                targets[f"block {layer + 1} head {head} {part}"] = own
+    return targets
 
 
 def probed(weight: Float[Tensor, "classes d_model"], names: tuple[str, ...]) -> Targets:
@@ -100,6 +103,13 @@ def probed(weight: Float[Tensor, "classes d_model"], names: tuple[str, ...]) -> 
     centred = weight - weight.mean(dim=0)
     pairs = zip(names, centred.split(1), strict=True)
     return {f"probe {name}": w.mT for name, w in pairs}
+
+
+def _product(
+    one: Float[Tensor, "heads d_model d_head"], other: Float[Tensor, "heads d_head d_model"]
+) -> Float[Tensor, "heads d_model columns"]:
+    """What has the norm of the product with anything on the left, in few columns: one R^T."""
+    return one @ torch.linalg.qr(other.mT).R.mT
 
 
 def _against(side: str, name: str, value: Tensor, null: Float[Tensor, " draws"]) -> Score:

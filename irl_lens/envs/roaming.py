@@ -7,6 +7,7 @@ that visits anything else has strayed, and its episode ends, as it does with a t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from irl_lens.envs.board import Layouts, sample_layouts
 from irl_lens.envs.dynamics import terrain
 
 if TYPE_CHECKING:
+    from irl_lens.envs.situation import PinpadSituation
     from irl_lens.envs.world import PinpadWorld
 
 
@@ -88,6 +90,13 @@ class Roaming:
     def cells(self) -> int:
         """Cells of a board."""
         return self.world.board.cells
+
+    def situation(self, row: int, task: Sequence[int]) -> PinpadSituation:
+        """Returns the board of a row as it was last reset, with a task to be asked for there."""
+        from irl_lens.envs.situation import PinpadSituation
+
+        cells = *self._layouts.objects[row].tolist(), int(self._layouts.start[row])
+        return PinpadSituation(self.world, cells, tuple(task))
 
     def _visit(self, colour: Int[NDArray[np.int64], " n"]) -> None:
         """Takes note of visits; -1 is none."""

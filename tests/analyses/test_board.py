@@ -9,17 +9,14 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.board import (
-    FAINT,
-    LENGTH,
-    arrows,
     boards,
-    disc,
     draw_field,
     draw_occupancies,
     draw_paths,
     draw_scene,
     draw_values,
 )
+from irl_lens.analyses.board_traces import FAINT, LENGTH, arrows, disc
 from irl_lens.envs.scenes import Move, Scene, Thing
 
 MOVES = Move("up", 0, -1), Move("right", 1, 0)
@@ -82,8 +79,10 @@ def test_differences_are_signed_and_share_a_scale() -> None:
     maps = [trace for trace in figure.data if trace.type == "heatmap"]
     assert maps[0].zmax == maps[1].zmax == 1 and maps[2].zmin == -1
     assert np.ravel(maps[2].z)[:4].tolist() == [-1, 0, 0, 0.5]
-    frames = [shape for shape in figure.layout.shapes if shape.xref == "x3"]
-    assert [frame.fillcolor for frame in frames] == [None, "#464646"]
+    solid, marks = (trace for trace in figure.data[-2:])
+    assert solid.xaxis == "x3" and solid.fillcolor == "#464646"
+    assert np.nanmin(solid.x) == 1.5 and np.nanmax(solid.y) == 1.5
+    assert marks.text == ("c",) and marks.marker.color == ("#E69F00",)
     draw_values(figure, SCENE, np.zeros(6), 1, 1)
-    assert figure.data[-2].zmax == 1
+    assert figure.data[-3].zmax == 1
     assert json.loads(figure.to_json())

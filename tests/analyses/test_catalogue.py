@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
-from irl_lens.analyses.catalogue import CATALOGUE, entry, write
+from irl_lens.analyses.catalogue import CATALOGUE, Entry, entry, write
+from irl_lens.analyses.result import Result
 from irl_lens.config import CodesConfig
 from irl_lens.errors import UserError
 from irl_lens.presets import preset
 from irl_lens.progress import QuietProgress
 from irl_lens.runs import Run, find_run
+
+
+@dataclass(frozen=True)
+class Number(Result):
+    value: int
+
+    def figure(self) -> go.Figure:
+        return go.Figure()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        return pd.DataFrame([{"value": self.value}])
+
+    def caption(self) -> str:
+        return f"It is {self.value}."
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -47,6 +65,35 @@ def test_an_unfinished_stage_is_named_and_nothing_is_written(tmp_path: Path) -> 
     ):
         write(run, {"belief": entry("belief")}, tmp_path / "out", QuietProgress())
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_held_against_another_run_is_not_run(tmp_path: Path) -> None:
+    run = find_run("grid")
+    with pytest.raises(UserError, match=r"belief holds no two runs .*; atlas, .* do"):
+        write(run, {"belief": entry("belief")}, tmp_path / "out", QuietProgress(), run)
+    assert not (tmp_path / "out").exists()
+    bare = Run.create(tmp_path / "run", preset("smoke"), 0)
+    wanted = {"atlas-controllers": entry("atlas-controllers")}
+    with pytest.raises(UserError, match=r"atlas-controllers needs the stage base of .*/run;"):
+        write(run, wanted, tmp_path / "out", QuietProgress(), bare)
+    assert not (tmp_path / "out").exists()
+    assert wanted["atlas-controllers"].stages(bare) == ("base", "controllers")
+
+
+def test_two_runs_are_held_against_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def less(one: Number, other: Number) -> Number:
+        return Number(other.value - one.value)
+
+    planted = SimpleNamespace(find=lambda bench: Number(bench.run.seed), less=less)
+    monkeypatch.setitem(sys.modules, "planted", planted)
+    wanted = {"one": Entry("planted:find", "One", against="planted:less")}
+    run, other = find_run("grid"), find_run("grid")
+    other.seed = run.seed + 3
+    assert write(run, wanted, tmp_path, QuietProgress(), other) == {"one-against": "It is 3."}
+    assert {path.stem for path in tmp_path.iterdir()} == {"one-against"}
+    assert write(run, wanted, tmp_path, QuietProgress()) == {"one": f"It is {run.seed}."}
 
 
 def test_figure_table_and_numbers_are_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import pytest
 
 from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.result import Result, page, read_arrays
+from irl_lens.analyses.result import Result, page, read_arrays, write
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class Example(Result):
 
     def caption(self) -> str:
         return f"The score is {self.score.value}."
+
+
+class Longer(Example):
+    def pages(self) -> dict[str, bytes]:
+        return {"first.html": b"one", "second.js": b"two"}
 
 
 @pytest.fixture
@@ -58,6 +63,17 @@ def test_what_cannot_be_saved_is_an_error(example: Example, tmp_path: Path) -> N
     with pytest.raises(TypeError, match="not JSON serializable"):
         odd.save(tmp_path / "odd")
     assert not list(tmp_path.iterdir())
+
+
+def test_further_pages_are_written_beside_and_linked(example: Example, tmp_path: Path) -> None:
+    write(example, tmp_path / "plain", "Plain")
+    assert {file.suffix for file in tmp_path.iterdir()} == {".html", ".csv", ".json", ".npz"}
+    longer = Longer(example.score, example.parts, example.by_layer)
+    write(longer, tmp_path / "long", "Long")
+    assert (tmp_path / "long" / "first.html").read_bytes() == b"one"
+    assert (tmp_path / "long" / "second.js").read_bytes() == b"two"
+    assert '<a href="long/first.html">' in (tmp_path / "long.html").read_text()
+    assert "<a href" not in (tmp_path / "plain.html").read_text().rpartition("</script>")[2]
 
 
 def test_a_page_needs_no_network(example: Example) -> None:

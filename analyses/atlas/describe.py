@@ -1,0 +1,221 @@
+"""Makes atlases: of codes by subgoal, of clusters of codes, of supervised controllers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+
+from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.behaviour import behave
+from irl_lens.analyses.atlas.boards import look, on_boards
+from irl_lens.analyses.atlas.subjects import (
+    Subject,
+    bank_subjects,
+    cluster_subjects,
+    code_subjects,
+)
+from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.probes import fit_probe, layer_streams
+from irl_lens.analyses.roaming import Field
+from irl_lens.analyses.steerers import Steerers
+from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.errors import UserError
+from irl_lens.models.causal import CausalHalf
+from irl_lens.models.trace import encode
+from irl_lens.rl.trainer import draw_seed
+from irl_lens.training.codes import load_metacontroller
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes of an atlas.
+
+    Attributes:
+        boards: To roam on.
+        shown: Boards that are drawn.
+        agents: Agents on each of those.
+        draws: Placebos that weights are held against.
+        episodes: Demonstrations that codes are taken from and the probe is fitted on.
+        seed: Of placebos and clusters.
+    """
+
+    boards: int = 256
+    shown: int = 2
+    agents: int = 64
+    draws: int = 99
+    episodes: int = 256
+    seed: int = 0
+
+
+def atlas(
+    bench: Bench,
+    boards: int = 256,
+    shown: int = 2,
+    draws: int = 99,
+    episodes: int = 256,
+    seed: int = 0,
+) -> Atlas:
+    """Describes the controllers of a run's codes, one of each subgoal's mean code.
+
+    Args:
+        bench: A run whose metacontroller is trained.
+        boards: To roam on.
+        shown: Boards that are drawn.
+        draws: Placebos that weights are held against.
+        episodes: Demonstrations that codes are taken from and a probe is fitted on.
+        seed: Of placebos.
+
+    Raises:
+        UserError: The world has no boards to roam on.
+    """
+    setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
+    meta, harvest = _harvest(bench, episodes)
+    subjects = code_subjects(meta, harvest, bench.world.subgoal_names)
+    return _of(bench, "controllers of mean codes", subjects, meta.layer, setting, meta)
+
+
+def cluster_atlas(
+    bench: Bench,
+    clusters: int | None = None,
+    boards: int = 256,
+    shown: int = 2,
+    draws: int = 99,
+    episodes: int = 256,
+    seed: int = 0,
+) -> Atlas:
+    """Describes the controllers of clusters of a run's codes, found without their subgoals.
+
+    Args:
+        bench: A run whose metacontroller is trained.
+        clusters: How many; as many as there are abstract subgoals when not given.
+        boards: See :func:`atlas`, as for all that follow.
+        shown: See there.
+        draws: See there.
+        episodes: See there.
+        seed: Of placebos and clusters.
+
+    Raises:
+        UserError: The world has no boards to roam on.
+    """
+    setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
+    (meta, harvest), names = _harvest(bench, episodes), bench.world.subgoal_names
+    subjects = cluster_subjects(meta, harvest, names, clusters or len(names), seed)
+    return _of(bench, "controllers of clusters of codes", subjects, meta.layer, setting, meta)
+
+
+def controller_atlas(
+    bench: Bench,
+    layer: int | None = None,
+    boards: int = 256,
+    shown: int = 2,
+    draws: int = 99,
+    episodes: int = 256,
+    seed: int = 0,
+) -> Atlas:
+    """Describes supervised controllers of one layer.
+
+    Args:
+        bench: A run whose controllers are trained.
+        layer: Which; the one at which they predict actions best when not given.
+        boards: See :func:`atlas`, as for all that follow.
+        shown: See there.
+        draws: See there.
+        episodes: See there.
+        seed: See there.
+
+    Raises:
+        UserError: The world has no boards to roam on, no controllers act at that layer, or
+            they are not of abstract subgoals.
+    """
+    steerers = Steerers.of(bench)
+    if steerers.label != "subgoal":
+        raise UserError(f"controllers of a {steerers.label}; train with controllers.label=subgoal")
+    if layer is None:
+        measured = bench.run.stage("controllers").result
+        layer = min(steerers.banks, key=lambda known: measured[f"nll_layer{known}"])
+    setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
+    subjects, kind = bank_subjects(steerers.at(layer)), f"supervised controllers, layer {layer}"
+    return _of(steerers.bench, kind, subjects, layer, setting)
+
+
+def describe(
+    kind: str,
+    subjects: list[Subject],
+    targets: tuple[Targets, Targets],
+    field: Field,
+    shown: list[Situation],
+    setting: Setting,
+    meta: CausalHalf | None = None,
+) -> Atlas:
+    """Describes controllers; see :func:`atlas`.
+
+    Args:
+        kind: What they are.
+        subjects: At least one.
+        targets: Weights to be read, and weights to be written to.
+        field: Where to roam.
+        shown: Boards that are drawn.
+        setting: Sizes, those of ``field`` and ``shown`` aside.
+        meta: What codes were decoded by, if they were.
+    """
+    alone, few = field.roam(), replace(field, rows=setting.agents)
+    views = [(situation, look(few, situation, None)) for situation in shown]
+    generator, entries = torch.Generator().manual_seed(setting.seed), []
+    for subject in subjects:
+        spectrum, placebo = subject.spectrum, subject.placebo(generator)
+        entry = Entry(
+            subject.name,
+            subject.own,
+            float(spectrum.norm),
+            float(spectrum.effective_rank),
+            spectrum.values.detach().numpy(),
+            score(subject, *targets, setting.draws, setting.seed),
+            behave(field, subject, placebo, alone, meta),
+            on_boards(few, views, subject.controller, placebo),
+        )
+        entries.append(entry)
+    names = field.world.subgoal_names
+    return Atlas(kind, tuple(entries), _cosines(subjects), names, field.rows)
+
+
+def _harvest(bench: Bench, episodes: int) -> tuple[CausalHalf, Harvest]:
+    meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
+    return meta, Harvest.of(encode(meta, bench.base, shown), shown)
+
+
+def _of(
+    bench: Bench,
+    kind: str,
+    subjects: list[Subject],
+    layer: int,
+    setting: Setting,
+    meta: CausalHalf | None = None,
+) -> Atlas:
+    world, drawn = bench.world, draw_seed(bench.run.seed, "analysis-atlas", 0)
+    if not isinstance(world, Stageable):
+        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    field = Field(bench.base, world, setting.boards, drawn, bench.trial.temperature)
+    shown = [world.situation((drawn, number)) for number in range(setting.shown)]
+    return describe(kind, subjects, _targets(bench, layer, setting), field, shown, setting, meta)
+
+
+def _targets(bench: Bench, layer: int, setting: Setting) -> tuple[Targets, Targets]:
+    """A probe of the subgoal at the layer, to be read; it and what comes after, to be written."""
+    shown, names = bench.fit.rows(slice(setting.episodes)), bench.world.subgoal_names
+    kept = torch.from_numpy(shown.mask)
+    stream = layer_streams(bench.base, shown, (layer,))[0][kept]
+    labels = torch.from_numpy(shown.subgoals)[kept]
+    probe = probed(fit_probe(stream, labels, len(names)).weight, names)
+    return probe, probe | written_to(bench.base.model, layer)
+
+
+def _cosines(subjects: list[Subject]) -> Float[NDArray[np.float32], "n n"]:
+    controllers = [subject.controller for subject in subjects]
+    table = [[float(a.cosine(b)) for b in controllers] for a in controllers]  # type: ignore
+    return np.array(table, np.float32)
