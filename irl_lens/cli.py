@@ -168,6 +168,7 @@ def analyze(
     names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")] = (),
     /,
     out: OutFolder = None,
+    against: Base = None,
 ) -> None:
     """Runs analyses of a run and writes each one's figure, table and numbers.
 
@@ -175,6 +176,7 @@ def analyze(
         names: Analyses; all that can be named are listed when none is.
         out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
             given, or in the working folder for a bundled model.
+        against: Another run: what differs between the two is written as NAME-against.
     """
     from irl_lens.analyses.catalogue import CATALOGUE, entry, write
 
@@ -184,7 +186,9 @@ def analyze(
             print(f"{name:<24} {known.title}")
         return
     with _progress() as progress:
-        results = write(opened, entries, out or _beside(opened, "analyses"), progress)
+        other = None if against is None else _find(against)
+        folder = out or _beside(opened, "analyses")
+        results = write(opened, entries, folder, progress, other)
     for name, caption in results.items():
         print(f"{name}: {caption}")
 
