@@ -53,16 +53,16 @@ def main() -> None:
         "sweep, whole walk": lambda: last().sweep(),
         "fields, patched": lambda: patched().fields(),
         "readings": lambda: fresh().readings(),
-        "32 roll-outs, patched, before and after": lambda: _both(patched(), "patches"),
-        "32 roll-outs, steered, before and after": lambda: _both(steered(), "steered"),
+        "32 roll-outs, patched, before and after": lambda: _both(patched(), patches=True),
+        "32 roll-outs, steered, before and after": lambda: _both(steered(), steered=True),
     }
     times = {name: _timed(call, options.repeats) for name, call in calls.items()}
     print(json.dumps({"steps": len(state.walk), "milliseconds": times}, indent=2))
 
 
-def _both(session: Explorer, what: str) -> None:
+def _both(session: Explorer, patches: bool = False, steered: bool = False) -> None:
     session.rollouts()
-    session.rollouts(**{what: True})
+    session.rollouts(patches, steered)
 
 
 def _timed(call: Callable[[], object], repeats: int) -> dict[str, float]:

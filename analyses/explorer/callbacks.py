@@ -73,7 +73,10 @@ class Acts:
             except WRONG as error:
                 # Drawn again all the same: what was typed gives way to what is.
                 return next(_TICKS), failing(error)
-            return (no_update if session.state is before else next(_TICKS)), ""
+            if session.state is before:
+                # Fields that show a state anew come by here: what was said stays.
+                return no_update, no_update
+            return next(_TICKS), ""
 
 
 def register(acts: Acts) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from irl_lens.analyses.explorer import figures, forks
+from irl_lens.analyses.explorer import figures, fork_figures, forks
 from irl_lens.analyses.explorer.patching import active, contrast, replacements
 from irl_lens.analyses.explorer.rollouts import controller
 from irl_lens.analyses.explorer.session import Explorer
@@ -65,7 +65,7 @@ def data(session: Explorer, tab: str) -> pd.DataFrame:
 def figure(session: Explorer, tab: str, look: str = "paths") -> go.Figure:
     """Returns the main figure of a tab."""
     if tab == "fork":
-        return figures.tree(session)
+        return fork_figures.tree(session)
     if tab == "steer":
         outings = session.rollouts(), session.rollouts(steered=True)
         side = session.state.side

@@ -22,7 +22,7 @@ from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.patching.contrast import BY_HEAD
 from irl_lens.analyses.patching.grid import SCALE
 from irl_lens.analyses.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
-from irl_lens.envs.scenes import Scene
+from irl_lens.envs.scenes import AGENT, Scene
 
 RUNS = {"clean": PALETTE[2], "edited": MAIN, "patched": CONTRAST}
 """Colour of each run, in every picture."""
@@ -41,11 +41,9 @@ def world(session: Explorer, side: str, picked: str | None = None) -> go.Figure:
         draw_paths(figure, scene, [np.array(state.walk[: state.step + 1])], colors=(GREY,))
     # Clicks are meant for the places below, not for what is drawn over them.
     figure.update_traces(hoverinfo="skip", hovertemplate=None, selector={"type": "scatter"})
-    for thing in scene.things:
-        if thing.name == picked:
-            _outline(figure, *(float(x) for x in scene.xy(thing.place)), 0.5)
-    if picked == "agent":
-        _outline(figure, *(float(x) for x in scene.xy(scene.agent)), 0.5)
+    held = [thing.place for thing in scene.things if thing.name == picked]
+    for place in [scene.agent] if picked == AGENT else held:
+        _frame(figure, scene, place)
     _marked_changes(figure, session, scene, side)
     margin = {"l": 2, "r": 2, "t": 2, "b": 2}
     return styled(figure, "", 206, showlegend=False, margin=margin)
@@ -156,12 +154,14 @@ def outings(scene: Scene, look: str, before: Outing, after: Outing) -> go.Figure
     return figure
 
 
-def boards(scene: Scene, titles: Sequence[str], height: int = 262) -> go.Figure:
+def boards(scene: Scene, titles: Sequence[str]) -> go.Figure:
     """An empty figure with boards side by side."""
     figure = make_subplots(cols=len(titles), subplot_titles=titles, horizontal_spacing=0.02)
     figure.update_annotations(font_size=13)
     margin = {"l": 4, "r": 40, "t": 26, "b": 4}
-    return styled(figure, "", height, showlegend=False, margin=margin)
+    styled(figure, "", 262, showlegend=False, margin=margin)
+    # As high as the page has room for.
+    return figure.update_layout(height=None, autosize=True)
 
 
 def first_bars(scene: Scene, before: Outing, after: Outing) -> go.Figure:
@@ -205,62 +205,6 @@ def latent(session: Explorer, points: np.ndarray, labels: np.ndarray, now: Any) 
     return styled(figure, "", 290, margin=NARROW)
 
 
-def tree(session: Explorer) -> go.Figure:
-    """The walk and its branches, each from where it left to where it ended."""
-    state, figure = session.state, go.Figure()
-    _limb(figure, 0, len(state.walk) - 1, 0, "walk", GREY)
-    rows = {None: 0} | {b.number: i for i, b in enumerate(state.branches, 1)}
-    names = session.workbench.world.subgoal_names
-    for found in state.branches:
-        y, color = rows[found.number], PALETTE[(found.number - 1) % len(PALETTE)]
-        figure.add_scatter(
-            x=[found.fork, found.fork],
-            y=[rows[found.parent], y],
-            mode="lines",
-            line={"color": GREY, "dash": "dot"},
-            hoverinfo="skip",
-        )
-        reached = " ".join(names[g] for g in found.reached) or "nothing"
-        _limb(figure, found.fork, len(found.path) - 1, y, f"branch {found.number}", color, reached)
-    figure.add_vline(x=state.step, line={"color": INK, "width": 1, "dash": "dash"})
-    figure.update_xaxes(title="step")
-    figure.update_yaxes(autorange="reversed", showticklabels=False, ticks="", showgrid=False)
-    height = 110 + 26 * (1 + len(state.branches))
-    margin = NARROW | {"l": 10, "t": 10, "r": 120}
-    return styled(figure, "", height, showlegend=False, margin=margin)
-
-
-def compared(session: Explorer, numbers: Sequence[int], step: int) -> go.Figure:
-    """Branches on the board, as far as a step."""
-    chosen = [b for b in session.state.branches if b.number in numbers]
-    side = chosen[0].side if chosen else session.state.side
-    scene = scene_of(session, side)
-    figure = boards(scene, (f"the {side} board, up to step {step}",), 330)
-    draw_scene(figure, scene, 1, 1, agent=not chosen)
-    paths = [np.array(b.path[b.fork : max(b.fork, step) + 1]) for b in chosen]
-    colors = [PALETTE[(b.number - 1) % len(PALETTE)] for b in chosen]
-    names = [f"branch {b.number}" for b in chosen]
-    if paths:
-        draw_paths(figure, scene, paths, 1, 1, colors=colors, names=names)
-    return figure.update_layout(showlegend=True, margin={"l": 4, "r": 4, "t": 50, "b": 4})
-
-
-def _limb(
-    figure: go.Figure, start: int, stop: int, y: int, name: str, color: str, said: str = ""
-) -> None:
-    figure.add_scatter(
-        x=[start, stop],
-        y=[y, y],
-        mode="lines+markers+text",
-        text=["", f"  {name}: {said}" if said else f"  {name}"],
-        textposition="middle right",
-        cliponaxis=False,
-        line={"color": color, "width": 4},
-        marker={"size": 9, "color": color},
-        hovertemplate=f"{name}, step %{{x}}<extra></extra>",
-    )
-
-
 def scene_of(session: Explorer, side: str = "edited") -> Scene:
     """What a board looks like at the step looked at."""
     state = session.state
@@ -275,8 +219,7 @@ def _marked_changes(figure: go.Figure, session: Explorer, scene: Scene, side: st
     there = {thing.name: thing.place for thing in other.things}
     for thing in scene.things:
         if there.get(thing.name) != thing.place:
-            x, y = (float(v) for v in scene.xy(thing.place))
-            _outline(figure, x, y, 0.44, dash="dot")
+            _frame(figure, scene, thing.place, 0.44, "dot")
 
 
 def _rows_of(session: Explorer, layer: int, head: int | None, by_head: bool) -> list[int]:
@@ -285,6 +228,13 @@ def _rows_of(session: Explorer, layer: int, head: int | None, by_head: bool) -> 
         return [layer - 1]
     heads = session.workbench.heads
     return [(layer - 1) * heads + h for h in ([head] if head is not None else range(heads))]
+
+
+def _frame(
+    figure: go.Figure, scene: Scene, place: int, half: float = 0.5, dash: str = "solid"
+) -> None:
+    x, y = scene.xy(place)
+    _outline(figure, float(x), float(y), half, dash)
 
 
 def _outline(figure: go.Figure, x: float, y: float, half: float, dash: str = "solid") -> None:

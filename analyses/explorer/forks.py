@@ -113,7 +113,7 @@ def table(workbench: Workbench, state: State) -> pd.DataFrame:
             "steering": said(b.segments[-1]),
             "noise": b.noise,
             "steps": len(b.path) - 1,
-            "reached": " ".join(names[g] for g in b.reached) or "nothing",
+            "reached": " ".join(names[g] for g in b.reached) or "no subgoal",
         }
         for b in state.branches
     ]

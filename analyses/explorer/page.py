@@ -6,10 +6,11 @@ from typing import Any
 
 from dash import dcc, html
 
+from irl_lens.analyses.explorer import page_more as more
 from irl_lens.analyses.explorer import page_parts as parts
 from irl_lens.analyses.explorer.session import Explorer
 
-GRAPH = {"displayModeBar": False, "responsive": True}
+GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
 
 def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Div:
@@ -34,12 +35,14 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
     )
 
 
-def graph(name: str, height: int, said: str) -> html.Div:
+def graph(name: str, height: int | str, said: str) -> html.Div:
     """A picture, with what it shows said to screen readers."""
     hidden = {"visible": False}
-    bare = {"layout": {"xaxis": hidden, "yaxis": hidden, "height": height}}
-    picture = dcc.Graph(id=name, figure=bare, config=GRAPH, style={"height": f"{height}px"})
-    return html.Div([html.Span(said, className="sr"), picture], role="img", **{"aria-label": said})
+    bare = {"layout": {"xaxis": hidden, "yaxis": hidden}}
+    size = height if isinstance(height, str) else f"{height}px"
+    picture = dcc.Graph(id=name, figure=bare, config=GRAPH, style={"height": size})
+    about: dict[str, Any] = {"aria-label": said}
+    return html.Div([html.Span(said, className="sr"), picture], role="img", **about)
 
 
 def _header(runs: dict[str, str], now: str) -> html.Header:
@@ -50,7 +53,7 @@ def _header(runs: dict[str, str], now: str) -> html.Header:
             html.Label("run", htmlFor="run"),
             dcc.Dropdown(listed, now, id="run", clearable=False, className="pick"),
             html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
-            html.Div(id="message", role="status", **{"aria-live": "polite"}),
+            html.Div(id="message", role="status"),
             html.Button("Undo", id="undo", disabled=True),
         ]
     )
@@ -119,8 +122,8 @@ def _right(session: Explorer) -> html.Div:
     tabs = {
         "patch": ("Patch", parts.patch(session, graph)),
         "steer": ("Steer", parts.steer(session, graph)),
-        "fork": ("Fork", parts.fork(session, graph)),
-        "keep": ("Take away", parts.keep()),
+        "fork": ("Fork", more.fork(session, graph)),
+        "keep": ("Take away", more.keep()),
     }
     shown: list[Any] = [
         dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}", className="tab")

@@ -10,7 +10,7 @@ from dash import dcc, html
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import COMPONENTS, METRICS, MOST_ROWS, SIDES
 
-Graph = Callable[[str, int, str], Any]
+Graph = Callable[[str, int | str, str], Any]
 
 
 def number(name: str, value: Any, low: int, high: int) -> dcc.Input:
@@ -112,7 +112,11 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
             ],
             className="row",
         ),
-        graph("effects", 262, "before, after and difference on the edited board"),
+        graph(
+            "effects",
+            "clamp(262px, 40vh, 480px)",
+            "before, after and difference on the edited board",
+        ),
         html.Details([html.Summary("Patch without a mouse"), _typed(session)]),
     ]
 
@@ -187,7 +191,9 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
             ],
             className="row",
         ),
-        graph("steered", 300, "before, after and difference with the steering"),
+        graph(
+            "steered", "clamp(262px, 40vh, 480px)", "before, after and difference with the steering"
+        ),
         graph("firsts", 220, "what agents come upon first"),
     ]
 
@@ -236,88 +242,4 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
             ],
             className="sides",
         )
-    ]
-
-
-def fork(session: Explorer, graph: Graph) -> list[Any]:
-    """The tree of futures."""
-    return [
-        html.P(
-            [html.B("Fork"), " at a step: a future with the present patches and steering."],
-            className="call",
-        ),
-        html.Div(
-            [
-                html.Label("leave", htmlFor="parent"),
-                dcc.Dropdown(
-                    [{"label": "the walk", "value": "walk"}],
-                    "walk",
-                    id="parent",
-                    clearable=False,
-                    className="pick",
-                ),
-                html.Label("at step", htmlFor="fork-step"),
-                number("fork-step", session.state.step, 0, session.workbench.world.horizon),
-                html.Label("noise", htmlFor="fork-noise"),
-                number("fork-noise", 0, 0, 2**31 - 1),
-                html.Button("Fork", id="fork", className="main"),
-            ],
-            className="row",
-        ),
-        graph("tree", 200, "the tree of futures"),
-        html.Div(id="branches"),
-        html.Div(
-            [
-                html.Label("compare", htmlFor="compare"),
-                dcc.Dropdown([], [], id="compare", multi=True, className="wide"),
-                html.Button("Make it the walk", id="open"),
-                html.Button("Drop", id="drop"),
-            ],
-            className="row",
-        ),
-        html.P(id="parted", className="hint"),
-        html.Div(
-            dcc.Slider(
-                0,
-                session.workbench.world.horizon,
-                1,
-                value=0,
-                id="replay",
-                marks=None,
-                tooltip={"always_visible": True},
-            )
-        ),
-        graph("compared", 330, "branches on the board"),
-    ]
-
-
-def keep() -> list[Any]:
-    """What can be taken away."""
-    files = {
-        "html": "Figure (HTML)",
-        "png": "Figure (PNG)",
-        "csv": "Data (CSV)",
-        "patch-file": "Patches (intervention file)",
-        "steer-file": "Steering (intervention file)",
-    }
-    return [
-        html.P(
-            "The present state as Python; it gives the same again in a notebook, to the bit.",
-            className="call",
-        ),
-        html.Div(
-            [
-                dcc.Clipboard(
-                    id="copy",
-                    target_id="snippet",
-                    title="copy",
-                    className="button",
-                    style={"display": "inline-block"},
-                ),
-                html.Span("Copy"),
-                *(html.Button(label, id=f"get-{name}") for name, label in files.items()),
-            ],
-            className="row",
-        ),
-        html.Pre(id="snippet", tabIndex=0),
     ]

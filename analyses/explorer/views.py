@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from dash import ALL, Dash, Input, Output, State, html, no_update
 
-from irl_lens.analyses.explorer import figures, forks, sentences
+from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences
 from irl_lens.analyses.explorer.export import snippet
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
@@ -176,7 +176,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         if tab != "fork":
             return (no_update,) * 6
         session, _jobs = sessions.get(key)
-        figure, branches = figures.tree(session), session.state.branches
+        figure, branches = fork_figures.tree(session), session.state.branches
         listed = [{"label": f"branch {b.number}", "value": b.number} for b in branches]
         known = [b.number for b in branches]
         kept = [n for n in chosen or [] if n in known]
@@ -200,7 +200,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         session, _jobs = sessions.get(key)
         chosen = [b for b in session.state.branches if b.number in (numbers or [])]
         far = step or max((len(b.path) for b in chosen), default=0)
-        return figures.compared(session, numbers or [], far), _apart(chosen)
+        return fork_figures.compared(session, numbers or [], far), _apart(chosen)
 
 
 def _apart(chosen: list[Any]) -> str:

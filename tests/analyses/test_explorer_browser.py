@@ -84,7 +84,7 @@ class Page:
 
     def click(self, name: str, x: float, y: float) -> None:
         """Clicks a figure at numbers of its axes."""
-        from selenium.webdriver.common.action_chains import ActionBuilder
+        from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
         self.driver.execute_script(
             "document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name

@@ -50,7 +50,9 @@ def test_patches_are_kept_as_a_file(session: Explorer, tmp_path: Path) -> None:
     assert isinstance(hook, Intervention)
     runs = contrast(session.workbench, session.state)
     logits = runs.model.run_with_hooks(
-        torch.from_numpy(runs.pairs.corrupted), return_type="logits", fwd_hooks=hook.fwd_hooks()
+        torch.from_numpy(runs.pairs.corrupted),
+        return_type="logits",
+        fwd_hooks=[*hook.fwd_hooks()],
     )
     assert torch.equal(logits[0], patched(session.workbench, session.state, runs)[0])
 
