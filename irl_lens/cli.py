@@ -193,6 +193,30 @@ def analyze(
         print(f"{name}: {caption}")
 
 
+def explore(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    browser: bool = True,
+) -> None:
+    """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
+
+    It is served to this machine alone and needs no network. Ctrl-C ends it.
+
+    Args:
+        port: Where it is served; another one if it is taken.
+        browser: Open it in the web browser when there is a screen.
+    """
+    from irl_lens.analyses.explorer import explore as opened
+
+    server = opened(_find(run_name), port, browser and _has_screen())
+    print(server.url, flush=True)
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        server.close()
+
+
 def report(
     run_name: tyro.conf.Positional[RunName],
     /,
@@ -288,6 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "train": train,
         "sweep": sweep,
         "evaluate": evaluate,
+        "explore": explore,
         "report": report,
         "analyze": analyze,
         "summary": summary,
