@@ -1,17 +1,19 @@
 """The report of a run: one HTML page with live figures, which needs nothing but a browser.
 
 Measured from the run's weights as it is built. plotly.js is put in once, and nothing is
-fetched from anywhere.
+fetched from anywhere. Pages of single analyses that the run's folder has are linked.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -62,8 +64,9 @@ def build_report(run: Run, out_path: Path | str, progress: Progress | None = Non
 
 def write_report(run: Run, findings: Findings, out_path: Path | str) -> Path:
     """Writes the report of findings at hand; see :func:`build_report`."""
-    write_bytes(Path(out_path), _page(run, findings).encode())
-    return Path(out_path)
+    out_path = Path(out_path)
+    write_bytes(out_path, _page(run, findings, _links(run, out_path.parent)).encode())
+    return out_path
 
 
 def sections(found: Findings) -> list[Section]:
@@ -98,16 +101,29 @@ def _learning(found: Findings) -> Section:
     return _section("Reinforcement learning", "internal-rl", found.learning, caption)
 
 
-def _page(run: Run, findings: Findings) -> str:
+def _links(run: Run, beside: Path) -> str:
+    """A list of the pages that ``irl-lens analyze`` and others left in the run's folder."""
+    pages = sorted((run.folder / "analyses").glob("*.html"))
+    if not pages:
+        return ""
+    items = (
+        f'<li><a href="{escape(quote(os.path.relpath(page, beside)))}">{escape(page.stem)}</a></li>'
+        for page in pages
+    )
+    return f"<h2>Single analyses</h2><ul>{''.join(items)}</ul>"
+
+
+def _page(run: Run, findings: Findings, links: str) -> str:
     title = f"irl-lens: {run.preset.name}, seed {run.seed}"
     body = "\n".join(_html(section, i) for i, section in enumerate(sections(findings)))
     return _PAGE.format(
         title=escape(title),
-        style=_STYLE,
+        style=STYLE,
         plotly=get_plotlyjs(),
         record=_rows(_record(run)),
         numbers=_numbers(numbers(run, findings)),
         body=body,
+        links=links,
     )
 
 
@@ -165,7 +181,7 @@ def _numbers(measured: dict[str, float]) -> str:
     return "".join(row(name, about) for name, about in HEADLINES.items())
 
 
-_STYLE = """
+STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1000px; margin: 2rem auto;
        padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
@@ -190,6 +206,7 @@ _PAGE = """<!DOCTYPE html>
 <h2>Numbers</h2>
 <table>{numbers}</table>
 {body}
+{links}
 </body>
 </html>
 """

@@ -9,6 +9,8 @@ import pytest
 
 from irl_lens.analyses.evaluate import HEADLINES, evaluate_run
 from irl_lens.analyses.report import build_report
+from irl_lens.checkpoint import write_bytes
+from irl_lens.presets import preset
 from irl_lens.progress import QuietProgress
 from irl_lens.runs import Run
 
@@ -49,3 +51,14 @@ def test_unfinished_stages_are_left_out_and_named(smoke_run: Run, tmp_path: Path
     assert {name.split(".")[0] for name in measured} == {"base", "probe"}
     page = build_report(run, tmp_path / "base.html").read_text()
     assert page.count("is not finished, so nothing is shown") == 4
+
+
+def test_pages_of_single_analyses_are_linked(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "a run", preset("smoke"), 0)
+    assert "Single analyses" not in build_report(run, tmp_path / "bare.html").read_text()
+    for name in ("atlas.html", "belief & more.html", "atlas.csv"):
+        write_bytes(run.folder / "analyses" / name, b"")
+    near = build_report(run, run.folder / "report.html").read_text()
+    far = build_report(run, tmp_path / "elsewhere" / "report.html").read_text()
+    assert '<a href="analyses/atlas.html">atlas</a>' in near and "atlas.csv" not in near
+    assert '<a href="../a%20run/analyses/belief%20%26%20more.html">belief &amp; more</a>' in far
