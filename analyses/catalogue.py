@@ -110,6 +110,20 @@ CATALOGUE: dict[str, Entry] = {
         "irl_lens.analyses.belief_steps:belief_steps",
         "How belief unfolds within an episode, by layer and step",
     ),
+    "directions": Entry(
+        "irl_lens.analyses.probe_directions:probe_directions",
+        "Directions of probes against what controllers read and write",
+        needs=("controllers",),
+    ),
+    "control": Entry(
+        "irl_lens.analyses.findings:controllability",
+        "Where supervised controllers steer, by layer",
+        needs=("controllers",),
+    ),
+    "control-ranks": Entry(
+        "irl_lens.analyses.control_ranks:control_by_rank",
+        "How large a controller must be: vectors and ranks, trained afresh",
+    ),
     "patching": Entry(
         "irl_lens.analyses.patching.sweep:sweep_patches",
         "Activation patching by layer, step and component",

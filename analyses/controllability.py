@@ -20,14 +20,15 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
+from irl_lens.analyses.claims import Claim
+from irl_lens.analyses.control_figure import PANELS, control_panels
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.heldout import Outcome, Trial, percent
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
 from irl_lens.analyses.statistics import permutation_pvalue
-from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.analyses.style import styled
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import (
     Controller,
@@ -71,6 +72,11 @@ class LayerControl:
     random: Outcome
     p: float
 
+    @property
+    def steers(self) -> bool:
+        """Whether some of the gap is closed, and more than by the control."""
+        return self.gap_closed.low > max(0.0, self.random_gap_closed.high)
+
     def columns(self) -> dict[str, float]:
         """Returns all numbers as columns of a table."""
         return (
@@ -91,11 +97,13 @@ class ControlResult(Result):
         layers: One a layer that has controllers.
         raw: The base alone on the held-out task.
         label: Which subgoals have controllers: ``"subgoal"`` (abstract) or ``"visit"``.
+        subgoals: Of the held-out task.
     """
 
     layers: tuple[LayerControl, ...]
     raw: Outcome
     label: str
+    subgoals: int
 
     @property
     def most_closed(self) -> LayerControl:
@@ -127,50 +135,31 @@ class ControlResult(Result):
             f"subgoals reached{sure}), and {self.raw.sentence()} by the base alone."
         )
 
+    def claims(self) -> tuple[Claim, ...]:
+        """How much of the gap is closed against the control, and whether they steer further."""
+        closed, best = self.most_closed, self.most_successful
+        gap = (
+            f"Controllers of the true subgoal close {percent(closed.gap_closed.value)} of the gap "
+            f"to the known goal at layer {closed.layer}, in random directions "
+            f"{percent(closed.random_gap_closed.value)}."
+        )
+        own, other = best.outcome.subgoals, best.random.subgoals
+        reached = (
+            f"On the held-out task they reach {own.value:.2f} subgoals at layer {best.layer}, in "
+            f"random directions {other.value:.2f}."
+        )
+        tried = len(self.layers)
+        share = (own.value - other.value) / self.subgoals
+        return (
+            Claim.against(gap, closed.gap_closed, closed.random_gap_closed, tried=tried),
+            Claim(reached, share, min(1.0, tried * best.p)),
+        )
+
     def figure(self) -> go.Figure:
         """Draws gap closed, success and subgoals reached by layer."""
-        titles = ("gap closed", "success, solvable boards", "subgoals reached")
-        figure = make_subplots(cols=3, subplot_titles=titles)
-        gaps = [
-            ("true subgoal", MAIN, [x.gap_closed for x in self.layers]),
-            ("random, same norm", CONTRAST, [x.random_gap_closed for x in self.layers]),
-        ]
-        self._panel(figure, 1, gaps)
-        for column, field in ((2, "success_solvable"), (3, "subgoals")):
-            kinds = {
-                "true subgoal": (MAIN, [getattr(x.outcome, field) for x in self.layers]),
-                "random, same norm": (CONTRAST, [getattr(x.random, field) for x in self.layers]),
-                "base alone": (GREY, [getattr(self.raw, field)] * len(self.layers)),
-            }
-            self._panel(figure, column, [(name, *rest) for name, rest in kinds.items()])
-        figure.update_xaxes(title="output of block", type="category", showgrid=False)
-        figure.update_yaxes(rangemode="tozero")
-        figure.update_yaxes(title="share", col=1)
-        figure.update_yaxes(title="share of boards", col=2)
-        figure.update_yaxes(title="mean number", col=3)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "Steering with the true subgoal", 420, **layout)
-
-    def _panel(
-        self, figure: go.Figure, column: int, bars: list[tuple[str, str, list[Estimate]]]
-    ) -> None:
-        for name, colour, estimates in bars:
-            figure.add_bar(
-                x=[str(x.layer) for x in self.layers],
-                y=[e.value for e in estimates],
-                error_y={
-                    "array": [e.high - e.value for e in estimates],
-                    "arrayminus": [e.value - e.low for e in estimates],
-                    "thickness": 1,
-                    "width": 3,
-                },
-                name=name,
-                marker_color=colour,
-                legendgroup=name,
-                showlegend=column == 2,
-                row=1,
-                col=column,
-            )
+        figure = control_panels([str(x.layer) for x in self.layers], self.layers, self.raw)
+        figure.update_xaxes(title="output of block")
+        return styled(figure, "Steering with the true subgoal", 420, **PANELS)
 
 
 def control_by_layer(
@@ -193,7 +182,8 @@ def control_by_layer(
     """
     trying = Trying.of(base, label, sample, trial, log_probs)
     layers = [trying.control(n, bank)[0] for n, bank in banks.items()]
-    return ControlResult(tuple(layers), trial.play(base), label)
+    subgoals = len(trial.world.heldout_subgoals)
+    return ControlResult(tuple(layers), trial.play(base), label, subgoals)
 
 
 @dataclass(frozen=True)
@@ -248,15 +238,9 @@ class Trying:
         found = LayerControl(layer, mean_nll, own, other, with_it, random, p)
         return found, self.closed(nll[0])
 
-    def nll(self, bank: ControllerBank) -> Float[NDArray[np.float32], "n steps"]:
+    def nll(self, bank: ControllerBank) -> Float[NDArray[np.floating], "n steps"]:
         """Action NLL at every step, the true subgoal's controller acting [nats]."""
-
-        def hooks(piece: Trajectories) -> HookList:
-            labels = {"subgoal": piece.subgoals, "visit": piece.visits}[self.label]
-            return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
-
-        shown = self.sample.trajectories
-        return -taken(action_log_probs(self.base, shown, hooks), shown)
+        return steered_nll(self.base, bank, self.label, self.sample.trajectories)
 
     def closed(self, nll: Float[NDArray[np.floating], "n steps"]) -> Closed:
         """How much lower an NLL is than the base's, summed over each episode [nats]."""
@@ -267,6 +251,18 @@ class Trying:
         """How much lower it would be with the goal known."""
         mask, known = self.sample.trajectories.mask, self.sample.floor.known
         return self.closed(-np.log(np.where(mask, taken(known, self.sample.trajectories), 1)))
+
+
+def steered_nll(
+    base: FastPath, bank: ControllerBank, label: str, shown: Trajectories
+) -> Float[NDArray[np.floating], "n steps"]:
+    """Action NLL at every step of demonstrations, the true label's controller acting [nats]."""
+
+    def hooks(piece: Trajectories) -> HookList:
+        labels = {"subgoal": piece.subgoals, "visit": piece.visits}[label]
+        return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
+
+    return -taken(action_log_probs(base, shown, hooks), shown)
 
 
 def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:

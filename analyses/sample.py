@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -24,6 +24,13 @@ class Sample:
 
     trajectories: Trajectories
     floor: Floor
+
+    def first(self, n: int) -> Sample:
+        """Returns the first ``n`` demonstrations, or all when there are fewer."""
+        kept = self.trajectories.rows(slice(n))
+        steps = kept.mask.shape[1]
+        arrays = {f.name: getattr(self.floor, f.name)[:n, :steps] for f in fields(Floor)}
+        return Sample(kept, Floor(**arrays))
 
 
 def draw(world: World, seed: int, purpose: str, n: int) -> Sample:

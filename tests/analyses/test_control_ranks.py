@@ -1,0 +1,155 @@
+"""Vectors against ranks, and layers against depths, on a base that a matrix is known to steer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from irl_lens.analyses.control_depth import control_by_depth
+from irl_lens.analyses.control_ranks import RankResult, best_layer, control_by_rank
+from irl_lens.analyses.controllability import Trying
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.heldout import Trial
+from irl_lens.analyses.sample import draw
+from irl_lens.errors import UserError
+from irl_lens.hooks import ControllerBank, FullController
+from irl_lens.models.base import TrajectoryModel, hook_name
+from irl_lens.presets import preset
+from irl_lens.runs import Run
+
+if TYPE_CHECKING:
+    from tests.analyses.conftest import Steered
+
+RunOf = Callable[..., Run]
+
+
+@pytest.fixture
+def run_of(steered: Steered, tmp_path: Path) -> RunOf:
+    """Makes a run of a finished base in the steered base's world."""
+
+    def make(model: TrajectoryModel, banks: dict[int, ControllerBank] | None = None) -> Run:
+        smoke, layers = preset("smoke"), tuple(banks or (1,))
+        chosen = replace(
+            smoke,
+            world=steered.field.world.config,  # type: ignore[attr-defined]
+            base=model.config,
+            controllers=replace(smoke.controllers, layers=layers, kind="full"),
+            evaluation=replace(smoke.evaluation, trajectories=128, rollouts=64),
+        )
+        run = Run.create(tmp_path / f"run-{model.n_layers}", chosen, 0)
+        run.stage("base").finish(model.weights(), {})
+        if banks:
+            states = {layer: bank.state_dict() for layer, bank in banks.items()}
+            weights = {f"layer{i}.{n}": w for i, state in states.items() for n, w in state.items()}
+            run.stage("controllers").finish(weights, {f"nll_layer{i}": 0.0 for i in banks})
+        return run
+
+    return make
+
+
+def planted_bank(steered: Steered) -> ControllerBank:
+    """The controllers that lead straight to each colour."""
+    matrices = steered.meta.decoder.delta(  # type: ignore[operator]
+        torch.eye(4)[:, None].expand(-1, 24, -1), torch.eye(24).expand(4, -1, -1)
+    ).mT
+    names = steered.field.world.subgoal_names
+    return ControllerBank(names, FullController(matrices, steered.meta.hook_name))
+
+
+def deeper(model: TrajectoryModel) -> TrajectoryModel:
+    """The same model with a second block that writes nothing."""
+    taller = TrajectoryModel(replace(model.config, n_layers=2), model.spec, model.n_actions)
+    weights = {name: torch.zeros_like(w) for name, w in taller.weights().items()}
+    return taller.load_weights(weights | model.weights()).frozen()
+
+
+def test_planted_controllers_close_the_gap_and_their_control_does_not(steered: Steered) -> None:
+    world, base = steered.field.world, steered.field.base
+    trying = Trying.of(base, "subgoal", draw(world, 0, "test", 64), Trial(world, 64, 0, 0.5))
+    control, closed = trying.control(1, planted_bank(steered))
+    assert control.gap_closed.low > 0.1 and control.steers
+    # They lead straight to a colour, over others too, so not all tasks are done.
+    assert control.outcome.success_solvable.low > 0.25 > control.random.success_solvable.high
+    assert control.p < 0.01 and (closed > 0).mean() > 0.7
+
+
+def ranks_of(run: Run, steps: int) -> RankResult:
+    return control_by_rank(Bench(run), 1, (4, 1), steps, batch=16, lr=3e-2, rollouts=32)
+
+
+def test_where_a_matrix_is_needed_a_vector_does_less(
+    steered: Steered, run_of: RunOf, tmp_path: Path
+) -> None:
+    result = ranks_of(run_of(steered.field.base.model), steps=40)
+    gaps = {size.name: size.control.gap_closed.value for size in result.sizes}
+    assert list(gaps) == ["mean difference", "vector", "rank 1", "rank 4"]
+    assert gaps["rank 4"] > 0.3 > gaps["vector"] and result.best.name == "rank 4"
+    assert result.best.over_vector.low > 0 and result.best.p < 0.01
+    assert "closes more than a trained vector" in result.caption()
+    assert [size.numbers for size in result.sizes] == [24, 24, 48, 192]
+    assert len(result.to_dataframe()) == 4 and result.claims()[0].p < 0.05
+    assert len(result.figure().to_dict()["data"]) == 8
+    assert result.save(tmp_path / "it").exists()
+
+
+def test_a_base_that_nothing_steers_is_not_steered(steered: Steered, run_of: RunOf) -> None:
+    run = run_of(steered.field.base.model)
+    weights = run.stage("base").weights()
+    weights["hooked.unembed.W_U"] = torch.zeros_like(weights["hooked.unembed.W_U"])
+    run.stage("base").finish(weights, {})
+    result = ranks_of(run, steps=3)
+    assert all(size.control.gap_closed.value == pytest.approx(0) for size in result.sizes)
+    assert all(size.p == 1 and not size.control.steers for size in result.sizes)
+    assert "closes no more than a trained vector" in result.caption()
+    assert "than random directions: none" in result.caption()
+
+
+def test_a_layer_that_is_not_there_is_named(steered: Steered, run_of: RunOf) -> None:
+    run = run_of(steered.field.base.model)
+    assert best_layer(run) == 1
+    with pytest.raises(ValueError, match=r"ranks \(4,\) at layer 9; .* a layer from 1 to 1"):
+        control_by_rank(Bench(run), 9, (4,))
+
+
+def test_the_depth_that_can_be_steered_is_told_from_the_one_that_cannot(
+    steered: Steered, run_of: RunOf, tmp_path: Path
+) -> None:
+    model, bank = steered.field.base.model, planted_bank(steered)
+    nothing, above = (
+        ControllerBank(bank.names, FullController(torch.zeros(4, 24, 24), hook_name(layer)))
+        for layer in (1, 2)
+    )
+    runs = [run_of(model, {1: bank}), run_of(deeper(model), {1: nothing, 2: above})]
+    result = control_by_depth(runs, episodes=32, rollouts=32)
+    assert result.depths == (1, 2) and len(result.to_dataframe()) == 3
+    assert result.best(1)[1].low > 0.25 > result.best(2)[1].high
+    said = result.caption()
+    assert "1 block: best at layer 1 (1.00 of the depth)" in said
+    assert "random directions at layers 1." in said and "random directions at no layer." in said
+    assert len(result.claims()) == 2 and len(result.figure().to_dict()["data"]) == 3 * 2 * 2
+    assert result.save(tmp_path / "it").exists()
+
+
+def test_seeds_of_one_depth_are_taken_together(smoke_run: Run) -> None:
+    result = control_by_depth([smoke_run, smoke_run], episodes=16, rollouts=16)
+    curve = result.curve(2, "subgoals reached")
+    assert list(curve) == list(smoke_run.preset.controllers.layers)
+    assert all(e.low == e.value == e.high for e in curve.values())
+    assert "One depth says nothing of depth." in result.caption()
+    assert best_layer(smoke_run) in curve
+
+
+def test_runs_that_cannot_be_compared_are_refused(
+    steered: Steered, run_of: RunOf, smoke_run: Run
+) -> None:
+    with pytest.raises(UserError, match="at least one run"):
+        control_by_depth([])
+    with pytest.raises(UserError, match="compare one world"):
+        control_by_depth([smoke_run, run_of(steered.field.base.model, {1: planted_bank(steered)})])
+    with pytest.raises(UserError, match="has no controllers; first: irl-lens train controllers"):
+        control_by_depth([run_of(deeper(steered.field.base.model))])
