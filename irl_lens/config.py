@@ -156,7 +156,7 @@ class RLConfig:
     initial_std: float = 1.0
     start: Literal["prior", "posterior"] = "prior"
     """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
-    codes' prior N(0, I), or the mean and standard deviation of the codes of demonstrations."""
+    codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
     temperature: float = 1.0
     """Temperature of the primitive actions sampled from the base."""
     solvable: bool = True

@@ -41,6 +41,8 @@ LEARNED = 0.5
 """Success from which the next longer prefix is tried."""
 DEMONSTRATIONS = 1_024
 """How many demonstrations' codes a policy may start from."""
+RIDGE = 1e-6
+"""Added to the variances of the codes, some of whose directions may not be used."""
 CHUNK = 256
 """Episodes whose decisions are scored at once."""
 
@@ -127,11 +129,12 @@ def _train(
 
 
 def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
-    """Gives an untrained policy the mean and standard deviation of the codes at switches."""
+    """Gives an untrained policy the mean and covariance of the codes at switches."""
     codes = torch.from_numpy(trace.z[trace.switches])
+    covariance = codes.T.cov() + RIDGE * torch.eye(codes.shape[1])
     with torch.no_grad():
         network.centre.copy_(codes.mean(dim=0))
-        network.scale.copy_(codes.std(dim=0))
+        network.scale.copy_(torch.linalg.cholesky(covariance))
 
 
 def demonstrations(world: World, seed: int) -> Trajectories:

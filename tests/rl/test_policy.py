@@ -10,6 +10,8 @@ from irl_lens.rl.internal import start_at_codes
 from irl_lens.rl.policy import GaussianNetwork
 from irl_lens.rl.trainer import parameters
 
+COVARIANCE = np.array([[4.0, 1.8, 0.0], [1.8, 1.0, 0.0], [0.0, 0.0, 0.01]])
+
 
 def _network() -> GaussianNetwork:
     torch.manual_seed(0)
@@ -17,9 +19,9 @@ def _network() -> GaussianNetwork:
 
 
 def _trace() -> MetaTrace:
-    """Codes of mean (5, 0, -1) and deviation (2, 1, 0.1) at switches, and nonsense elsewhere."""
+    """Codes of mean (5, 0, -1) and ``COVARIANCE`` at switches, and nonsense elsewhere."""
     rng = np.random.default_rng(0)
-    codes = rng.normal((5, 0, -1), (2, 1, 0.1), size=(400, 4, 3)).astype(np.float32)
+    codes = rng.multivariate_normal((5, 0, -1), COVARIANCE, size=(400, 4)).astype(np.float32)
     codes[:, 2] = 100
     beta = np.tile(np.array([1, 0.7, 0.2, 0.9], np.float32), (400, 1))
     mask = np.ones((400, 4), bool)
@@ -32,9 +34,15 @@ def test_the_density_is_that_of_the_gaussian_it_draws_from() -> None:
     network = _network()
     start_at_codes(network, _trace())
     mean, codes = torch.randn(2, 5, 3)
-    normal = torch.distributions.Normal(mean, network.std)
-    torch.testing.assert_close(network.log_prob(codes, mean), normal.log_prob(codes).sum(-1))
-    torch.testing.assert_close(network.entropy(), normal.entropy()[0].sum())
+    spread = network.scale * network.log_std.exp()
+    normal = torch.distributions.MultivariateNormal(
+        network.codes(mean, torch.zeros(5, 3)), scale_tril=spread
+    )
+    torch.testing.assert_close(network.log_prob(codes, mean), normal.log_prob(codes))
+    torch.testing.assert_close(
+        network.log_prob(codes[:, None], mean[:, None])[:, 0], normal.log_prob(codes)
+    )
+    torch.testing.assert_close(network.entropy(), normal.entropy()[0])
 
 
 def test_it_starts_at_the_codes_at_switches() -> None:
@@ -43,8 +51,12 @@ def test_it_starts_at_the_codes_at_switches() -> None:
     residuals = torch.randn(7, 1, 16)
     mean, _ = network(residuals, network.layer.initial(7))
     expected = torch.tensor([5.0, 0.0, -1.0])
-    torch.testing.assert_close(mean[:, 0], expected.expand(7, 3), atol=0.25, rtol=0)
-    torch.testing.assert_close(network.std, torch.tensor([1.0, 0.5, 0.05]), atol=0.1, rtol=0.1)
+    silent = network.codes(mean[:, 0], torch.zeros(7, 3))
+    torch.testing.assert_close(silent, expected.expand(7, 3), atol=0.25, rtol=0)
+    drawn = network.codes(torch.zeros(20_000, 3), torch.randn(20_000, 3))
+    # The initial standard deviation is half that of the codes.
+    wanted = torch.from_numpy(COVARIANCE).float() / 4
+    torch.testing.assert_close(drawn.T.cov(), wanted, atol=0.05, rtol=0.1)
 
 
 def test_where_it_started_is_kept_but_not_trained() -> None:
@@ -54,10 +66,13 @@ def test_where_it_started_is_kept_but_not_trained() -> None:
     assert {"centre", "scale"} == parameters(network).keys() - trained
     again = _network()
     again.load_state_dict(parameters(network))
-    assert torch.equal(again.centre, network.centre) and torch.equal(again.std, network.std)
+    assert torch.equal(again.centre, network.centre) and torch.equal(again.scale, network.scale)
 
 
 def test_without_codes_it_starts_at_the_prior() -> None:
     network = _network()
     mean, _ = network(torch.randn(4, 1, 16), network.layer.initial(4))
-    assert mean.abs().max() < 0.1 and torch.equal(network.std, torch.full((3,), 0.5))
+    noise = torch.randn(4, 3)
+    codes = network.codes(mean[:, 0], noise)
+    assert mean.abs().max() < 0.1
+    torch.testing.assert_close(codes, mean[:, 0] + 0.5 * noise)
