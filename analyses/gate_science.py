@@ -202,8 +202,8 @@ class GateScience(Result):
         exact = self.detections[0]
         name, null = max(exact.nulls.items(), key=lambda pair: pair[1].score.value)
         sentence = (
-            f"The gate finds true boundaries to the step with F1 {exact.f1}, switches of the "
-            f"{name} with {null.score.value:.3f}."
+            f"The gate finds true boundaries to the step with F1 {exact.f1}, by chance "
+            f"({name}) it would be {null.score.value:.3f}."
         )
         p = max(other.p for other in exact.nulls.values())
         return (Claim(sentence, exact.f1.value - null.score.value, p),)

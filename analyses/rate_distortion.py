@@ -145,7 +145,8 @@ class RateDistortion(Result):
         for trained in (False, True):
             if points := self.of(trained):
                 best = max(points, key=lambda p: p.beyond)
-                sentence = f"{_kind(trained)}, the best of {len(points)} gates is at {_best(best)}."
+                which = f"the best of {len(points)} gates" if len(points) > 1 else "the gate"
+                sentence = f"{_kind(trained)}, {which} of discovery is at {_best(best)}."
                 found.append(Claim.against(sentence, best.f1, best.null, tried=len(points)))
         if len(found) == 2:
             found.append(Claim(self._compared(), self._difference(), self.p))

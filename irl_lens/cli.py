@@ -193,6 +193,56 @@ def analyze(
         print(f"{name}: {caption}")
 
 
+def compare(
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = "",
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")] = (),
+    /,
+    out: OutFolder = None,
+) -> None:
+    """Runs an analysis of a set of runs and writes its figure, table and numbers.
+
+    Args:
+        name: The analysis; all that can be named are listed when none is.
+        runs: Runs, such as those of a sweep.
+        out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
+            not given.
+    """
+    from irl_lens.analyses.comparisons import COMPARISONS, comparison, write_comparison
+
+    if not name:
+        for known, about in COMPARISONS.items():
+            print(f"{known:<24} {about.title}")
+        return
+    comparison(name)
+    folder, opened = out or Path("comparison"), [_find(run) for run in runs]
+    with _progress() as progress:
+        caption = write_comparison(name, opened, folder, progress)
+    print(f"{name}: {caption}")
+
+
+def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+    """Looks at a run with a cheap version of every analysis and ranks what they find.
+
+    Prints the first ten findings. Ctrl-C leaves a page of what is done.
+
+    Args:
+        out: Where to write the page; scan.html in the run's folder when not given, or in the
+            working folder for a bundled model.
+    """
+    from irl_lens.analyses.scan import scan as look
+    from irl_lens.analyses.scan_page import FIRST, write_scan
+
+    opened = _find(run_name)
+    with _progress() as progress:
+        found = look(opened, progress)
+    path = write_scan(found, out or _beside(opened, "scan.html"))
+    for place, finding in enumerate(found.findings[:FIRST], start=1):
+        print(f"{place}. {finding}")
+    print(path)
+    if found.left:
+        _exit(130, f"stopped before {found.left[0]}; {path} has what was done")
+
+
 def explore(
     run_name: tyro.conf.Positional[RunName],
     /,
@@ -315,6 +365,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "explore": explore,
         "report": report,
         "analyze": analyze,
+        "compare": compare,
+        "scan": scan,
         "summary": summary,
         "bundle": bundle,
         "conformance": conformance,

@@ -28,7 +28,11 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> st
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "train", "sweep", "evaluate", "report", "summary", "conformance"]
+    "command",
+    (
+        *("", "run", "train", "sweep", "evaluate", "report", "summary", "conformance"),
+        *("analyze", "compare", "scan"),
+    ),
 )
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (

@@ -85,8 +85,9 @@ class Grid:
         """The best place against the null, pair by pair."""
         place, lag = self.best
         beyond = Estimate(*self.beyond[:, place, lag].tolist())
-        none = Estimate(0, 0, 0)
-        return Claim.against(self.sentence(), beyond, none, tried=self.shares[0].size)
+        said = self.sentence()
+        said = f"A clean activation restores {said[0].lower()}{said[1:]}"
+        return Claim.against(said, beyond, Estimate(0, 0, 0), tried=self.shares[0].size)
 
     def sentence(self) -> str:
         """Says what the best place restores, and whether the null does as much.

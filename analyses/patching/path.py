@@ -142,6 +142,7 @@ class PathResult(Result):
         for name in self.shares if paths else ():
             best, null = self._best(name)
             said = self._strongest(name)
+            said = f"Of paths between heads, {said[0].lower()}{said[1:]}"
             found.append(Claim.against(said, best, null, tried=len(paths)))
         return tuple(found)
 

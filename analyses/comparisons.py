@@ -1,0 +1,82 @@
+"""The analyses of a set of runs that ``irl-lens compare`` knows by name.
+
+Each is a plain function over runs, told of its progress, with options that have defaults. A
+set of one run is one, too. It is imported only when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from irl_lens.analyses.result import Result, write
+from irl_lens.errors import UserError
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One analysis of a set of runs.
+
+    Attributes:
+        where: Its function, as ``module:name``.
+        title: What it shows, in a few words.
+    """
+
+    where: str
+    title: str
+
+    def __call__(
+        self, runs: Sequence[Run], progress: Progress | None = None, **options: Any
+    ) -> Result:
+        """Runs it."""
+        function: Callable[..., Result] = resolve_name(self.where)
+        return function(runs, progress, **options)
+
+
+COMPARISONS: dict[str, Comparison] = {
+    "learning": Comparison(
+        "irl_lens.analyses.learning_set:learning_set",
+        "Reinforcement learning: curves by method and seed, sample efficiency",
+    ),
+    "rate-distortion": Comparison(
+        "irl_lens.analyses.rate_distortion:rate_distortion",
+        "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",
+    ),
+}
+
+
+def comparison(name: str) -> Comparison:
+    """Looks an analysis of a set of runs up.
+
+    Raises:
+        UserError: If there is none of that name; names the nearest, or all of them.
+    """
+    if name not in COMPARISONS:
+        near = get_close_matches(name, COMPARISONS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMPARISONS)}"
+        raise UserError(f"no analysis {name!r} of a set of runs; {hint}")
+    return COMPARISONS[name]
+
+
+def write_comparison(name: str, runs: Sequence[Run], folder: Path, progress: Progress) -> str:
+    """Runs an analysis of a set of runs and writes its files; see :func:`result.write`.
+
+    Args:
+        name: Of the analysis.
+        runs: The runs.
+        folder: Where to write.
+        progress: Told of what is done.
+
+    Returns:
+        Its caption.
+    """
+    wanted = comparison(name)
+    result = wanted(runs, progress)
+    write(result, folder / name, wanted.title)
+    return result.caption()

@@ -1,0 +1,200 @@
+"""An overview of a run: a cheap version of every analysis, and their findings ranked.
+
+Findings (:class:`irl_lens.analyses.claims.Claim`) that are not chance come first, the largest
+effect first; then those that were not tested; then those that may be chance, the smallest p
+first. As many are tested at once, what counts as chance is decided by the false discovery rate
+(Benjamini and Hochberg 1995): of the findings called so, about 5 % are expected to be none.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite, nan
+from pkgutil import resolve_name
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+from irl_lens.analyses.catalogue import CATALOGUE, Entry
+from irl_lens.analyses.claims import Claim
+from irl_lens.analyses.comparisons import COMPARISONS, Comparison
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.result import Result
+from irl_lens.config import EvaluationConfig
+from irl_lens.errors import UserError
+from irl_lens.progress import Progress
+from irl_lens.runs import Run
+
+MOST = EvaluationConfig(trajectories=256, rollouts=128, probe_iterations=30)
+"""Samples of a scan; a run that is evaluated on fewer keeps its own."""
+SMALL: dict[str, Any] = {
+    "rows": 128,
+    "boards": 64,
+    "episodes": 128,
+    "demonstrations": 64,
+    "iterations": 20,
+    "draws": 100,
+    "components": ("attention out", "mlp out"),
+    "inputs": ("v",),
+    "umap": False,
+}
+"""Options of a scan, by name, for whatever analysis has them; numbers are no more than these."""
+LONGEST = 240
+"""Characters of a finding; the analysis' caption has all of it."""
+RATE = 0.05
+"""Of false discoveries."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One analysis of a scan.
+
+    Attributes:
+        name: As in the catalogue.
+        title: What it shows.
+        result: What it returned; None where it could not be done.
+        why: Why not.
+        seconds: How long it took.
+    """
+
+    name: str
+    title: str
+    result: Result | None
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim in its place.
+
+    Attributes:
+        name: Of the analysis.
+        claim: What was found.
+        q: Rate of false discoveries if this one counts as found; NaN if it was not tested.
+    """
+
+    name: str
+    claim: Claim
+    q: float
+
+    @property
+    def group(self) -> int:
+        """0 for a finding, 1 for what was not tested, 2 for what may be chance."""
+        return 1 if np.isnan(self.q) else 2 * (self.q > RATE)
+
+    def __str__(self) -> str:
+        said = f"{self.name}: {shorten(self.claim.sentence, LONGEST, placeholder=' ...')}"
+        if isfinite(self.claim.effect):
+            said += f" [effect {self.claim.effect:+.2f}]"
+        verdict = ("", " [not tested]", " [may be chance]")[self.group]
+        return f"{said}{verdict}"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was looked at.
+
+    Attributes:
+        run: The run.
+        looks: One an analysis, in the order of the catalogue.
+        left: Names of those that it did not come to.
+    """
+
+    run: Run
+    looks: tuple[Look, ...]
+    left: tuple[str, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of them, ranked."""
+        done = [look for look in self.looks if look.result is not None]
+        return rank([(look.name, c) for look in done for c in look.result.claims()])  # type: ignore
+
+
+def rank(claims: Sequence[tuple[str, Claim]]) -> tuple[Finding, ...]:
+    """Puts claims in the order in which they are worth a look.
+
+    Args:
+        claims: Each with the name of its analysis.
+    """
+    tested = [claim.p for _, claim in claims if isfinite(claim.p)]
+    rates = iter(false_discovery_control(tested) if tested else ())
+    found = [Finding(n, c, float(next(rates)) if isfinite(c.p) else nan) for n, c in claims]
+    return tuple(sorted(found, key=_place))
+
+
+def _place(finding: Finding) -> tuple[int, float]:
+    size = abs(finding.claim.effect)
+    within = (-size if isfinite(size) else inf, 0.0, finding.claim.p)
+    return finding.group, within[finding.group]
+
+
+def scan(
+    run: Run, progress: Progress, entries: Mapping[str, Entry | Comparison] | None = None
+) -> Scan:
+    """Runs the cheap version of every analysis.
+
+    What needs a stage that is not finished is left out, and what cannot be done says why.
+    Ctrl-C ends it with what is done.
+
+    Args:
+        run: A run whose base is trained.
+        progress: Told of every analysis.
+        entries: The analyses by name; all there are if not given.
+
+    Raises:
+        CheckpointError: If the base is not trained.
+    """
+    entries = {**CATALOGUE, **COMPARISONS} if entries is None else entries
+    bench, looks = quick_bench(run), []
+    progress.stage("scan", len(entries))
+    try:
+        for name, wanted in entries.items():
+            looks.append(_look(bench, name, wanted))
+            progress.update(len(looks))
+    except KeyboardInterrupt:
+        pass  # what is done is worth a page
+    return Scan(run, tuple(looks), tuple(list(entries)[len(looks) :]))
+
+
+def quick_bench(run: Run) -> Bench:
+    """A run's parts, with small samples."""
+    bench = Bench(run)
+    sizes = {name: min(most, getattr(bench.sizes, name)) for name, most in vars(MOST).items()}
+    bench.sizes = replace(bench.sizes, **sizes)
+    return bench
+
+
+def options(function: Callable[..., Result]) -> dict[str, Any]:
+    """The options of an analysis that a scan changes."""
+    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+    return {
+        name: min(small, defaults[name]) if isinstance(defaults[name], int) else small
+        for name, small in SMALL.items()
+        if name in defaults
+    }
+
+
+def _look(bench: Bench, name: str, wanted: Entry | Comparison) -> Look:
+    began, result, why = time.perf_counter(), None, ""
+    small = options(resolve_name(wanted.where))
+    try:
+        if isinstance(wanted, Entry):
+            _check(wanted, bench.run)
+            result = wanted(bench, **small)
+        else:
+            result = wanted([bench.run], **small)
+    except UserError as error:  # the world, or the run, does not lend itself to this one
+        why = str(error)
+    return Look(name, wanted.title, result, why, time.perf_counter() - began)
+
+
+def _check(wanted: Entry, run: Run) -> None:
+    if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
+        raise UserError(f"the stage {missing[0]} is not finished")
