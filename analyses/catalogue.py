@@ -33,6 +33,7 @@ class Entry:
         acts: Whether it needs a metacontroller, and not the base alone.
         needs: Further stages that it needs.
         against: What holds two runs' results against each other, as ``module:name``.
+        scanned: Whether a scan tries it: not if that takes minutes, as where it trains.
     """
 
     where: str
@@ -40,6 +41,7 @@ class Entry:
     acts: bool = False
     needs: tuple[str, ...] = ()
     against: str | None = None
+    scanned: bool = True
 
     def stages(self, run: Run) -> tuple[str, ...]:
         """The stages of a run that must be finished."""
@@ -102,6 +104,9 @@ def _check(name: str, wanted: Entry, run: Run, alone: bool) -> None:
 
 
 CATALOGUE: dict[str, Entry] = {
+    "rollout": Entry(
+        "irl_lens.analyses.animation:animate_rollout", "One episode, step by step", acts=True
+    ),
     "readable": Entry("irl_lens.analyses.readable:readable", "What linear probes read, by layer"),
     "belief": Entry(
         "irl_lens.analyses.belief:belief", "The model's belief against the exact filter's"
@@ -123,6 +128,7 @@ CATALOGUE: dict[str, Entry] = {
     "control-ranks": Entry(
         "irl_lens.analyses.control_ranks:control_by_rank",
         "How large a controller must be: vectors and ranks, trained afresh",
+        scanned=False,
     ),
     "patching": Entry(
         "irl_lens.analyses.patching.sweep:sweep_patches",

@@ -39,10 +39,10 @@ class Claim:
             sentence: What was found.
             value: What was measured.
             null: What it is compared with.
-            reach: The largest difference there could be.
+            reach: The largest difference there could be; more counts as that.
             tried: Places among which this one was chosen.
         """
-        effect = (value.value - null.value) / reach
+        effect = max(-1.0, min(1.0, (value.value - null.value) / reach))
         return cls(sentence, effect, chance(value, null, tried))
 
 

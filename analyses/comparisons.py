@@ -26,10 +26,12 @@ class Comparison:
     Attributes:
         where: Its function, as ``module:name``.
         title: What it shows, in a few words.
+        scanned: Whether a scan tries it: not if a single run says nothing.
     """
 
     where: str
     title: str
+    scanned: bool = True
 
     def __call__(
         self, runs: Sequence[Run], progress: Progress | None = None, **options: Any
@@ -40,6 +42,11 @@ class Comparison:
 
 
 COMPARISONS: dict[str, Comparison] = {
+    "control-depth": Comparison(
+        "irl_lens.analyses.control_depth:control_by_depth",
+        "Supervised controllers by depth of the base",
+        scanned=False,
+    ),
     "learning": Comparison(
         "irl_lens.analyses.learning_set:learning_set",
         "Reinforcement learning: curves by method and seed, sample efficiency",

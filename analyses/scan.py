@@ -1,4 +1,4 @@
-"""An overview of a run: a cheap version of every analysis, and their findings ranked.
+"""An overview of a run: a cheap version of the analyses, and their findings ranked.
 
 Findings (:class:`irl_lens.analyses.claims.Claim`) that are not chance come first, the largest
 effect first; then those that were not tested; then those that may be chance, the smallest p
@@ -138,7 +138,7 @@ def _place(finding: Finding) -> tuple[int, float]:
 def scan(
     run: Run, progress: Progress, entries: Mapping[str, Entry | Comparison] | None = None
 ) -> Scan:
-    """Runs the cheap version of every analysis.
+    """Runs the cheap version of every analysis but those that train.
 
     What needs a stage that is not finished is left out, and what cannot be done says why.
     Ctrl-C ends it with what is done.
@@ -151,7 +151,7 @@ def scan(
     Raises:
         CheckpointError: If the base is not trained.
     """
-    entries = {**CATALOGUE, **COMPARISONS} if entries is None else entries
+    entries = scanned() if entries is None else entries
     bench, looks = quick_bench(run), []
     progress.stage("scan", len(entries))
     try:
@@ -161,6 +161,12 @@ def scan(
     except KeyboardInterrupt:
         pass  # what is done is worth a page
     return Scan(run, tuple(looks), tuple(list(entries)[len(looks) :]))
+
+
+def scanned() -> dict[str, Entry | Comparison]:
+    """The analyses that a scan tries."""
+    known: dict[str, Entry | Comparison] = {**CATALOGUE, **COMPARISONS}
+    return {name: wanted for name, wanted in known.items() if wanted.scanned}
 
 
 def quick_bench(run: Run) -> Bench:

@@ -53,7 +53,7 @@ def _note(scan: Scan) -> str:
     seconds = sum(look.seconds for look in scan.looks)
     left = f" It was stopped before: {', '.join(scan.left)}." if scan.left else ""
     return (
-        f"A cheap version of every analysis, {seconds:.0f} seconds in all, on at most "
+        f"A cheap version of the analyses, {seconds:.0f} seconds in all, on at most "
         f"{MOST.trajectories} demonstrations: irl-lens analyze has the full ones. An effect is the "
         "distance from a null or control, as a share of how far it could be. Of what is not "
         f"marked as chance, {RATE:.0%} is expected to be chance all the same.{left}"

@@ -221,7 +221,7 @@ def compare(
 
 
 def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
-    """Looks at a run with a cheap version of every analysis and ranks what they find.
+    """Looks at a run with a cheap version of the analyses and ranks what they find.
 
     Prints the first ten findings. Ctrl-C leaves a page of what is done.
 

@@ -127,8 +127,8 @@ class AttributionResult(Result):
             f"The gradient's approximation fits the exact sweep worst for {worst.component}: "
             f"correlation {worst.correlation} over places, of the null {worst.null.value:.3f}."
         )
-        tried = len(self.agreements)
-        return (Claim.against(sentence, worst.correlation, worst.null, tried=tried),)
+        reach, tried = 1 - worst.null.value, len(self.agreements)
+        return (Claim.against(sentence, worst.correlation, worst.null, reach, tried),)
 
 
 def attribute_patches(

@@ -26,6 +26,12 @@ def test_a_difference_is_found_and_has_a_sign_and_a_reach() -> None:
     assert claim.p < 1e-12 and claim.effect == pytest.approx(-0.5, abs=0.1)
 
 
+def test_more_than_all_is_all() -> None:
+    value, null = Estimate(1.5, 1.3, 1.7), Estimate(0.0, -0.1, 0.1)
+    assert Claim.against("", value, null).effect == 1
+    assert Claim.against("", null, value).effect == -1
+
+
 def test_a_search_costs() -> None:
     value, null = Estimate(0.3, 0.1, 0.5), Estimate(0.0, 0.0, 0.0)
     assert chance(value, null, tried=10) == pytest.approx(10 * chance(value, null))
