@@ -107,6 +107,9 @@ CATALOGUE: dict[str, Entry] = {
     "rollout": Entry(
         "irl_lens.analyses.animation:animate_rollout", "One episode, step by step", acts=True
     ),
+    "rollout": Entry(
+        "irl_lens.analyses.animation:animate_rollout", "One episode, step by step", acts=True
+    ),
     "readable": Entry("irl_lens.analyses.readable:readable", "What linear probes read, by layer"),
     "belief": Entry(
         "irl_lens.analyses.belief:belief", "The model's belief against the exact filter's"

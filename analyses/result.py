@@ -99,7 +99,7 @@ def page(result: Result, title: str, more: str | None = None) -> str:
     link = (
         "" if more is None else f'<p><a href="{escape(more)}">More of this: {escape(more)}</a></p>'
     )
-    figure = result.figure().to_html(full_html=False, include_plotlyjs=True)
+    figure = result.figure().to_html(full_html=False, include_plotlyjs=True, auto_play=False)
     return (
         f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
         '<body style="font-family: system-ui, sans-serif; max-width: 70rem; margin: 2rem auto">'
