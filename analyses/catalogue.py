@@ -107,9 +107,6 @@ CATALOGUE: dict[str, Entry] = {
     "rollout": Entry(
         "irl_lens.analyses.animation:animate_rollout", "One episode, step by step", acts=True
     ),
-    "rollout": Entry(
-        "irl_lens.analyses.animation:animate_rollout", "One episode, step by step", acts=True
-    ),
     "readable": Entry("irl_lens.analyses.readable:readable", "What linear probes read, by layer"),
     "belief": Entry(
         "irl_lens.analyses.belief:belief", "The model's belief against the exact filter's"
@@ -146,6 +143,11 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "lens": Entry("irl_lens.analyses.patching.lens:action_lens", "Logit lens for actions"),
     "paths": Entry("irl_lens.analyses.patching.path:patch_paths", "Path patching, head to head"),
+    "circuit": Entry(
+        "irl_lens.analyses.circuit:circuit",
+        "Which heads and MLPs controllers recruit",
+        needs=("controllers",),
+    ),
     "gate-science": Entry(
         "irl_lens.analyses.gate_science:gate_science",
         "The gate as a detector of boundaries",

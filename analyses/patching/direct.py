@@ -12,7 +12,7 @@ What a writer does to later writers is not in its term: that is what patching me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -167,17 +167,34 @@ def direct_terms(
         cache = activations(model, observations)
     at = torch.arange(len(decisions)), torch.from_numpy(decisions)
     here = {name: x[at] for name, x in cache.items() if not name.endswith("hook_pattern")}
-    names, written = _written(model, here, {c.hook_name for c in controllers})
+    return split_logits(model, here, {c.hook_name for c in controllers})
+
+
+@torch.no_grad()
+def split_logits(
+    model: HookedTransformer, here: Mapping[str, Tensor], controlled: set[str]
+) -> tuple[tuple[str, ...], Float[Tensor, "rows terms actions"]]:
+    """Splits the logits of every action, given the activations that they came from.
+
+    Args:
+        model: The base model.
+        here: What each position has at the hook points within blocks, and the last scale.
+        controlled: Hook points, outputs of blocks, at which a controller has a term.
+
+    Returns:
+        The terms' names, and the terms; over them they add up to the logits.
+    """
+    names, written = _written(model, here, controlled)
     scale = here["ln_final.hook_scale"][:, None]
-    gain, head = model.ln_final.w[:, None] * model.unembed.W_U, model.unembed.b_U
+    gain, head = model.ln_final.w[:, None] * model.unembed.W_U, model.unembed.b_U  # type: ignore
     centred = written - written.mean(dim=-1, keepdim=True)
     terms = centred / scale @ gain
-    terms[:, -1] += model.ln_final.b @ model.unembed.W_U + head
+    terms[:, -1] += model.ln_final.b @ model.unembed.W_U + head  # type: ignore
     return names, terms
 
 
 def _written(
-    model: HookedTransformer, here: dict[str, Tensor], controlled: set[str]
+    model: HookedTransformer, here: Mapping[str, Tensor], controlled: set[str]
 ) -> tuple[tuple[str, ...], Float[Tensor, "rows terms d_model"]]:
     """What was written to the stream, by whom; the biases of attention last."""
     names, parts = ["embedding"], [here["blocks.0.hook_resid_pre"]]
