@@ -54,6 +54,7 @@ COMPARISONS: dict[str, Comparison] = {
     "rate-distortion": Comparison(
         "irl_lens.analyses.rate_distortion:rate_distortion",
         "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",
+        scanned=False,
     ),
 }
 
