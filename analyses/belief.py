@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.calibration import Calibration, calibration
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
@@ -97,6 +98,16 @@ class BeliefResult(Result):
             f"the frequencies of the subgoals alone ({control.divergence.value:.3f}). Its "
             f"confidence is off by {probe.calibration.error} on average."
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """How near the exact filter the probe is, as a share of the control's distance."""
+        probe, _, control = self.readers
+        sentence = (
+            f"The belief that a probe reads at layer {self.layer} is {probe.divergence.value:.3f} "
+            f"nats from the exact posterior, frequencies alone {control.divergence.value:.3f}."
+        )
+        nearer = control.divergence, probe.divergence
+        return (Claim.against(sentence, *nearer, reach=control.divergence.value),)
 
     def figure(self) -> go.Figure:
         """Draws the belief after a subgoal begins, and confidence against accuracy."""

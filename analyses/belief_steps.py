@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from irl_lens.analyses.belief import Probs, Reader, compare, probe_probabilities, true_probability
 from irl_lens.analyses.belief_steps_figure import draw
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.readable import (
@@ -138,6 +139,15 @@ class BeliefSteps(Result):
                 for step in range(source.given.shape[1])
             ]
         )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Whether belief in the truth rises within an episode."""
+        own = self.trained[self.best]
+        sentence = (
+            f"Within an episode, the probability of the true {self.target} that a probe reads at "
+            f"layer {self.best} {_moves(own)}, the exact filter's by {self.exact.rise.value:.3f}."
+        )
+        return (Claim(sentence, own.rise.value, min(1.0, len(self.trained) * own.p)),)
 
     def figure(self) -> go.Figure:
         """Draws accuracy by layer and step, belief by step, and some episodes."""

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from torch.nn import functional as F
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.directions import (
     GROUPS,
     Fitting,
@@ -165,10 +166,29 @@ class ProbeDirections(Result):
             "a table. A shared direction does not show that the model uses it."
         )
 
+    def claims(self) -> tuple[Claim, ...]:
+        """One a side: a controller's own class against others, by exchange."""
+        claims = []
+        for side, name in enumerate(SIDES):
+            own = float(np.mean([found.alignments[side].own for found in self.layers]))
+            other = float(np.mean([found.alignments[side].other for found in self.layers]))
+            sentence = (
+                f"{KINDS[self.source].capitalize()}: the cosine of what each {name} with the "
+                f"probe's direction of its own class is {own:.3f}, of others {other:.3f}."
+            )
+            claims.append(Claim(sentence, own - other, self._exchange(side)))
+        return tuple(claims)
+
+    def _exchange(self, side: int) -> float:
+        """p of own classes being nearer than others, in the mean table of all layers."""
+        return exchange_pvalue(
+            np.mean([found.alignments[side].value[0] for found in self.layers], axis=0)
+        )
+
     def _sentence(self, side: int) -> str:
         tables = [found.alignments[side] for found in self.layers]
         best = max(range(len(tables)), key=lambda i: tables[i].own)
-        a, p = tables[best], exchange_pvalue(np.mean([t.value[0] for t in tables], axis=0))
+        a, p = tables[best], self._exchange(side)
         beyond = int((np.diagonal(a.p) < ALPHA).sum())
         nearer = "nearer to its own class" if p < ALPHA else "not reliably nearer to its own class"
         return (

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
 
+from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
@@ -135,6 +136,20 @@ class ReadableResult(Result):
             "Best read, by accuracy on episodes not trained on, against shuffled labels and a "
             f"model with random weights: {'; '.join(parts)}.{told} That something can be read "
             "does not show that the model uses it."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Of each target, the best layer against the better of the controls."""
+        tried = len(self.readings) // len(self.targets)
+        return tuple(
+            Claim.against(
+                f"The {r.target} can be read at layer {r.layer} with accuracy "
+                f"{r.accuracy.value:.3f}, over the better control {r.selectivity}.",
+                r.selectivity,
+                Estimate(0, 0, 0),
+                tried=tried,
+            )
+            for r in map(self.best, self.targets)
         )
 
     def figure(self) -> go.Figure:

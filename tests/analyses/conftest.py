@@ -135,12 +135,12 @@ def steered() -> Steered:
 
 
 @pytest.fixture(scope="session")
-def small_bench() -> Callable[[Run], Bench]:
-    """Opens a run to measure on a few demonstrations only."""
+def small_bench() -> Callable[..., Bench]:
+    """Opens a run to measure on a few demonstrations only, 48 if nothing else is said."""
 
-    def opened(run: Run) -> Bench:
+    def opened(run: Run, trajectories: int = 48) -> Bench:
         bench = Bench(run)
-        bench.sizes = replace(bench.sizes, trajectories=48)
+        bench.sizes = replace(bench.sizes, trajectories=trajectories)
         return bench
 
     return opened

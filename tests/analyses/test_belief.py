@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,14 +67,17 @@ def test_belief_is_counted_from_the_boundary_on_and_not_in_the_first_subgoal(
     assert known[:4].all()
 
 
-def test_on_the_bundled_model_it_is_between_the_control_and_the_filter() -> None:
-    bench = Bench(find_run("grid"))
-    result = belief(bench, layer=1, episodes=150)
+def test_on_the_bundled_model_it_is_between_the_control_and_the_filter(
+    small_bench: Callable[..., Bench],
+) -> None:
+    bench = small_bench(find_run("grid"), 240)
+    result = belief(bench, layer=1)
     probe, exact, control = result.readers
     assert exact.divergence.value == 0
     assert exact.cross_entropy.value < probe.cross_entropy.value < control.cross_entropy.value
     assert "better than the frequencies" in result.caption()
     assert "no better" not in result.caption()
+    assert result.claims()[0].p < 0.01 and 0 < result.claims()[0].effect < 1
     assert len(result.to_dataframe()) == 3 and len(result.figure().to_dict()["data"]) == 7
     with pytest.raises(ValueError, match="layer 99: the base has layers 0"):
         belief(bench, layer=99)

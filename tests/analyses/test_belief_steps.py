@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,14 +53,17 @@ def test_steps_that_few_episodes_reach_are_left_out(plant: Planter) -> None:
     assert found.given.shape[1] == reached < sample.mask.shape[1]
 
 
-def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(tmp_path: Path) -> None:
-    bench = Bench(find_run("grid"))
-    result = belief_steps(bench, episodes=100, iterations=15)
+def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
+    small_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    bench = small_bench(find_run("grid"), 240)
+    result = belief_steps(bench, iterations=15)
     layers = bench.base.model.n_layers + 1
     own, random = result.trained[result.best], result.untrained[result.best]
     assert result.exact.reader.accuracy.low > own.reader.accuracy.high
     assert own.reader.accuracy.low > random.reader.accuracy.high
     assert own.rise.low > 0 and "rises by" in result.caption()
+    assert result.claims()[0].p < 0.05
     assert len(result.to_dataframe()) == 3 * layers + 1
     assert len(result.by_step()) == (3 * layers + 1) * own.given.shape[1]
     assert result.figure().to_dict()["data"] and result.save(tmp_path / "it").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -70,13 +71,17 @@ def test_shuffling_deals_out_the_same_labels_and_none_where_none_was() -> None:
     assert torch.equal(dealt < 0, labels < 0)
 
 
-def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable() -> None:
-    result = readable(Bench(find_run("grid")), ("subgoal", "direction"), episodes=150)
+def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable(
+    small_bench: Callable[..., Bench],
+) -> None:
+    bench = small_bench(find_run("grid"), 240)
+    result = readable(bench, ("subgoal", "direction"), iterations=15)
     best = result.best("subgoal")
     assert best.accuracy.low > max(best.shuffled.high, best.untrained.high) and best.layer > 0
     least = best.accuracy.value - max(best.shuffled.value, best.untrained.value)
     assert best.selectivity.value == pytest.approx(least) and best.selectivity.low > 0.05
     assert f"subgoal at layer {best.layer}" in result.caption()
-    layers = Bench(find_run("grid")).base.model.n_layers + 1
+    assert [claim.p < 0.05 for claim in result.claims()] == [True, True]
+    layers = bench.base.model.n_layers + 1
     assert len(result.to_dataframe()) == 2 * layers
     assert len(result.figure().to_dict()["data"]) == 2 * 3
