@@ -55,14 +55,13 @@ def test_a_bundle_acts_as_the_run_does(run: Run, tmp_path: Path) -> None:
     observations = torch.as_tensor(world.demonstrate(4, seed=0).observations)
     logits = model(observations)
     torch.testing.assert_close(load_base(bundle)[1](observations), logits, atol=0.2, rtol=0.05)
-    close = {"atol": 1e-2, "rtol": 1e-2}
     parts = [(load(bundle), load(run)) for load in (load_metacontroller, load_policy)]
     banks = load_controllers(bundle), load_controllers(run)
     parts += [(banks[0][layer], bank) for layer, bank in banks[1].items()]
     for mine, theirs in parts:
         for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
             assert one.dtype == torch.float32
-            torch.testing.assert_close(one, other, **close)
+            torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
 
 
 def test_a_bundle_is_of_a_finished_run_and_overwrites_nothing(run: Run, tmp_path: Path) -> None:
