@@ -59,7 +59,9 @@ def calibration(
     shares = [ratio(hits, n) for hits, n in zip(sums[2].T, sums[0].T, strict=True)]
     totals = sums.sum(axis=1)
     rng, episodes = np.random.default_rng(seed), len(mask)
-    drawn = rng.multinomial(episodes, np.full(episodes, 1 / episodes), size=draws)
+    drawn = rng.multinomial(episodes, np.full(episodes, 1 / episodes), size=draws).astype(
+        np.float64
+    )
     value = float(_error(totals[:, None])[0])
     high, low = 2 * value - np.quantile(_error(drawn @ sums), (0.025, 0.975))
     return Calibration(
