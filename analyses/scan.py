@@ -198,6 +198,8 @@ def _look(bench: Bench, name: str, wanted: Entry | Comparison) -> Look:
             result = wanted([bench.run], **small)
     except UserError as error:  # the world, or the run, does not lend itself to this one
         why = str(error)
+    except Exception as error:  # a bug in one must not take the others along
+        why = f"{type(error).__name__}: {error}"
     return Look(name, wanted.title, result, why, time.perf_counter() - began)
 
 

@@ -229,13 +229,16 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
-    from irl_lens.analyses.scan import scan as look
+    from irl_lens.analyses.scan import scan as look_at
     from irl_lens.analyses.scan_page import FIRST, write_scan
 
     opened = _find(run_name)
     with _progress() as progress:
-        found = look(opened, progress)
+        found = look_at(opened, progress)
     path = write_scan(found, out or _beside(opened, "scan.html"))
+    for look in found.looks:
+        if look.result is None:
+            print(f"irl-lens: {look.name} was left out: {_one_line(look.why)}", file=sys.stderr)
     for place, finding in enumerate(found.findings[:FIRST], start=1):
         print(f"{place}. {finding}")
     print(path)
@@ -480,7 +483,7 @@ def _raised_by_us(trace: TracebackType | None) -> bool:
     return module.split(".")[0] == "irl_lens"
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: Exception | str) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; mend that and give the same command again"
     return " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from math import nan
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from irl_lens import cli
-from irl_lens.analyses.catalogue import CATALOGUE
+from irl_lens.analyses.catalogue import CATALOGUE, Entry
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.comparisons import COMPARISONS
+from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.result import Result
 from irl_lens.analyses.scan import LONGEST, SMALL, options, quick_bench, rank, scan, scanned
 from irl_lens.analyses.scan_page import page, write_scan
 from irl_lens.checkpoint import CheckpointError
@@ -134,15 +137,32 @@ def test_what_cannot_be_done_says_why(smoke_run: Run, tmp_path: Path) -> None:
     assert "left out: the stage codes is not finished" in page(found)
 
 
+def broken(bench: Bench) -> Result:
+    """An analysis with a bug."""
+    raise ZeroDivisionError("of nothing by nothing")
+
+
+def test_a_bug_in_one_does_not_take_the_others_along(
+    smoke_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "broken", sys.modules[__name__])
+    entries = {"broken": Entry("broken:broken", "Broken"), "belief": FEW["belief"]}
+    found = scan(smoke_run, QuietProgress(), entries)
+    assert [look.why for look in found.looks] == ["ZeroDivisionError: of nothing by nothing", ""]
+    assert "left out: ZeroDivisionError: of nothing by nothing" in page(found)
+
+
 @pytest.mark.slow
 def test_every_analysis_can_be_scanned(
     smoke_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cli.main(["scan", str(smoke_run.folder), "--out", str(tmp_path / "scan.html")])
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr()
+    assert "was left out" not in said.err
+    lines = said.out.splitlines()
     assert len(lines) == 11 and [line.split(".")[0] for line in lines[:10]] == [
         str(n) for n in range(1, 11)
     ]
     assert lines[-1] == str(tmp_path / "scan.html")
     text = (tmp_path / "scan.html").read_text()
-    assert all(f'id="{name}"' in text or f"({name}) was left out" in text for name in scanned())
+    assert all(f'id="{name}"' in text for name in scanned())
