@@ -170,8 +170,8 @@ class Algebra(Result):
             )
             for one in self.singles
         ]
-        said = "The commutator's norm and what order does to the cells have a rank correlation of"
-        return (*singles, Claim(f"{said} {_said(self.cells)}.", self.cells.rho, self.cells.p))
+        said = "Rank correlation of commutators' norms with what order does to the cells visited"
+        return (*singles, Claim(f"{said}: {_said(self.cells)}.", self.cells.rho, self.cells.p))
 
 
 def algebra(
