@@ -13,11 +13,13 @@ from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.cache import KVCache
+from irl_lens.models.sharing import sharing
 
 HookList = Sequence[tuple[str, Callable]]
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -47,54 +49,6 @@ class BlockWeights(NamedTuple):
     mlp_out_bias: Tensor
 
 
-class KVCache:
-    """Keys and values of the steps seen so far, in buffers allocated once.
-
-    Steps come first, so that a decoding step writes and reads memory in order, and memory
-    beyond the longest sequence is never touched.
-
-    Args:
-        layers: Number of blocks.
-        rows: Number of sequences.
-        heads: Attention heads.
-        steps: Most steps the cache can hold.
-        d_head: Width of a head.
-    """
-
-    def __init__(self, layers: int, rows: int, heads: int, steps: int, d_head: int) -> None:
-        self.keys = torch.empty(layers, steps, rows, heads, d_head)
-        self.values = torch.empty_like(self.keys)
-        self.length = 0
-
-    @property
-    def steps(self) -> int:
-        """Most steps the cache can hold."""
-        return self.keys.shape[1]
-
-    def keep(self, index: Int[Tensor, " rows"]) -> None:
-        """Keeps the rows ``index`` selects and drops the others."""
-        for name in ("keys", "values"):
-            buffer = getattr(self, name)
-            kept = buffer[:, : self.length].index_select(2, index)
-            buffer = buffer[:, :, : len(index)]
-            buffer[:, : self.length] = kept
-            setattr(self, name, buffer)
-
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Writes new keys and values of one layer and returns all of that layer so far.
-
-        All are ``[steps, rows, heads, d_head]``.
-        """
-        end = self.length + len(keys)
-        if end > self.steps:
-            raise ValueError(
-                f"step {end} is beyond the cache's {self.steps}; allocate a longer cache"
-            )
-        self.keys[layer, self.length : end] = keys
-        self.values[layer, self.length : end] = values
-        return self.keys[layer, :end], self.values[layer, :end]
-
-
 class FastPath:
     """Runs a :class:`TrajectoryModel` fast, from any layer to any layer.
 
@@ -117,6 +71,12 @@ class FastPath:
             for name, point in model.hooked.hook_dict.items()
             if not name.endswith(RESIDUAL_HOOKS)
         ]
+
+    def twin(self) -> FastPath:
+        """Returns another on the same weights, with hook points of its own, for another thread."""
+        twin = FastPath(sharing(self.model))
+        twin.dtype = self.dtype
+        return twin
 
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache for ``rows`` sequences of at most ``steps`` steps."""

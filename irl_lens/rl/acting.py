@@ -69,7 +69,8 @@ class GatedActor(Actor):
 
     def record(self) -> Decisions:
         """Returns the decisions made since step 0."""
-        return Decisions(*(torch.cat(column) for column in zip(*self._log, strict=True)))
+        columns = (torch.cat(column) for column in zip(*self._log, strict=True))
+        return Decisions(*columns).ordered()
 
     @abstractmethod
     def decide(

@@ -8,6 +8,7 @@ sequences only when a recurrent policy reads them again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Decisions:
-    """Flat record of every decision, ordered by step.
+    """Flat record of every decision, ordered by step and then by episode.
 
     Attributes:
         rows: Episode of each decision, ``[decisions]``.
@@ -33,6 +34,24 @@ class Decisions:
     codes: Float[Tensor, "decisions latent"]
     log_probs: Float[Tensor, " decisions"]
 
+    @classmethod
+    def join(cls, parts: Sequence[Decisions], episodes: Sequence[int]) -> Decisions:
+        """Returns the decisions of all ``parts``, their episodes numbered on.
+
+        Args:
+            parts: Decisions of batches of episodes.
+            episodes: Number of episodes of each batch.
+        """
+        names = [field.name for field in fields(cls)]
+        columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        first = torch.tensor([0, *episodes[:-1]]).cumsum(0)
+        columns["rows"] += first.repeat_interleave(torch.tensor([len(p.rows) for p in parts]))
+        return cls(**columns).ordered()
+
+    def ordered(self) -> Decisions:
+        """Returns them by step, and those of a step by episode."""
+        return self._take((self.steps * (self.rows.max() + 1) + self.rows).argsort())
+
     def where(self, mask: Bool[Tensor, "rows steps"]) -> Decisions:
         """Returns the decisions made at steps that are True in ``mask``."""
         return self._take(mask[self.rows, self.steps])
@@ -44,7 +63,7 @@ class Decisions:
         kept = self._take(numbers[self.rows] >= 0)
         return replace(kept, rows=numbers[kept.rows])
 
-    def _take(self, kept: Bool[Tensor, " decisions"]) -> Decisions:
+    def _take(self, kept: Bool[Tensor, " decisions"] | Int[Tensor, " kept"]) -> Decisions:
         return Decisions(*(getattr(self, field.name)[kept] for field in fields(self)))
 
     def switches(self, rows: int, steps: int) -> Bool[Tensor, "rows steps"]:

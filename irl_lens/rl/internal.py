@@ -5,7 +5,7 @@ the policy learns, from the residuals and codes recorded at switches, without a 
 through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task. How far
 composition goes is how many of its first abstract subgoals at least half of the episodes
 complete: as many as the policy of the whole task does, or more, each tried from scratch on
-that many alone for as long as it works.
+that many alone for as long as it works, and until it does.
 """
 
 from __future__ import annotations
@@ -39,11 +39,13 @@ from irl_lens.training.pretrain import load_base
 STAGE = "internal-rl"
 LEARNED = 0.5
 """Success from which the next longer prefix is tried."""
+ENOUGH = 0.55
+"""Recent success at which a prefix needs no more training to be found LEARNED afresh."""
 DEMONSTRATIONS = 1_024
 """How many demonstrations' codes a policy may start from."""
 RIDGE = 1e-6
 """Added to the variances of the codes, some of whose directions may not be used."""
-CHUNK = 256
+CHUNK = 128
 """Episodes whose decisions are scored at once."""
 
 
@@ -124,7 +126,8 @@ def _train(
         start_at_codes(agent.trained, encode(meta, fast, demonstrations(world, run.seed), run.seed))
     purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
     job = RLJob(agent, world, config, run.seed, purpose, prefix)
-    train(stage, job, progress, log_every=1)
+    until = (lambda: False) if prefix is None else (lambda: job.recent_success >= ENOUGH)
+    train(stage, job, progress, log_every=1, until=until)
     return job, job.measure(run.preset.evaluation.rollouts)
 
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from irl_lens.config import RLConfig
+from irl_lens.training.parallel import backward, in_threads
 
 SPREAD_FLOOR = 1e-3
 """Added to the standard deviation of the returns (paper, App. E)."""
@@ -92,23 +94,30 @@ def update(
 
 def _epoch(chunks: Sequence[Chunk], optimizer: torch.optim.Optimizer, config: RLConfig) -> None:
     rows = sum(len(chunk.advantages) for chunk in chunks)
-    optimizer.zero_grad(set_to_none=True)
-    for chunk in chunks:
+
+    def loss(chunk: Chunk) -> tuple[Tensor, dict[str, float]]:
         log_prob, entropy = chunk.evaluate()
         gain = surrogate(log_prob, chunk.old, chunk.mask, chunk.advantages, config.clip)
         bonus = config.entropy * entropy.masked_fill(~chunk.mask, 0.0).sum()
-        (-(gain + bonus) / rows).backward()
+        return -(gain + bonus) / rows, {}
+
+    trained = [p for group in optimizer.param_groups for p in group["params"]]
+    backward(trained, [partial(loss, chunk) for chunk in chunks])
     optimizer.step()
 
 
-@torch.no_grad()
 def drift(chunks: Sequence[Chunk], clip: float) -> dict[str, float]:
     """Compares the current policy with the one that acted, averaged over decisions.
 
     The KL divergence is estimated from the recorded decisions alone, as the mean of
     r - 1 - ln r, which is never negative.
     """
-    log_ratio = torch.cat([(c.evaluate()[0] - c.old)[c.mask] for c in chunks]).double()
+
+    @torch.no_grad()
+    def drifted(chunk: Chunk) -> Tensor:
+        return (chunk.evaluate()[0] - chunk.old)[chunk.mask]
+
+    log_ratio = torch.cat(in_threads([partial(drifted, chunk) for chunk in chunks])).double()
     ratio = log_ratio.exp()
     return {
         "kl": float((ratio - 1 - log_ratio).mean()),

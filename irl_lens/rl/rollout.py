@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
-from irl_lens.models.fast import FastPath, KVCache
+from irl_lens.models.cache import KVCache
+from irl_lens.models.fast import FastPath
+from irl_lens.models.sharing import sharing
 from irl_lens.rl.acting import Actor, GatedActor
 from irl_lens.rl.tape import Rollout, Tape
 
@@ -52,6 +55,11 @@ class Player:
             raise ValueError(f"temperature {temperature}; take a positive one, 1 to leave as is")
         self.fast, self.horizon, self.hook = fast, horizon, hook
         self.temperature = temperature
+
+    def twin(self) -> Player:
+        """Returns another on the same weights, to play other episodes at the same time."""
+        hook = None if self.hook is None else sharing(self.hook)
+        return Player(self.fast.twin(), self.horizon, hook, self.temperature)
 
     @torch.no_grad()
     def play(
@@ -108,11 +116,18 @@ class Player:
         driven = self.hook is None or isinstance(self.hook, Actor)
         if not driven or tape.live.mean() >= CROWDED or not tape.live.any():
             return
-        index = torch.from_numpy(np.flatnonzero(tape.live))
-        cache.keep(index)
+        index = _gaps_filled(tape.live)
+        cache.keep(torch.from_numpy(index))
         if isinstance(self.hook, Actor):
-            self.hook.keep(index)
-        tape.keep()
+            self.hook.keep(torch.from_numpy(index))
+        tape.keep(index)
+
+
+def _gaps_filled(live: Bool[NDArray[np.bool_], " rows"]) -> Int[NDArray[np.int64], " kept"]:
+    """Indices of the rows that are True, most at their own place and the last in the gaps."""
+    index = np.arange(live.sum())
+    index[~live[: len(index)]] = np.flatnonzero(live[len(index) :]) + len(index)
+    return index
 
 
 def sample(

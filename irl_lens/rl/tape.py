@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ Labels = Int[NDArray[np.int64], "n steps"]
 
 
 STEPWISE = ("observations", "actions", "log_probs", "mask", "subgoals", "visits", "progress")
+LABELS = ("subgoals", "visits", "progress")
 EPISODIC = ("rewards", "reached", "visited", "solvable")
 
 
@@ -81,6 +83,23 @@ class Rollout:
         whole = {name: getattr(self, name)[index] for name in EPISODIC}
         decisions = self.decisions and self.decisions.select(torch.from_numpy(index))
         return Rollout(**cut, **whole, decisions=decisions)
+
+    @classmethod
+    def join(cls, parts: Sequence[Rollout]) -> Rollout:
+        """Returns the episodes of all ``parts``, one after the other."""
+        steps = max(part.mask.shape[1] for part in parts)
+        padded = {name: [_padded(name, part, steps) for part in parts] for name in STEPWISE}
+        whole = {name: [getattr(part, name) for part in parts] for name in EPISODIC}
+        joined = {name: np.concatenate(arrays) for name, arrays in (padded | whole).items()}
+        decisions = [part.decisions for part in parts if part.decisions is not None]
+        sizes = [len(part) for part in parts]
+        return cls(**joined, decisions=Decisions.join(decisions, sizes) if decisions else None)
+
+
+def _padded(name: str, part: Rollout, steps: int) -> NDArray:
+    array = getattr(part, name)
+    widths = [(0, 0), (0, steps - array.shape[1]), *((0, 0) for _ in array.shape[2:])]
+    return np.pad(array, widths, constant_values=-1 if name in LABELS else 0)
 
 
 class Tape:
@@ -155,10 +174,9 @@ class Tape:
         self.live = self.live & ~over[self.rows]
         self.step += 1
 
-    def keep(self) -> None:
-        """Stops computing the rows that are over."""
-        self.rows = self.rows[self.live]
-        self.live = np.ones(len(self.rows), bool)
+    def keep(self, index: Int[NDArray[np.int64], " kept"]) -> None:
+        """Stops computing all rows but ``index``, which take that order."""
+        self.rows, self.live = self.rows[index], self.live[index]
 
     def rollout(self, decisions: Decisions | None) -> Rollout:
         """Returns the episodes, cut to the longest."""

@@ -8,6 +8,7 @@ Every batch is fresh boards, so the training success is an honest estimate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -19,9 +20,13 @@ from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_
 from irl_lens.config import RLConfig
 from irl_lens.data import stream_seed
 from irl_lens.envs.protocol import World
+from irl_lens.rl.crew import Crew
 from irl_lens.rl.ppo import Chunk, advantages, update
 from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
+
+RECENT = 5
+"""Batches over which recent success is averaged."""
 
 
 @runtime_checkable
@@ -66,8 +71,8 @@ class RLJob:
     ) -> None:
         self.agent, self.world, self.config = agent, world, config
         self.seed, self.purpose, self.prefix = seed, purpose, prefix
-        self.env = world.vector_env(config.batch, prefix=prefix, solvable=config.solvable)
-        self.silent = 0
+        self.crew = self._crew(config.batch, config.solvable)
+        self.silent, self._recent = 0, [0.0] * RECENT
         self.optimizer = torch.optim.AdamW(
             [p for p in agent.trained.parameters() if p.requires_grad],
             lr=config.lr,
@@ -79,13 +84,19 @@ class RLJob:
         """Batches in all; the last may go beyond the configured number of episodes."""
         return -(-self.config.episodes // self.config.batch)
 
+    @property
+    def recent_success(self) -> float:
+        """Mean success over the last :data:`RECENT` batches, those not played yet as failures."""
+        return sum(self._recent) / RECENT
+
     def step(self, i: int) -> dict[str, float]:
         """Plays batch ``i`` and updates the policy; deterministic in (seed, i) and state."""
-        rollout = self.agent.player.play(self.env, draw_seed(self.seed, self.purpose, i))
+        rollout = self._play(self.crew, self.purpose, i)
         returns = torch.from_numpy(rollout.rewards).float()
         chunks = self.agent.chunks(rollout, advantages(returns))
         learned = update(chunks, self.optimizer, self.config)
         self.silent += not returns.any()
+        self._recent = [*self._recent[1:], float(rollout.success.mean())]
         figures = {"episodes": (i + 1) * self.config.batch, **summarise(rollout)}
         return {**figures, **learned, "zero_batches": self.silent / (i + 1)}
 
@@ -96,8 +107,7 @@ class RLJob:
             Figures over solvable boards, ``reached_k`` the share of episodes that completed k
             abstract subgoals or more, and ``success_all`` over all boards.
         """
-        env = self.world.vector_env(rows, prefix=self.prefix, solvable=False)
-        rollout = self.agent.player.play(env, draw_seed(self.seed, f"{self.purpose}-check", 0))
+        rollout = self._play(self._crew(rows, solvable=False), f"{self.purpose}-check", 0)
         solvable = rollout.rows(rollout.solvable)
         subgoals = range(1, len(self.world.heldout_subgoals) + 1)
         reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
@@ -109,8 +119,15 @@ class RLJob:
         return join_parts(
             trained=parameters(self.agent.trained),
             optimizer=pack_optimizer(self.optimizer),
-            count={"silent": torch.tensor(self.silent)},
+            count={"silent": torch.tensor(self.silent), "recent": torch.tensor(self._recent)},
         )
+
+    def _crew(self, episodes: int, solvable: bool) -> Crew:
+        make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
+        return Crew(self.agent.player, make, episodes)
+
+    def _play(self, crew: Crew, purpose: str, i: int) -> Rollout:
+        return crew.play([draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(crew))])
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
@@ -120,6 +137,7 @@ class RLJob:
                 parameter.copy_(parts["trained"][name])
         unpack_optimizer(self.optimizer, parts["optimizer"])
         self.silent = int(parts["count"]["silent"])
+        self._recent = parts["count"]["recent"].tolist()
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ interrupted and continued ends with the same bits as one that was not.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -50,6 +50,7 @@ def train(
     progress: Progress,
     checkpoint_seconds: float = 60.0,
     log_every: int = 10,
+    until: Callable[[], bool] = lambda: False,
 ) -> None:
     """Runs a job from where its stage stands to its end.
 
@@ -62,23 +63,27 @@ def train(
         progress: Told of every step.
         checkpoint_seconds: Time between checkpoints [s].
         log_every: Steps between lines of the log; the first and the last step are logged too.
+        until: Whether, by the job's state, no more steps are wanted.
 
     Raises:
         CheckpointError: If the checkpoint is damaged, or does not fit the job.
         KeyboardInterrupt: After Ctrl-C.
     """
-    start = _resume(stage, job)
+    completed = _resume(stage, job)
     progress.stage(stage.name, job.steps)
-    progress.update(start)
+    progress.update(completed)
     saved_at = time.monotonic()
+    over = completed >= job.steps or until()
     with deferred_interrupt() as interrupt:
-        for completed in range(start + 1, job.steps + 1):
-            figures = job.step(completed - 1)
+        while not over:
+            figures = job.step(completed)
+            completed += 1
+            over = completed == job.steps or until()
             progress.update(completed, **figures)
-            if completed % log_every == 0 or completed in (1, job.steps):
+            if completed % log_every == 0 or completed == 1 or over:
                 stage.log(completed, **figures)
             due = time.monotonic() - saved_at >= checkpoint_seconds
-            if due or interrupt.pending or completed == job.steps:
+            if due or interrupt.pending or over:
                 stage.save_state(completed, job.state())
                 saved_at = time.monotonic()
             if interrupt.pending:

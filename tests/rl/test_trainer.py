@@ -14,7 +14,7 @@ from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import InternalAgent, internal_rl, load_policy
 from irl_lens.rl.raw import RawAgent, raw_rl
-from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.rl.trainer import RECENT, RLJob, parameters
 from irl_lens.runs import Run
 from irl_lens.stage import Stage
 from irl_lens.training.loop import train
@@ -153,6 +153,25 @@ def test_prefixes_that_the_whole_tasks_policy_does_are_not_trained_on_again(
     reached = [result[f"reached_{k}"] for k in range(1, subgoals + 1)]
     assert sorted(reached, reverse=True) == reached
     assert sum(reached) == pytest.approx(result["subgoals"])
+
+
+def test_a_prefix_is_trained_on_only_until_it_works(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("irl_lens.rl.internal.ENOUGH", 0.0)
+    internal_rl(run, QuietProgress())
+    assert len(run.stage("internal-rl").metrics()) == 2
+    assert Stage(run.stage("internal-rl").folder / "prefix-2").metrics() == []
+
+
+def test_recent_success_is_that_of_the_last_batches(planted: Planted) -> None:
+    job = internal(planted, RLConfig(batch=32, lr=1e-2, width=16))
+    assert job.recent_success == 0
+    success = [job.step(i)["success"] for i in range(RECENT + 2)]
+    assert job.recent_success == pytest.approx(sum(success[-RECENT:]) / RECENT)
+    resumed = internal(planted, RLConfig(batch=32, lr=1e-2, width=16))
+    resumed.load(job.state())
+    assert resumed.recent_success == pytest.approx(job.recent_success)
 
 
 def test_the_raw_stage(run: Run) -> None:

@@ -137,6 +137,19 @@ def test_resume_does_only_what_is_left(tmp_path: Path) -> None:
     assert again == []
 
 
+def test_stops_when_no_more_is_wanted_and_stays_stopped(tmp_path: Path) -> None:
+    done: list[int] = []
+    stage = Stage(tmp_path / "base")
+    train(stage, Regression(done.append), QuietProgress(), until=lambda: len(done) == 3)
+    assert done == [0, 1, 2]
+    assert [row["step"] for row in stage.metrics()] == [1, 3]
+    found = stage.load_state()
+    assert found is not None and found[0] == 3
+    again: list[int] = []
+    train(stage, Regression(again.append), QuietProgress(), until=lambda: True)
+    assert again == []
+
+
 def test_second_ctrl_c_interrupts_at_once_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
     def twice() -> None:
         _press_ctrl_c()

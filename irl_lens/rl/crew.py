@@ -1,0 +1,50 @@
+"""Roll-outs side by side: the episodes of a batch are shared out, each share in its own thread.
+
+One step of a batch is many short operations, on which several processor cores get in each
+other's way. Episodes do not depend on one another, so each share is played from its first step
+to its last on one core. How many shares there are does not depend on how many cores there are,
+and neither does what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from irl_lens.envs.protocol import VectorWorld
+from irl_lens.rl.rollout import Player
+from irl_lens.rl.tape import Rollout
+from irl_lens.training.parallel import in_threads
+
+SHARE = 512
+"""Most episodes of a share: fewer would spend more of the time between operations."""
+
+
+class Crew:
+    """Players of one model and hook.
+
+    Args:
+        player: How they play.
+        make_env: Makes a vector environment of so many rows that end and stay put.
+        episodes: Episodes of a batch.
+    """
+
+    def __init__(
+        self, player: Player, make_env: Callable[[int], VectorWorld], episodes: int
+    ) -> None:
+        shares = [min(SHARE, episodes - first) for first in range(0, episodes, SHARE)]
+        self._crew = [(player.twin(), make_env(share)) for share in shares]
+
+    def __len__(self) -> int:
+        return len(self._crew)
+
+    def play(self, seeds: Sequence[int]) -> Rollout:
+        """Plays one episode in each row.
+
+        Args:
+            seeds: One for each player, see :meth:`irl_lens.rl.rollout.Player.play`.
+        """
+        pairs = zip(self._crew, seeds, strict=True)
+        return Rollout.join(
+            in_threads([partial(player.play, env, seed) for (player, env), seed in pairs])
+        )
