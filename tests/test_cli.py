@@ -13,6 +13,8 @@ from typing import get_args
 import pytest
 
 from irl_lens import cli, runs
+from irl_lens.cli.arguments import PRESET_NAMES, StageName
+from irl_lens.cli.training import STAGES
 from irl_lens.presets import PRESETS
 from irl_lens.runs import Run
 from irl_lens.summary import write_evaluation
@@ -51,12 +53,12 @@ def test_python_m_is_the_command() -> None:
 
 
 def test_stages_are_those_of_the_run_and_resolve() -> None:
-    assert tuple(cli.STAGES) == runs.STAGES == get_args(cli.StageName)
-    assert all(callable(resolve_name(where)) for where in cli.STAGES.values())
+    assert tuple(STAGES) == runs.STAGES == get_args(StageName)
+    assert all(callable(resolve_name(where)) for where in STAGES.values())
 
 
 def test_help_names_the_presets_there_are() -> None:
-    assert tuple(PRESETS) == cli.PRESET_NAMES
+    assert tuple(PRESETS) == PRESET_NAMES
 
 
 def test_mistakes_are_one_line_and_exit_2(

@@ -1,0 +1,76 @@
+"""The ``irl-lens`` command: the one place that composes worlds, training and analyses.
+
+Everything heavy is imported inside the sub-commands, so that ``--help`` and mistakes in the
+arguments are answered at once. Results go to standard output, progress and errors to
+standard error. Exit codes: 0, 1 when a conformance oracle failed, 2 for a mistake the user
+can mend, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import tyro
+
+from irl_lens.cli.console import leave, one_line
+from irl_lens.cli.looking import analyze, compare, evaluate, explore, report, scan
+from irl_lens.cli.publishing import bundle, conformance, summary
+from irl_lens.cli.training import run, sweep, train
+from irl_lens.errors import UserError
+
+_DESCRIPTION = (
+    "Train sequence models of behaviour, find the abstract actions in their residual stream, "
+    "and do reinforcement learning with them."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The entry point of the ``irl-lens`` command.
+
+    Args:
+        arguments: The command line without the program; sys.argv when not given.
+
+    Raises:
+        SystemExit: With 1 after a failed conformance oracle, with 2 after a mistake the user
+            can mend, with 130 after Ctrl-C.
+    """
+    # OpenMP's threads wait for one another by spinning: with another program on the processor
+    # that makes torch tens of times slower. It reads this once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    commands: dict[str, Callable[..., None]] = {
+        "run": run,
+        "train": train,
+        "sweep": sweep,
+        "evaluate": evaluate,
+        "explore": explore,
+        "report": report,
+        "analyze": analyze,
+        "compare": compare,
+        "scan": scan,
+        "summary": summary,
+        "bundle": bundle,
+        "conformance": conformance,
+    }
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            commands, prog="irl-lens", description=_DESCRIPTION, args=arguments
+        )
+    except KeyboardInterrupt as stop:
+        why = f"{stop}; " if str(stop) else "stopped; "
+        leave(130, f"{why}give the same command again to continue")
+    except (UserError, OSError) as error:
+        leave(2, one_line(error))
+    except ValueError as error:
+        if not _raised_by_us(error.__traceback__):
+            raise
+        leave(2, one_line(error))
+
+
+def _raised_by_us(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is this package's: a third party's error is a bug to show."""
+    module = ""
+    while trace is not None:
+        module, trace = trace.tb_frame.f_globals.get("__name__", ""), trace.tb_next
+    return module.split(".")[0] == "irl_lens"
