@@ -1,0 +1,173 @@
+"""Commands that look at runs: measurements, analyses, the explorer, the report."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, beside, find
+from irl_lens.cli.console import has_screen, leave, one_line, progress
+
+if TYPE_CHECKING:
+    from irl_lens.runs import Run
+
+
+def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+    """Measures a run afresh and prints every measurement.
+
+    Args:
+        out: Where to write them (JSON); evaluation.json in the run's folder when not given,
+            or in the working folder for a bundled model.
+    """
+    opened = find(run_name)
+    measure(opened, out or beside(opened, "evaluation.json"), None)
+
+
+def analyze(
+    run_name: tyro.conf.Positional[RunName],
+    names: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME...")] = (),
+    /,
+    out: OutFolder = None,
+    against: Base = None,
+) -> None:
+    """Runs analyses of a run and writes each one's figure, table and numbers.
+
+    Args:
+        names: Analyses; all that can be named are listed when none is.
+        out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
+            given, or in the working folder for a bundled model.
+        against: Another run: what differs between the two is written as NAME-against.
+    """
+    from irl_lens.analyses.catalogue import CATALOGUE, entry, write
+
+    opened, entries = find(run_name), {name: entry(name) for name in names}
+    if not entries:
+        for name, known in CATALOGUE.items():
+            print(f"{name:<24} {known.title}")
+        return
+    with progress() as shown:
+        other = None if against is None else find(against)
+        folder = out or beside(opened, "analyses")
+        results = write(opened, entries, folder, shown, other)
+    for name, caption in results.items():
+        print(f"{name}: {caption}")
+
+
+def compare(
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = "",
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")] = (),
+    /,
+    out: OutFolder = None,
+) -> None:
+    """Runs an analysis of a set of runs and writes its figure, table and numbers.
+
+    Args:
+        name: The analysis; all that can be named are listed when none is.
+        runs: Runs, such as those of a sweep.
+        out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
+            not given.
+    """
+    from irl_lens.analyses.comparisons import COMPARISONS, comparison, write_comparison
+
+    if not name:
+        for known, about in COMPARISONS.items():
+            print(f"{known:<24} {about.title}")
+        return
+    comparison(name)
+    folder, opened = out or Path("comparison"), [find(run) for run in runs]
+    with progress() as shown:
+        caption = write_comparison(name, opened, folder, shown)
+    print(f"{name}: {caption}")
+
+
+def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+    """Looks at a run with a cheap version of the analyses and ranks what they find.
+
+    Prints the first ten findings. Ctrl-C leaves a page of what is done.
+
+    Args:
+        out: Where to write the page; scan.html in the run's folder when not given, or in the
+            working folder for a bundled model.
+    """
+    from irl_lens.analyses.scan import scan as look_at
+    from irl_lens.analyses.scan_page import FIRST, write_scan
+
+    opened = find(run_name)
+    with progress() as shown:
+        found = look_at(opened, shown)
+    path = write_scan(found, out or beside(opened, "scan.html"))
+    for look in found.looks:
+        if look.result is None:
+            print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
+    for place, finding in enumerate(found.findings[:FIRST], start=1):
+        print(f"{place}. {finding}")
+    print(path)
+    if found.left:
+        leave(130, f"stopped before {found.left[0]}; {path} has what was done")
+
+
+def explore(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    browser: bool = True,
+) -> None:
+    """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
+
+    It is served to this machine alone and needs no network. Ctrl-C ends it.
+
+    Args:
+        port: Where it is served; another one if it is taken.
+        browser: Open it in the web browser when there is a screen.
+    """
+    from irl_lens.analyses.explorer import explore as opened
+
+    server = opened(find(run_name), port, browser and has_screen())
+    print(server.url, flush=True)
+    try:
+        server.wait()
+    except KeyboardInterrupt:
+        server.close()
+
+
+def report(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    show: Annotated[bool, tyro.conf.arg(name="open")] = True,
+) -> None:
+    """Evaluates a run live and writes its report: one HTML file that works offline.
+
+    Args:
+        out: Where to write it; report.html in the run's folder when not given, or in the
+            working folder for a bundled model.
+        show: Open it in the web browser when there is a screen.
+    """
+    opened = find(run_name)
+    path = out or beside(opened, "report.html")
+    measure(opened, None, path)
+    if show and has_screen():
+        webbrowser.open(path.resolve().as_uri())
+
+
+def measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
+    """Measures a run once and writes what is wanted of it."""
+    from irl_lens.analyses.evaluate import numbers
+    from irl_lens.analyses.findings import analyse
+    from irl_lens.analyses.report import write_report
+    from irl_lens.summary import write_evaluation
+
+    with progress() as shown:
+        findings = analyse(opened, shown)
+    if evaluation is not None:
+        measured = numbers(opened, findings)
+        write_evaluation(evaluation, measured)
+        for name, value in sorted(measured.items()):
+            print(f"{name} {value:.6g}")
+        print(evaluation)
+    if page is not None:
+        print(write_report(opened, findings, page))

@@ -1,0 +1,69 @@
+"""Commands that make something for others: tables, bundles, a check of other implementations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from irl_lens.cli.arguments import OutFile, RunName, find
+
+OWN_ADAPTER = "irl_lens.adapters.own:OwnAdapter"
+
+
+def summary(
+    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")],
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+) -> None:
+    """Writes the median, lowest and highest of every measurement over runs of several seeds.
+
+    Args:
+        runs: Evaluated runs of one preset, or records of such that a summary left.
+        out: Folder for summary.json, runs.json and the runs' records.
+    """
+    from irl_lens.summary import write_summary
+
+    print(write_summary([find(name) for name in runs], out))
+
+
+def bundle(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+) -> None:
+    """Copies a finished run to ship: its record, and its weights in half the bytes.
+
+    Args:
+        out: An empty folder, or one that is not there yet.
+    """
+    from irl_lens.record import write_bundle
+
+    print(write_bundle(find(run_name), out))
+
+
+def conformance(
+    adapter: Annotated[str, tyro.conf.arg(metavar="MODULE:NAME")] = OWN_ADAPTER,
+    out: OutFile = None,
+) -> None:
+    """Puts an implementation of internal RL through the conformance oracles.
+
+    Exits with 1 if one of them fails.
+
+    Args:
+        adapter: A class or function that makes an irl_lens.hooks.conformance.Adapter.
+        out: Where to write a page of it (Markdown).
+    """
+    from irl_lens.checkpoint import write_bytes
+    from irl_lens.hooks.conformance import check, load_adapter, report, table
+
+    subject = load_adapter(adapter)
+    outcomes = check(subject)
+    print(table(outcomes))
+    if out is not None:
+        command = f"irl-lens conformance --adapter {adapter}"
+        write_bytes(out, report(subject, outcomes, command).encode())
+        print(out)
+    if any(outcome.verdict == "fail" for outcome in outcomes):
+        raise SystemExit(1)

@@ -1,0 +1,169 @@
+"""Commands that train: the whole chain, one stage of it, or stages over several settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from irl_lens.cli.arguments import (
+    Base,
+    OutFolder,
+    PresetName,
+    Seed,
+    Settings,
+    StageName,
+    Threads,
+    find,
+)
+from irl_lens.cli.console import progress
+from irl_lens.cli.looking import measure
+from irl_lens.errors import UserError
+
+if TYPE_CHECKING:
+    from irl_lens.progress import Progress
+    from irl_lens.runs import Run
+
+STAGES = {
+    "base": "irl_lens.training.pretrain:pretrain",
+    "controllers": "irl_lens.training.controllers:train_controllers",
+    "metacontroller": "irl_lens.training.discovery:discover",
+    "codes": "irl_lens.training.codes:learn_codes",
+    "internal-rl": "irl_lens.rl.internal:internal_rl",
+    "raw-rl": "irl_lens.rl.raw:raw_rl",
+}
+"""The chain in its order: each stage and the function that runs it."""
+
+
+def run(
+    preset_name: tyro.conf.Positional[PresetName],
+    /,
+    out: OutFolder = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    base: Base = None,
+    settings: Settings = (),
+) -> None:
+    """Runs the whole chain, evaluates it and writes its report. The same command continues.
+
+    Args:
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
+        settings: Settings that replace the preset's, such as base.d_model=256; a list's
+            items stand between commas.
+    """
+    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
+    with progress() as shown:
+        for name in opened.chain:
+            _run_stage(name, opened, shown)
+    measure(opened, opened.folder / "evaluation.json", opened.folder / "report.html")
+
+
+def train(
+    stage: tyro.conf.Positional[StageName],
+    /,
+    preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
+    out: OutFolder = None,
+    seed: Seed = 0,
+    threads: Threads = None,
+    base: Base = None,
+    settings: Settings = (),
+) -> None:
+    """Runs one stage of the chain; the stages before it must be finished.
+
+    Args:
+        stage: The stage.
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
+        settings: Settings that replace the preset's, such as base.d_model=256; a list's
+            items stand between commas.
+    """
+    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
+    with progress() as shown:
+        _run_stage(stage, opened, shown)
+    print(opened.folder / stage)
+
+
+def sweep(
+    stages: Annotated[
+        tyro.conf.Positional[tuple[StageName, ...]], tyro.conf.arg(metavar="STAGE...")
+    ],
+    /,
+    preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
+    over: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = (),
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N...")] = (0,),
+    out: OutFolder = None,
+    threads: Threads = None,
+    base: Base = None,
+    settings: Settings = (),
+) -> None:
+    """Runs stages of one run for each combination of settings and seed, one after the other.
+
+    The same command continues. irl-lens compare then looks at all of them.
+
+    Args:
+        stages: The stages, in their order; those before them must be finished, or come with
+            --base.
+        over: Settings that are varied, a key once for each of its values; all combinations
+            are run.
+        seeds: Seeds of each combination.
+        out: Folder of the runs' folders; runs/PRESET-sweep when not given.
+        threads: Threads that torch computes with; its own choice when not given.
+        base: A run whose finished base all share.
+        settings: Settings that replace the preset's in all of them.
+    """
+    from irl_lens.settings import combinations
+
+    if not stages:
+        raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
+    folder = out or Path("runs") / f"{preset_name}-sweep"
+    for choice, seed in product(combinations(over), seeds):
+        own = folder / "_".join((*choice, f"seed{seed}"))
+        chosen = (*settings, *choice)
+        opened = _open_for_training(preset_name, chosen, own, seed, threads, base)
+        with progress() as shown:
+            for name in stages:
+                _run_stage(name, opened, shown)
+        print(own)
+
+
+def _open_for_training(
+    name: str,
+    settings: Sequence[str],
+    out: Path | None,
+    seed: int,
+    threads: int | None,
+    base: str | None,
+) -> Run:
+    from irl_lens.presets import preset
+    from irl_lens.settings import changed
+
+    chosen = changed(preset(name), settings)
+    if seed < 0:
+        raise UserError(f"--seed {seed}: a seed is 0 or more")
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: at least 1 is needed")
+    import torch
+
+    from irl_lens.runs import Run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    source = None if base is None else find(base)
+    opened = Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
+    if source is not None:
+        opened.take_base(source)
+    return opened
+
+
+def _run_stage(name: str, opened: Run, shown: Progress) -> None:
+    if not opened.stage(name).done:
+        resolve_name(STAGES[name])(opened, shown)
