@@ -1,14 +1,22 @@
-"""Intervals and p-values over episodes, by resampling.
+"""Intervals and p-values over episodes, by resampling, and p-values of several questions.
 
-Scipy's, with the names that TransformerLens uses for them. The unit is the episode.
+Scipy's, with the names that TransformerLens uses for them. The unit is the episode. Where an
+analysis asks a question of several things at once, its p-values are adjusted, so that the
+chance of any false answer among them stays below the level:
+
+    Holm (1979), p_1 <= .. <= p_n:    p_i <- max over j <= i of min(1, (n - j + 1) p_j)
+    Westfall and Young (1993):        p_i <- P(max over j of z_j under the null >= z_i)
+
+Both hold however the questions hang together; the second needs draws of all of them at once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import nan
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -91,3 +99,37 @@ def exchange_pvalue(
             rng=np.random.default_rng(seed),
         ).pvalue
     )
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """P-values adjusted for being of several questions (Holm).
+
+    Args:
+        p: One a question; NaN where it was not asked, which counts for nothing and stays.
+    """
+    values = np.array(p, np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    order = known[np.argsort(values[known])]
+    raised = values[order] * np.arange(len(order), 0, -1)
+    values[order] = np.minimum(1, np.maximum.accumulate(raised))
+    return values.tolist()
+
+
+def largest_pvalues(
+    values: Float[NDArray[np.float64], " n"], draws: Float[NDArray[np.float64], "draws n"]
+) -> Float[NDArray[np.float64], " n"]:
+    """One-sided p-values adjusted for being of several scores (Westfall and Young).
+
+    Each is the share of draws, the observed scores among them, in which the largest score of
+    any stands out from its own mean by as many standard deviations.
+
+    Args:
+        values: Observed scores.
+        draws: The same under the null, drawn together.
+    """
+    pool = np.vstack([values, draws])
+    middle, spread = pool.mean(axis=0), pool.std(axis=0)
+    # What is the same in all draws but for rounding stands out in none.
+    z = (pool - middle) / np.where(spread > 1e-6 * np.abs(middle), spread, np.inf)
+    largest = z.max(axis=1, initial=-np.inf)
+    return (largest[:, None] >= z[0]).sum(axis=0) / len(pool)

@@ -60,6 +60,12 @@ class Entry:
         ahead = found.steered.hits[self.own].value > found.placebo.hits[self.own].value
         return found.p < ALPHA and ahead
 
+    @property
+    def beyond(self) -> tuple[Score, ...]:
+        """What it reads and writes more than its placebos, the clearest first."""
+        found = [score for score in self.scores if score.p < ALPHA]
+        return tuple(sorted(found, key=lambda score: (score.p, score.placebo - score.value)))
+
     def __str__(self) -> str:
         found = self.behaviour
         steered, placebo, alone = (
@@ -125,7 +131,8 @@ class Atlas(Result):
                 f"{self.kind.capitalize()}: each held from the first step on {self.rows} boards "
                 "without a task; shares of agents whose first subgoal is the controller's own.",
                 *map(str, self.entries),
-                "The placebo has the same singular values in random directions.",
+                "The placebo has the same singular values in random directions; p is adjusted "
+                f"for {len(self.entries)} controllers (Holm).",
             ]
         )
 

@@ -8,7 +8,9 @@ is held as that code, so that the gate shows when it would have ended it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
 
 import numpy as np
 from jaxtyping import Int
@@ -19,7 +21,7 @@ from irl_lens.analyses.atlas.subjects import Subject
 from irl_lens.analyses.estimates import Estimate, mean, proportion
 from irl_lens.analyses.patched_actor import Everywhere, PatchedActor
 from irl_lens.analyses.roaming import Course, Field
-from irl_lens.analyses.statistics import permutation_pvalue
+from irl_lens.analyses.statistics import holm, permutation_pvalue
 from irl_lens.envs.scenes import Scene
 from irl_lens.hooks import Intervention
 from irl_lens.models.causal import CausalHalf
@@ -66,7 +68,8 @@ class Behaviour:
         steered: With the controller.
         placebo: With one of the same norm, in random directions.
         alone: Without any.
-        p: Of its own subgoal's share, steered against placebo, paired by board.
+        p: Of its own subgoal's share, steered against placebo, paired by board; in an atlas
+            adjusted for all controllers, as is that of the ending.
         failures: Some boards on which its own subgoal was not the first.
         ending: When the gate would have ended it; None without a gate.
     """
@@ -109,6 +112,16 @@ def behave(
         tuple(_failure(field, course, int(board), own) for board in failed),
         ended,
     )
+
+
+def adjusted(found: Sequence[Behaviour]) -> list[Behaviour]:
+    """Returns the same with p-values adjusted for there being several controllers (Holm)."""
+    own = holm([each.p for each in found])
+    ended = holm([nan if each.ending is None else each.ending.p for each in found])
+    return [
+        replace(each, p=p, ending=None if each.ending is None else replace(each.ending, p=q))
+        for each, p, q in zip(found, own, ended, strict=True)
+    ]
 
 
 def _steered(

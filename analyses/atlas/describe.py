@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from irl_lens.analyses.atlas.atlas import Atlas, Entry
-from irl_lens.analyses.atlas.behaviour import behave
+from irl_lens.analyses.atlas.behaviour import adjusted, behave
 from irl_lens.analyses.atlas.boards import look, on_boards
 from irl_lens.analyses.atlas.subjects import (
     Subject,
@@ -167,8 +167,10 @@ def describe(
     alone, few = field.roam(), replace(field, rows=setting.agents)
     views = [(situation, look(few, situation, None)) for situation in shown]
     generator, entries = torch.Generator().manual_seed(setting.seed), []
-    for subject in subjects:
-        spectrum, placebo = subject.spectrum, subject.placebo(generator)
+    pairs = [(subject, subject.placebo(generator)) for subject in subjects]
+    behaviours = adjusted([behave(field, *pair, alone, meta) for pair in pairs])
+    for (subject, placebo), behaviour in zip(pairs, behaviours, strict=True):
+        spectrum = subject.spectrum
         entry = Entry(
             subject.name,
             subject.own,
@@ -176,7 +178,7 @@ def describe(
             float(spectrum.effective_rank),
             spectrum.values.detach().numpy(),
             score(subject, *targets, setting.draws, setting.seed),
-            behave(field, subject, placebo, alone, meta),
+            behaviour,
             on_boards(few, views, subject.controller, placebo),
         )
         entries.append(entry)

@@ -55,6 +55,7 @@ def _entry(atlas: Atlas, entry: Entry) -> str:
         "<p>No gate ends it.</p>" if ended is None else f"<p>{escape(str(ended))}</p>",
         "" if ended is None else _drawn(endings(entry.name, ended)),
         "<h2>Weights</h2>",
+        f"<p>{escape(_weights(entry))}</p>",
         _drawn(spectrum(entry)),
         _drawn(directions(entry)),
         "<h2>Nearest controllers</h2>",
@@ -76,8 +77,19 @@ def _summary(atlas: Atlas, entry: Entry) -> str:
         f"Held from the first step on {atlas.rows} boards without a task, it leads to {own} first "
         f"in {steered:.3f} of episodes, {more} often than a random controller of the same "
         f"singular values ({placebo:.3f}, p {found.p:.3f}); without control that is {alone:.3f}. "
+        f"This p, and that of the gate, is adjusted for {len(atlas.entries)} controllers (Holm). "
         "On the boards drawn here, first actions are those of an agent that begins at each place; "
         "time is that of agents that all begin where the board has its agent, with other draws."
+    )
+
+
+def _weights(entry: Entry) -> str:
+    """Says what stands out among all that was looked at."""
+    found = ", ".join(f"{s.side} {s.target} ({s.value:.2f}, p {s.p:.2f})" for s in entry.beyond)
+    return (
+        f"Of {len(entry.scores)} scores, those beyond random controllers of the same singular "
+        f"values: {found or 'none'}. p is one-sided and adjusted for all of them (Westfall and "
+        "Young, by the largest score of each random controller)."
     )
 
 

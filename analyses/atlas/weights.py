@@ -6,19 +6,21 @@ As the composition scores of Elhage et al. (2021, "A mathematical framework for 
 circuits"): X is a probe's centred weight of a class, the centred unembedding of the actions, or
 of a next-layer head the matrix W_Q W_K^T, which the stream enters as query or, transposed, as
 key, or W_V W_O. Layer norms between are left out of account. The placebo keeps the singular
-values and draws the directions; p is the share of draws with as large a score, the controller's
-own counted, and knows nothing of how many scores there are.
+values and draws the directions; p is adjusted for all scores of the controller, by the one that
+stands out most of each draw (:func:`irl_lens.analyses.statistics.largest_pvalues`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.analyses.atlas.subjects import Subject, random_directions
+from irl_lens.analyses.statistics import largest_pvalues
 from irl_lens.models.base import TrajectoryModel
 
 Targets = dict[str, Float[Tensor, "d_model columns"]]
@@ -33,7 +35,7 @@ class Score:
         target: Which weights.
         value: The score, from 0 to 1.
         placebo: Mean score of the placebos.
-        p: One-sided, of the score against the placebos.
+        p: One-sided, against the placebos, adjusted for all scores of the controller.
     """
 
     side: str
@@ -57,16 +59,14 @@ def score(
     """
     generator = torch.Generator().manual_seed(seed)
     spectrum = subject.spectrum
-    null = [random_directions(spectrum, generator) for _ in range(draws)]
-    sides = (("reads", reads, spectrum.reads, 1), ("writes", writes, spectrum.writes, 2))
-    return tuple(
-        _against(
-            *(side, name, overlap(spectrum.values, own, weights)),
-            torch.stack([overlap(n[0], n[which], weights) for n in null]),
-        )
-        for side, targets, own, which in sides
-        for name, weights in targets.items()
-    )
+    named = [("reads", name) for name in reads] + [("writes", name) for name in writes]
+    own = (spectrum.values, spectrum.reads, spectrum.writes)
+    null = (random_directions(spectrum, generator) for _ in range(draws))
+    values, *drawn = (_overlaps(*each, reads, writes) for each in (own, *null))
+    placebo = np.array(drawn)
+    p = largest_pvalues(np.array(values), placebo)
+    numbers = zip(named, values, placebo.mean(axis=0).tolist(), p.tolist(), strict=True)
+    return tuple(Score(*which, value, mean, chance) for which, value, mean, chance in numbers)
 
 
 def overlap(
@@ -112,6 +112,12 @@ def _product(
     return one @ torch.linalg.qr(other.mT).R.mT
 
 
-def _against(side: str, name: str, value: Tensor, null: Float[Tensor, " draws"]) -> Score:
-    as_large = 1 + int((null >= value).sum())
-    return Score(side, name, float(value), float(null.mean()), as_large / (1 + len(null)))
+def _overlaps(
+    values: Float[Tensor, " k"],
+    read: Float[Tensor, "k d_model"],
+    written: Float[Tensor, "k d_model"],
+    reads: Targets,
+    writes: Targets,
+) -> list[float]:
+    sides = ((read, reads), (written, writes))
+    return [float(overlap(values, side, x)) for side, targets in sides for x in targets.values()]

@@ -47,6 +47,19 @@ def test_planted_directions_are_found_and_others_are_not() -> None:
     assert found["writes", "elsewhere"].value < 1e-5 and found["writes", "elsewhere"].p > 0.5
 
 
+def test_of_many_weights_the_planted_one_alone_stands_out() -> None:
+    """Each by itself, one in twenty others would."""
+    weights = torch.randn(D, 42, generator=torch.Generator().manual_seed(3))
+    read, target = torch.linalg.qr(weights[:, :2]).Q.mT
+    others = {f"other {i}": x[:, None] for i, x in enumerate(weights[:, 2:].mT)}
+    writes = {"target": target[:, None]} | others
+    found = score(_planted(read, target), {"read": read[:, None]}, writes)
+    assert {(s.side, s.target) for s in found if s.p < 0.05} == {
+        ("reads", "read"),
+        ("writes", "target"),
+    }
+
+
 def test_a_score_is_the_product_s_norm() -> None:
     generator = torch.Generator().manual_seed(0)
     matrix, weights = (torch.randn(D, n, generator=generator) for n in (D, 5))
@@ -129,6 +142,7 @@ def test_planted_controllers_lead_to_their_own_and_one_that_is_nothing_nowhere(
     planted: Atlas,
 ) -> None:
     *real, still = planted.entries
+    assert "adjusted for 3 controllers (Holm)" in planted.caption()
     for entry in real:
         found = entry.behaviour
         assert found.steered.hits[entry.own].value > 0.6 and entry.differs
@@ -217,6 +231,7 @@ def test_pages_need_no_network(planted: Atlas, tmp_path: Path) -> None:
         assert '<script src="plotly.js">' in file.read_text()
     assert 'href="atlas/index.html"' in (tmp_path / "atlas.html").read_text()
     page = (tmp_path / "atlas" / "controller-2.html").read_text()
+    assert "Of 1 scores, those beyond random controllers" in page and "Westfall" in page
     assert page.count("<details>") == len(planted.entries[2].behaviour.failures)
 
 
