@@ -117,6 +117,16 @@ def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
+def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rounds matrices to bfloat16, to keep or ship at half the size; the rest stays as it is."""
+    return {
+        name: tensor.to(torch.bfloat16)
+        if tensor.ndim > 1 and tensor.is_floating_point()
+        else tensor
+        for name, tensor in tensors.items()
+    }
+
+
 def join_parts(**parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Merges named groups of tensors into one flat mapping, keys ``"part/key"``."""
     return {f"{part}/{key}": value for part, group in parts.items() for key, value in group.items()}

@@ -11,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from irl_lens.checkpoint import load_tensors, save_tensors, write_bytes
+from irl_lens.checkpoint import load_tensors, rounded, save_tensors, write_bytes
 from irl_lens.errors import UserError
 from irl_lens.runs import Run
 
 WRITTEN = ("config.json", "evaluation.json")
 """Files of a record beside those of the stages."""
+RAW = "raw-rl"
+"""The stage whose weights, as many as the base's, are measured once and not loaded again."""
 
 
 def write_record(run: Run, folder: Path) -> Path:
@@ -41,7 +40,8 @@ def write_record(run: Run, folder: Path) -> Path:
 def write_bundle(run: Run, folder: Path) -> Path:
     """Writes a finished run to ship: its record and the weights that act.
 
-    Policies over the first subgoals only are left out: nothing asks for them again.
+    Policies over the first subgoals only are left out, and so are snapshots of the base while
+    it trained and the base that raw-action RL leaves: nothing that acts asks for them again.
 
     Args:
         run: The run.
@@ -55,10 +55,12 @@ def write_bundle(run: Run, folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; give another folder")
     for name, stage in run.finished().items():
+        if name == RAW:
+            continue
         for file in ("weights.safetensors", "arrays.safetensors"):
             if (stage.folder / file).is_file():
                 tensors, meta = load_tensors(stage.folder / file)
-                save_tensors(folder / name / file, _rounded(tensors), meta)
+                save_tensors(folder / name / file, rounded(tensors), meta)
     return write_record(run, folder)
 
 
@@ -68,12 +70,3 @@ def _written(run: Run) -> Iterator[Path]:
         # What marks a stage as done comes last.
         yield from sorted(stage.folder.rglob("metrics.jsonl"))
         yield from sorted(stage.folder.rglob("result.json"), reverse=True)
-
-
-def _rounded(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {
-        name: tensor.to(torch.bfloat16)
-        if tensor.ndim > 1 and tensor.is_floating_point()
-        else tensor
-        for name, tensor in tensors.items()
-    }

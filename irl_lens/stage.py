@@ -1,7 +1,8 @@
 """One stage of a run: its folder, its checkpoint, its log and what came out of it.
 
 A stage is done when ``result.json`` is there; that file is written last. Until then
-``state.safetensors`` is where an interrupted stage continues.
+``state.safetensors`` is where an interrupted stage continues. Snapshots of what it trained,
+if it keeps any, are for looking back: no stage reads them, and copies of a run leave them out.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from irl_lens.checkpoint import (
     CheckpointError,
     load_tensors,
     read_json,
+    rounded,
     save_tensors,
     write_bytes,
     write_json,
 )
+from irl_lens.errors import UserError
 from irl_lens.provenance import describe
 
 
@@ -60,7 +63,7 @@ class Stage:
         return self._banked + running
 
     def load_state(self) -> tuple[int, dict[str, Tensor]] | None:
-        """Reads where to continue, and cuts the log to it; starts the stage's clock.
+        """Reads where to continue, cuts log and snapshots to it; starts the stage's clock.
 
         Returns:
             The number of steps completed and the tensors saved then; None to start afresh.
@@ -72,7 +75,7 @@ class Stage:
             return None
         self._started = time.monotonic()
         if not self._state_path.is_file():
-            self._cut_log(0)
+            self._cut(0)
             return None
         tensors, meta = load_tensors(self._state_path)
         if meta.get("stage") != self.name:
@@ -81,7 +84,7 @@ class Stage:
                 "delete it to start this stage afresh"
             )
         step, self._banked = int(meta["step"]), float(meta["seconds"])
-        self._cut_log(step)
+        self._cut(step)
         return step, tensors
 
     def save_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
@@ -96,6 +99,39 @@ class Stage:
         """
         meta = {"step": str(step), "seconds": repr(self.seconds), "stage": self.name}
         save_tensors(self._state_path, tensors, meta)
+
+    def save_snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
+        """Keeps what is trained as it is after some steps, matrices rounded to bfloat16.
+
+        Args:
+            step: Steps completed so far; a snapshot of the same number is replaced.
+            weights: Trained tensors.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        save_tensors(self._snapshot_path(step), rounded(weights), {"step": str(step)})
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Steps after which a snapshot was kept, in order; none in runs made before there were."""
+        names = (path.stem for path in self._snapshot_path(0).parent.glob("*.safetensors"))
+        return tuple(sorted(int(name) for name in names if name.isdigit()))
+
+    def snapshot(self, step: int) -> dict[str, Tensor]:
+        """The weights given to :meth:`save_snapshot`, matrices in bfloat16.
+
+        Raises:
+            UserError: If there is none of that step.
+            CheckpointError: If the file is damaged.
+        """
+        if step not in self.snapshots:
+            there = ", ".join(map(str, self.snapshots)) or "none"
+            raise UserError(
+                f"stage {self.name!r} of {self.folder.parent} kept no snapshot after step {step}; "
+                f"there are {there}"
+            )
+        return load_tensors(self._snapshot_path(step))[0]
 
     def log(self, step: int, **metrics: float) -> None:
         """Appends one line to the metrics log.
@@ -197,6 +233,9 @@ class Stage:
     def _state_path(self) -> Path:
         return self.folder / "state.safetensors"
 
+    def _snapshot_path(self, step: int) -> Path:
+        return self.folder / "snapshots" / f"{step}.safetensors"
+
     @property
     def _log_path(self) -> Path:
         return self.folder / "metrics.jsonl"
@@ -209,7 +248,11 @@ class Stage:
             )
         return read_json(self.folder / "result.json")
 
-    def _cut_log(self, step: int) -> None:
+    def _cut(self, step: int) -> None:
+        """Drops what came after a step: it will come again, or the run is another one now."""
+        for later in self.snapshots:
+            if later > step:
+                self._snapshot_path(later).unlink()
         if self._log_path.is_file():
             kept = [json.dumps(row) + "\n" for row in self.metrics() if row["step"] <= step]
             write_bytes(self._log_path, "".join(kept).encode())

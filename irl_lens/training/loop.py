@@ -51,6 +51,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     log_every: int = 10,
     until: Callable[[], bool] = lambda: False,
+    after: Callable[[int], None] = lambda completed: None,
 ) -> None:
     """Runs a job from where its stage stands to its end.
 
@@ -64,6 +65,8 @@ def train(
         checkpoint_seconds: Time between checkpoints [s].
         log_every: Steps between lines of the log; the first and the last step are logged too.
         until: Whether, by the job's state, no more steps are wanted.
+        after: Told how many steps are completed: before the first, and after each before the
+            state is saved.
 
     Raises:
         CheckpointError: If the checkpoint is damaged, or does not fit the job.
@@ -72,6 +75,7 @@ def train(
     completed = _resume(stage, job)
     progress.stage(stage.name, job.steps)
     progress.update(completed)
+    after(completed)
     saved_at = time.monotonic()
     over = completed >= job.steps or until()
     with deferred_interrupt() as interrupt:
@@ -82,6 +86,7 @@ def train(
             progress.update(completed, **figures)
             if completed % log_every == 0 or completed == 1 or over:
                 stage.log(completed, **figures)
+            after(completed)
             due = time.monotonic() - saved_at >= checkpoint_seconds
             if due or interrupt.pending or over:
                 stage.save_state(completed, job.state())

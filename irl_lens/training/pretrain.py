@@ -34,6 +34,8 @@ from irl_lens.training.parallel import backward
 
 FLOOR_SAMPLE = 2_048
 """Trajectories over which the floor shown in training is averaged."""
+HALVINGS = 7
+"""Snapshots kept of a base while it trains, beside that of the untrained one."""
 
 
 class PretrainJob:
@@ -133,20 +135,45 @@ def pretrain(run: Run, progress: Progress) -> None:
     if stage.done:
         return
     job = PretrainJob(run.preset, run.seed)
-    train(stage, job, progress)
+    kept = snapshot_steps(job.steps)
+
+    def after(completed: int) -> None:
+        if completed in kept:
+            stage.save_snapshot(completed, job.model.weights())
+
+    train(stage, job, progress, after=after)
     stage.finish(job.model.weights(), {"nll": job._recent, "floor": job.floor})
 
 
-def load_base(run: Run, pretrained: bool = False) -> tuple[World, TrajectoryModel]:
+def snapshot_steps(steps: int) -> frozenset[int]:
+    """The steps after which the base is kept: untrained, and then each the half of the next.
+
+        0, T / 2^k, .., T / 4, T / 2        of T steps; what T leaves is the result itself
+
+    Evenly spaced in the logarithm, as training changes most in its beginning.
+    """
+    return frozenset({0} | {steps >> halvings for halvings in range(1, HALVINGS + 1)})
+
+
+def load_base(
+    run: Run, pretrained: bool = False, step: int | None = None
+) -> tuple[World, TrajectoryModel]:
     """Rebuilds the world and the frozen base model of a run.
 
     Args:
         run: A run whose base stage is done.
         pretrained: As pretraining left it, though discovery may have trained it further;
             otherwise that which goes with the run's metacontroller once there is one.
+        step: As it was after so many steps of pretraining, of those that were kept.
+
+    Raises:
+        CheckpointError: The stage is not done, or a file is damaged.
+        UserError: Nothing was kept after ``step``.
     """
     world = make_world(run.preset.world)
     model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    if step is not None:
+        return world, model.load_weights(run.stage("base").snapshot(step)).frozen()
     weights, discovery = run.stage("base").weights(), run.stage("metacontroller")
     if run.cotrained and discovery.done and not pretrained:
         weights = split_parts(discovery.weights(), "meta", "base")["base"]
