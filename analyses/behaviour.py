@@ -15,7 +15,7 @@ that of another agent (random). z is held until the gate next opens, all else is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.effects import Effect, Rows, Steps, compare
+from irl_lens.analyses.effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.gate_whatif import in_force
 from irl_lens.analyses.harvest import Harvest
@@ -50,7 +50,8 @@ class PartEffect:
         part: Which.
         step: When, from 0.
         effects: Of what is put in, by its name, against no patch.
-        against_random: Of the targeted patch, against the random one.
+        against_random: Of the targeted patch, against the random one. These p-values, as those
+            of each kind of patch, are adjusted for all parts and steps.
     """
 
     part: str
@@ -122,7 +123,8 @@ class Behaviour(Result):
         return (
             "How a targeted patch changes how often the wanted subgoal is reached first: "
             f"{said} Patched with itself, {changed:.3f} of paths change. p is of targeted against "
-            "random patches; intervals are 95 % over episodes."
+            f"random patches, adjusted for all {len(self.parts)} (Holm); intervals are 95 % over "
+            "episodes."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -177,7 +179,17 @@ def patch_parts(
     for step in steps:
         trial = _Trial.of(field, meta, harvest, drawn, clean, actor.recording(), step, rng)
         found += [trial.effects(part) for part in PARTS]
-    return Behaviour(tuple(found))
+    return Behaviour(_adjusted(found))
+
+
+def _adjusted(found: Sequence[PartEffect]) -> tuple[PartEffect, ...]:
+    """Adjusts the p-values of each kind of patch, and of targeted against random ones."""
+    kinds = [adjusted([part.effects[kind] for part in found]) for kind in KINDS]
+    against = adjusted([part.against_random for part in found])
+    return tuple(
+        replace(part, effects=dict(zip(KINDS, effects, strict=True)), against_random=random)
+        for part, effects, random in zip(found, zip(*kinds, strict=True), against, strict=True)
+    )
 
 
 @dataclass(frozen=True)

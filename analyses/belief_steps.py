@@ -35,7 +35,7 @@ from irl_lens.analyses.readable import (
     untrained,
 )
 from irl_lens.analyses.result import Result
-from irl_lens.analyses.statistics import bootstrap_ci, permutation_pvalue
+from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 
@@ -57,7 +57,7 @@ class Source:
         given: Mean probability of the truth at each step: value, low and high.
         right: How often the likeliest label is the true one, the same.
         rise: Probability of the truth in an episode's last third less that in its first.
-        p: Of the rise, by exchanging the two within episodes.
+        p: Of the rise, by exchanging the two within episodes; adjusted for all layers.
     """
 
     name: str
@@ -147,7 +147,7 @@ class BeliefSteps(Result):
             f"Within an episode, the probability of the true {self.target} that a probe reads at "
             f"layer {self.best} {_moves(own)}, the exact filter's by {self.exact.rise.value:.3f}."
         )
-        return (Claim(sentence, own.rise.value, min(1.0, len(self.trained) * own.p)),)
+        return (Claim(sentence, own.rise.value, own.p),)
 
     def figure(self) -> go.Figure:
         """Draws accuracy by layer and step, belief by step, and some episodes."""
@@ -165,7 +165,8 @@ class BeliefSteps(Result):
             f"random weights {random.reader.accuracy.value:.3f}, on shuffled labels "
             f"{shuffled.reader.accuracy.value:.3f}. From the first third of an episode to the "
             f"last, the probability of the truth {_moves(own)}, the filter's by "
-            f"{exact.rise.value:.3f}, with random weights by {random.rise.value:.3f}."
+            f"{exact.rise.value:.3f}, with random weights by {random.rise.value:.3f}; p is "
+            f"adjusted for {len(self.trained)} layers (Holm)."
         )
 
 
@@ -203,9 +204,11 @@ def belief_steps(
     )
     found = [_probed(base, fit, test, y, len(names), iterations) for _, base, y in plans]
     trained, random_, shuffled = (
-        tuple(
-            source(name, layer, probs[:, :, layer], exact, test, target)
-            for layer in range(probs.shape[2])
+        _adjusted(
+            [
+                source(name, layer, probs[:, :, layer], exact, test, target)
+                for layer in range(probs.shape[2])
+            ]
         )
         for (name, *_), probs in zip(plans, found, strict=True)
     )
@@ -236,6 +239,11 @@ def source(
         bootstrap_ci(last - first),
         permutation_pvalue(last, first),
     )
+
+
+def _adjusted(layers: Sequence[Source]) -> tuple[Source, ...]:
+    pairs = zip(layers, holm([layer.p for layer in layers]), strict=True)
+    return tuple(replace(layer, p=p) for layer, p in pairs)
 
 
 def _probed(

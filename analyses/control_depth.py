@@ -11,7 +11,7 @@ over episodes. The control is the same norm in random directions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.controllability import LayerControl, Trying
+from irl_lens.analyses.controllability import LayerControl, Trying, adjusted
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.heldout import Trial, percent
@@ -47,7 +47,7 @@ class Steered:
         run: Its folder's name.
         seed: Its seed.
         depth: Blocks of its base.
-        control: What they do.
+        control: What they do; p adjusted for all runs and layers.
     """
 
     run: str
@@ -202,7 +202,9 @@ def control_by_depth(
         sample = sample or draw(bench.world, seed, "control-depth", episodes)
         found += _steered(bench, label, sample, rollouts, seed)
         progress.update(done)
-    return DepthResult(tuple(found), label)
+    controls = adjusted([one.control for one in found])
+    pairs = zip(found, controls, strict=True)
+    return DepthResult(tuple(replace(one, control=control) for one, control in pairs), label)
 
 
 def _steered(bench: Bench, label: str, sample: Sample, rollouts: int, seed: int) -> list[Steered]:

@@ -11,7 +11,8 @@ changes the stream by exactly as much as U at every step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -27,7 +28,7 @@ from irl_lens.analyses.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.heldout import Outcome, Trial, percent
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
-from irl_lens.analyses.statistics import permutation_pvalue
+from irl_lens.analyses.statistics import holm, permutation_pvalue
 from irl_lens.analyses.style import styled
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import (
@@ -61,7 +62,7 @@ class LayerControl:
         outcome: Held-out task, true subgoals in order.
         random: The same with the control.
         p: Of the subgoals reached against the control's on the same solvable boards, by
-            exchanging the two.
+            exchanging the two; among several layers adjusted for all.
     """
 
     layer: int
@@ -132,7 +133,8 @@ class ControlResult(Result):
             f"{percent(closed.random_gap_closed.value)}). On the held-out task, "
             f"{best.outcome.sentence()} at layer {best.layer}, against {best.random.sentence()} "
             f"with controllers of the same norm in random directions (p = {best.p:.3g} for the "
-            f"subgoals reached{sure}), and {self.raw.sentence()} by the base alone."
+            f"subgoals reached, adjusted for {len(self.layers)} layers by Holm{sure}), and "
+            f"{self.raw.sentence()} by the base alone."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -152,7 +154,7 @@ class ControlResult(Result):
         share = (own.value - other.value) / self.subgoals
         return (
             Claim.against(gap, closed.gap_closed, closed.random_gap_closed, tried=tried),
-            Claim(reached, share, min(1.0, tried * best.p)),
+            Claim(reached, share, best.p),
         )
 
     def figure(self) -> go.Figure:
@@ -181,9 +183,15 @@ def control_by_layer(
         log_probs: The base's on the sample, when they are at hand.
     """
     trying = Trying.of(base, label, sample, trial, log_probs)
-    layers = [trying.control(n, bank)[0] for n, bank in banks.items()]
+    layers = adjusted([trying.control(n, bank)[0] for n, bank in banks.items()])
     subgoals = len(trial.world.heldout_subgoals)
-    return ControlResult(tuple(layers), trial.play(base), label, subgoals)
+    return ControlResult(layers, trial.play(base), label, subgoals)
+
+
+def adjusted(found: Sequence[LayerControl]) -> tuple[LayerControl, ...]:
+    """Returns the same with p-values adjusted for there being several (Holm)."""
+    pairs = zip(found, holm([control.p for control in found]), strict=True)
+    return tuple(replace(control, p=p) for control, p in pairs)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ over what comes after the patched step; pairs of episodes are the unit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, proportion
 from irl_lens.analyses.roaming import Course
-from irl_lens.analyses.statistics import bootstrap_ci, permutation_pvalue
+from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
 
 Steps = Int[NDArray[np.int64], " n"]
 Rows = Bool[NDArray[np.bool_], " n"]
@@ -32,7 +33,8 @@ class Effect:
         clean: Share that reach the wanted subgoal next, without the patch.
         patched: The same with it.
         effect: The difference.
-        p: Of the difference, by exchanging patched and clean within pairs.
+        p: Of the difference, by exchanging patched and clean within pairs; adjusted by what
+            compares several patches.
         sooner: Steps to the next subgoal, patched - clean, where both reach the same one.
         shift: Total variation of the cells visited.
         changed: Share of episodes whose path changed at all.
@@ -85,6 +87,12 @@ def compare(
         bootstrap_ci(shift, seed),
         proportion(differs(clean, patched)[rows]),
     )
+
+
+def adjusted(effects: Sequence[Effect]) -> list[Effect]:
+    """Returns the same with p-values adjusted for there being several patches (Holm)."""
+    found = holm([effect.p for effect in effects])
+    return [replace(effect, p=p) for effect, p in zip(effects, found, strict=True)]
 
 
 def next_reached(course: Course, since: Steps) -> tuple[Steps, Steps]:

@@ -188,13 +188,12 @@ class GateScience(Result):
             f"{verdict} ({nulls} at the exact step; p at most "
             f"{max(n.p for d in self.detections for n in d.nulls.values()):.3g}). The adjusted "
             f"Rand index of segments is {self.agreement.score}, against "
-            + " and ".join(
-                f"{x.value:.3f} ({n}, p = {self.agreement.p[n]:.3g})"
-                for n, x in self.agreement.nulls.items()
-            )
-            + f". A share of {within:.3f} of boundaries has a switch within one step, and "
+            + " and ".join(f"{x.value:.3f} ({n})" for n, x in self.agreement.nulls.items())
+            + f" (p at most {max(self.agreement.p.values()):.3g}). "
+            f"A share of {within:.3f} of boundaries has a switch within one step, and "
             f"{self.undecided.value:.3f} of gates are neither open nor shut. Bars of nulls span "
-            "95 % of draws, other intervals are 95 % over episodes."
+            "95 % of draws, other intervals are 95 % over episodes. The larger p counts, as both "
+            "nulls have to be beaten."
         )
 
     def claims(self) -> tuple[Claim, ...]:

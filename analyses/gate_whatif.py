@@ -10,7 +10,7 @@ that is in force already, which changes nothing, to the bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.effects import Effect, Rows, Steps, compare
+from irl_lens.analyses.effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
@@ -43,7 +43,7 @@ class Place:
     Attributes:
         name: As in a figure.
         forced: Whether a switch was added, or one was taken away.
-        effect: Of that on reaching the new code's subgoal next.
+        effect: Of that on reaching the new code's subgoal next; p adjusted for all places.
         unchanged: The same with the code already in force (forced switches only).
     """
 
@@ -97,10 +97,12 @@ class WhatIf(Result):
         said = " ".join(_sentence(place) for place in self.places)
         controls = [p.unchanged.changed.value for p in self.places if p.unchanged is not None]
         known = [share for share in controls if not np.isnan(share)]
-        control = (
-            f"Forced with the code in force, {max(known):.3f} of paths change." if known else ""
+        if known:
+            said += f" Forced with the code in force, {max(known):.3f} of paths change."
+        return (
+            f"{said} Same boards and noise; p is adjusted for all {len(self.places)} "
+            "(Holm), intervals are 95 % over episodes."
         )
-        return f"{said} {control} Same boards and noise; intervals are 95 % over episodes.".strip()
 
     def claims(self) -> tuple[Claim, ...]:
         """Each edit of the gate against none."""
@@ -144,7 +146,10 @@ def edit_gate(
     size = field.rows, field.world.horizon
     drawn = np.random.default_rng(seed).integers(len(harvest), size=size)
     trial = _Trial.of(field, meta, harvest, drawn)
-    return WhatIf((*(trial.force(step) for step in steps), trial.silence()))
+    places = [*(trial.force(step) for step in steps), trial.silence()]
+    effects = adjusted([place.effect for place in places])
+    pairs = zip(places, effects, strict=True)
+    return WhatIf(tuple(replace(place, effect=effect) for place, effect in pairs))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from irl_lens.analyses.learning import HALF
 from irl_lens.analyses.learning_figure import draw, quartiles
 from irl_lens.analyses.learning_methods import WINDOW, Method, difference, methods
 from irl_lens.analyses.result import Result
+from irl_lens.analyses.statistics import holm
 from irl_lens.envs.worlds import make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
@@ -44,6 +45,19 @@ class LearningSet(Result):
         """Raw-action RL, the first if its settings differ."""
         return next((m for m in self.methods if m.stage == "raw-rl"), None)
 
+    @property
+    def chances(self) -> dict[str, tuple[float, float]]:
+        """p of each other method against the control, and the least there can be.
+
+        Both are adjusted for all of them (Holm).
+        """
+        control, others = self.control, [m for m in self.methods if m is not self.control]
+        if control is None or not others:
+            return {}
+        found = zip(*(difference(method, control) for method in others), strict=True)
+        pairs = zip(*map(holm, found), strict=True)
+        return {method.name: pair for method, pair in zip(others, pairs, strict=True)}
+
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a method and seed; no episodes to half where it is never reached."""
         rows = [
@@ -62,11 +76,12 @@ class LearningSet(Result):
 
     def caption(self) -> str:
         """Says what is learned, how soon, and whether it is more than the control learns."""
-        said = " ".join(self._sentence(method) for method in self.methods)
+        said, tested = " ".join(map(self._sentence, self.methods)), len(self.chances)
+        several = f" p is adjusted for {tested} methods (Holm)." if tested > 1 else ""
         return (
             f"{said} Half is reached when the mean success of {WINDOW} batches is {HALF}; "
             '"never" speaks of the training that was done. Bands are quartiles over seeds. Every '
-            "batch is fresh boards."
+            f"batch is fresh boards.{several}"
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -77,7 +92,7 @@ class LearningSet(Result):
                 effect, p = nan, nan
                 if self.control:
                     effect = float(np.median(method.final) - np.median(self.control.final))
-                    p, _ = difference(method, self.control)
+                    p, _ = self.chances[method.name]
                 found.append(Claim(self._sentence(method), effect, p))
         return tuple(found)
 
@@ -99,7 +114,7 @@ class LearningSet(Result):
     def _against(self, method: Method) -> str:
         if self.control is None or method is self.control:
             return ""
-        p, least = difference(method, self.control)
+        p, least = self.chances[method.name]
         if np.isnan(p):
             return "; not to be compared with raw-action RL"
         chance = "" if p < 0.05 else "; this may be chance"

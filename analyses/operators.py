@@ -14,7 +14,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens.analyses.estimates import Estimate, step_mean
+from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
 
 Matrix = Float[Tensor, "d d"]
 
@@ -40,6 +43,24 @@ def rotated(v: Matrix, generator: torch.Generator) -> Matrix:
     """Returns Q V Q^T with a random rotation Q."""
     q = torch.linalg.qr(torch.randn(v.shape, generator=generator, dtype=v.dtype)).Q
     return q @ v @ q.T
+
+
+@torch.no_grad()
+def order_in_stream(
+    base: FastPath, layer: int, u: Matrix, v: Matrix, demonstrations: Trajectories
+) -> Estimate:
+    """|(U V - V U) e| / |e|, mean over the steps of demonstrations.
+
+    Args:
+        base: The base model.
+        layer: Whose stream e is.
+        u: One controller.
+        v: The other.
+        demonstrations: What the base reads.
+    """
+    e = base.residual(torch.from_numpy(demonstrations.observations), layer).double()
+    apart = (e @ (u @ v - v @ u).T).norm(dim=-1) / e.norm(dim=-1)
+    return step_mean(apart.numpy(), demonstrations.mask)
 
 
 def _share(part: Tensor, whole: Tensor) -> float:

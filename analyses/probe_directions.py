@@ -45,7 +45,7 @@ from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.probe_directions_figure import draw
 from irl_lens.analyses.readable import by_token, stream_of_steps
 from irl_lens.analyses.result import Result
-from irl_lens.analyses.statistics import exchange_pvalue
+from irl_lens.analyses.statistics import exchange_pvalues
 from irl_lens.analyses.steerers import Source, Steerers
 from irl_lens.hooks import ControllerBank
 
@@ -65,7 +65,7 @@ class Alignment:
             (Benjamini and Hochberg).
         random: Mean size of the same for random directions.
         shuffled: Mean size over the diagonal with probes trained on shuffled labels.
-        exchange: p of the diagonal being larger than with labels exchanged.
+        exchange: p of the diagonal being larger than with labels exchanged, for this table alone.
     """
 
     side: str
@@ -159,16 +159,17 @@ class ProbeDirections(Result):
 
     def caption(self) -> str:
         """Says of each side what is shared, and whether more than the nulls have."""
-        said = " ".join(self._sentence(side) for side in range(len(SIDES)))
+        said = " ".join(self._sentence(side, p) for side, p in enumerate(self._exchanges()))
         return (
             f"Probe directions against {KINDS[self.source]} of the same layer. {said} "
-            "Stars in the figure: p < 0.05 against random directions, adjusted for all cells of "
-            "a table. A shared direction does not show that the model uses it."
+            "Adjusted for the three (Westfall and Young). Stars in the figure: p < 0.05 against "
+            "random directions, adjusted for all cells of a table (Benjamini and Hochberg). A "
+            "shared direction does not show that the model uses it."
         )
 
     def claims(self) -> tuple[Claim, ...]:
         """One a side: a controller's own class against others, by exchange."""
-        claims = []
+        claims, chances = [], self._exchanges()
         for side, name in enumerate(SIDES):
             own = float(np.mean([found.alignments[side].own for found in self.layers]))
             other = float(np.mean([found.alignments[side].other for found in self.layers]))
@@ -176,19 +177,18 @@ class ProbeDirections(Result):
                 f"{KINDS[self.source].capitalize()}: the cosine of what each {name} with the "
                 f"probe's direction of its own class is {own:.3f}, of others {other:.3f}."
             )
-            claims.append(Claim(sentence, own - other, self._exchange(side)))
+            claims.append(Claim(sentence, own - other, chances[side]))
         return tuple(claims)
 
-    def _exchange(self, side: int) -> float:
-        """p of own classes being nearer than others, in the mean table of all layers."""
-        return exchange_pvalue(
-            np.mean([found.alignments[side].value[0] for found in self.layers], axis=0)
-        )
+    def _exchanges(self) -> list[float]:
+        """p of own classes being nearer than others, in each side's mean table of all layers."""
+        values = [[table.value[0] for table in found.alignments] for found in self.layers]
+        return exchange_pvalues(np.mean(values, axis=0)).tolist()
 
-    def _sentence(self, side: int) -> str:
+    def _sentence(self, side: int, p: float) -> str:
         tables = [found.alignments[side] for found in self.layers]
         best = max(range(len(tables)), key=lambda i: tables[i].own)
-        a, p = tables[best], self._exchange(side)
+        a = tables[best]
         beyond = int((np.diagonal(a.p) < ALPHA).sum())
         nearer = "nearer to its own class" if p < ALPHA else "not reliably nearer to its own class"
         return (
@@ -290,5 +290,5 @@ def _alignment(
         adjusted,
         float(np.abs(random).mean()),
         float(np.abs(np.diagonal(shuffled)).mean()),
-        exchange_pvalue(value[0]),
+        float(exchange_pvalues(value[:1])[0]),
     )

@@ -136,7 +136,7 @@ class RateDistortion(Result):
             f"{len(self.points)} runs ({counts}) on the same demonstrations, with "
             f"{self.boundaries:.2f} true boundaries an episode. {' '.join(parts)} "
             f"{self._compared()} Aligned means an F1 whose interval over episodes is above 95 % "
-            "of draws with the switches moved round the episode."
+            "of draws with the switches moved round the episode, each run on its own."
         )
 
     def claims(self) -> tuple[Claim, ...]:

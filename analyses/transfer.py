@@ -10,7 +10,8 @@ Fig. A4.) All meet the same boards and the same noise, without a gate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
@@ -29,7 +30,7 @@ from irl_lens.analyses.harvest import Harvest
 from irl_lens.analyses.patched_actor import HeldCode
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.roaming import Field
-from irl_lens.analyses.statistics import bootstrap_ci, permutation_pvalue
+from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
 from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
@@ -51,7 +52,8 @@ class Rate:
         pooled: With a code drawn from all.
         alone: Without any.
         effect: own - pooled.
-        p: Of the effect, by exchanging within pairs.
+        p: Of the effect, by exchanging within pairs; adjusted for all subgoals, transitions
+            and times, totals for the others alone.
     """
 
     where: str
@@ -123,7 +125,10 @@ class Transfer(Result):
     def caption(self) -> str:
         """Says where codes carry their subgoal with them."""
         said = " ".join(_sentence(total) for total in self.totals)
-        return f"{said} Same boards and noise; intervals are 95 % over episodes."
+        return (
+            f"{said} Same boards and noise; p is adjusted for these {len(self.totals)} (Holm), "
+            "intervals are 95 % over episodes."
+        )
 
     def claims(self) -> tuple[Claim, ...]:
         """A code of the subgoal against any code, for each place."""
@@ -165,7 +170,13 @@ def inject(
     found = [trial.held(step) for step in (0, later)]
     rates, hits = trial.forced(field.unseen)
     found.append((rates, trial.rate("unseen transitions", "all", *hits)))
-    return Transfer(tuple(r for rates, _ in found for r in rates), tuple(t for _, t in found))
+    every, totals = [rate for rates, _ in found for rate in rates], [total for _, total in found]
+    return Transfer(_adjusted(every), _adjusted(totals))
+
+
+def _adjusted(rates: Sequence[Rate]) -> tuple[Rate, ...]:
+    pairs = zip(rates, holm([rate.p for rate in rates]), strict=True)
+    return tuple(replace(rate, p=p) for rate, p in pairs)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.algebra import algebra, combine, order_in_stream
+from irl_lens.analyses.algebra import algebra, combine
 from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.operators import commutator, composition, matrix, rotated
+from irl_lens.analyses.operators import (
+    commutator,
+    composition,
+    matrix,
+    order_in_stream,
+    rotated,
+)
 from irl_lens.analyses.patched_actor import Everywhere
+from irl_lens.analyses.rank_correlation import correlations
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import Compose, FullController, HypernetworkDecoder, LowRankController
 from irl_lens.models.fast import FastPath
@@ -102,6 +109,16 @@ def test_where_controllers_do_nothing_nothing_is_reported(steered: Steered) -> N
     assert all(p.order.changed.value == p.stream.value == 0 for p in result.pairs)
     assert "makes 0 of 4 subgoals rarer" in result.caption()
     assert not any(claim.p < 0.05 for claim in result.claims())
+
+
+def test_rank_correlations_of_few_are_exact_and_adjusted() -> None:
+    one = [1.0, 5.0, 2.0, 9.0, 7.0]
+    same, constant = correlations(one, [x**3 for x in one], [1.0] * 5)
+    # Of 120 pairings one has these ranks and one their reverse.
+    assert same.rho == pytest.approx(1) and same.p == pytest.approx(2 / 120)
+    assert np.isnan(constant.p) and str(constant) == "not defined"
+    both = correlations(one, one, one)
+    assert both[0].p == pytest.approx(2 * 2 / 120)
 
 
 def test_a_hook_for_all_rows_is_that_hook(steered: Steered) -> None:

@@ -115,6 +115,18 @@ def test_a_method_is_named_by_the_settings_that_set_it_apart(planted: Planter) -
     ]
 
 
+def test_several_methods_against_one_control_are_adjusted_for(planted: Planter) -> None:
+    runs = [
+        planted(seed, lr, internal_rl=learns(0.2), raw_rl=never)
+        for lr in (1e-3, 3e-3)
+        for seed in range(6)
+    ]
+    result = learning_set(runs)
+    assert [claim.p for claim in result.claims()] == pytest.approx([2 * 2 / 2**6] * 2)
+    assert "p is adjusted for 2 methods (Holm)" in result.caption()
+    assert "adjusted" not in learning_set(runs[:6]).caption()
+
+
 def test_few_seeds_and_seeds_that_never_get_there_are_said(planted: Planter) -> None:
     runs = [planted(0, internal_rl=learns(0.2), raw_rl=never)]
     runs.append(planted(1, internal_rl=never, raw_rl=never))

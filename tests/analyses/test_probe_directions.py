@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from irl_lens.analyses.directions import Fitting, Pushed, jackknife, overlaps, random_pvalue
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.probe_directions import LayerDirections, layer_directions, probe_directions
-from irl_lens.analyses.statistics import exchange_pvalue
+from irl_lens.analyses.statistics import exchange_pvalues
 from irl_lens.analyses.steerers import Source, Steerers
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, LowRankController
@@ -100,9 +100,19 @@ def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
 
 
 def test_exchange_counts_all_orders() -> None:
-    assert exchange_pvalue(np.eye(4)) == pytest.approx(1 / 24)
-    assert exchange_pvalue(np.ones((4, 4))) == 1
-    assert exchange_pvalue(np.eye(3)[[1, 2, 0]]) == 1
+    assert exchange_pvalues(np.eye(4)[None]).tolist() == pytest.approx([1 / 24])
+    assert exchange_pvalues(np.ones((1, 4, 4))).tolist() == [1]
+    assert exchange_pvalues(np.eye(3)[None, [1, 2, 0]]).tolist() == [1]
+    # Of seven labels not all orders are tried.
+    assert exchange_pvalues(np.eye(7)[None], draws=99).tolist() == [0.01]
+
+
+def test_several_tables_that_are_chance_are_not_taken_for_more() -> None:
+    rng = np.random.default_rng(0)
+    p = np.array([exchange_pvalues(rng.normal(size=(3, 4, 4))) for _ in range(200)])
+    assert (p.min(axis=1) < 0.05).mean() < 0.1
+    planted = np.stack([np.eye(4), *rng.normal(size=(2, 4, 4))])
+    assert exchange_pvalues(planted)[0] == pytest.approx(1 / 24)
 
 
 def test_pushes_of_demonstrations_are_summed_over_their_steps(

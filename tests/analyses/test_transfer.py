@@ -42,7 +42,7 @@ def test_planted_codes_lead_to_their_subgoal_on_other_boards(steered: Steered) -
         "→".join(map(str, pair)) for pair in steered.field.unseen
     ]
     assert sum(rate.episodes for rate in pairs) == forced.episodes
-    assert "chance" not in result.caption()
+    assert "chance" not in result.caption() and "adjusted for these 3" in result.caption()
     assert all(claim.effect > 0.2 and claim.p < 0.05 for claim in result.claims())
     assert len(result.to_dataframe()) == len(result.rates) + 3
     assert len(result.figure().to_dict()["data"]) == 9
