@@ -69,11 +69,12 @@ class Bench:
     Args:
         run: A run whose base is trained.
         pretrained: With the base as pretraining left it, not as discovery trained it further.
+        step: With the base as it was after so many steps, of those that were kept.
     """
 
-    def __init__(self, run: Run, pretrained: bool = False) -> None:
+    def __init__(self, run: Run, pretrained: bool = False, step: int | None = None) -> None:
         self.run, self.sizes = run, run.preset.evaluation
-        self.world, model = load_base(run, pretrained)
+        self.world, model = load_base(run, pretrained, step)
         # In the precision the stages trained and acted with.
         self.base = FastPath(model, run.preset.pretrain.precision)
 

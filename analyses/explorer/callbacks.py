@@ -102,6 +102,15 @@ def _episode(acts: Acts) -> None:
         session.set(step=min(value, last) if isinstance(value, int) else value)
 
     acts(Input("step", "value"), step)
+
+    def rewind(session: Explorer, value: Any) -> Any:
+        """Goes to the checkpoint at a place of the slider, the final base at its end."""
+        kept = (*session.workbench.checkpoints, None)
+        if type(value) is not int or not 0 <= value < len(kept):
+            raise ValueError(f"place {value!r} of the slider; take one from 0 to {len(kept) - 1}")
+        return session.rewind(kept[value])
+
+    acts(Input("checkpoint", "value"), rewind)
     acts(Input("undo", "n_clicks"), _pressed(lambda s: s.undo()))
     acts(
         Input("draw", "n_clicks"), _pressed(lambda s, seed: s.draw(seed)), [State("seed", "value")]

@@ -254,7 +254,12 @@ def _absent(figure: go.Figure, read: Mapping[str, Any], session: Explorer) -> No
     if all(r.bayes is None for r in read.values()):
         notes[3] = "no training task<br>explains this walk"
     if session.workbench.meta is None:
-        notes[4] = "this run has no<br>metacontroller"
+        early = session.workbench.step is not None
+        notes[4] = (
+            "the gate was trained<br>on the final base"
+            if early
+            else ("this run has no<br>metacontroller")
+        )
     for panel, text in notes.items():
         figure.add_annotation(
             text=text,

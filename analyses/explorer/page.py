@@ -29,7 +29,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
             dcc.Interval(id="poll", interval=250, disabled=True),
             dcc.Interval(id="playing", interval=450, disabled=True),
             dcc.Download(id="download"),
-            _header(runs, now),
+            _header(session, runs, now),
             html.Main([_left(session), _right(session)]),
         ]
     )
@@ -45,7 +45,7 @@ def graph(name: str, height: int | str, said: str) -> html.Div:
     return html.Div([html.Span(said, className="sr"), picture], role="img", **about)
 
 
-def _header(runs: dict[str, str], now: str) -> html.Header:
+def _header(session: Explorer, runs: dict[str, str], now: str) -> html.Header:
     listed = [{"label": label, "value": name} for name, label in runs.items()]
     return html.Header(
         [
@@ -53,9 +53,28 @@ def _header(runs: dict[str, str], now: str) -> html.Header:
             html.Label("run", htmlFor="run"),
             dcc.Dropdown(listed, now, id="run", clearable=False, className="pick"),
             html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
+            _training(session),
             html.Div(id="message", role="status"),
             html.Button("Undo", id="undo", disabled=True),
         ]
+    )
+
+
+def _training(session: Explorer) -> html.Div:
+    """Training time: which weights the base has."""
+    kept = len(session.workbench.checkpoints)
+    slider = dcc.Slider(
+        0, kept or 1, 1, value=kept, id="checkpoint", marks=None, allow_direct_input=False
+    )
+    return html.Div(
+        [
+            html.Label("training", htmlFor="checkpoint"),
+            html.Div(slider, style={"width": "150px"} if kept else {"display": "none"}),
+            html.Span(id="trained", role="status"),
+        ],
+        className="row",
+        title="How far the base is trained. Probes are fitted anew at each checkpoint; "
+        "controllers, gate and codes belong to the final base, and are off before.",
     )
 
 

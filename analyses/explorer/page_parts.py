@@ -137,15 +137,19 @@ def _typed(session: Explorer) -> html.Div:
     )
 
 
+def kinds(session: Explorer) -> dict[str, str]:
+    """What there is to steer by."""
+    bench = session.workbench
+    found = {"nothing": "nothing"}
+    found |= {"controller": "a controller of the bank"} if bench.banks else {}
+    return found | ({"code": "a code z"} if bench.meta is not None else {})
+
+
 def steer(session: Explorer, graph: Graph) -> list[Any]:
     """What acts, and what comes of it."""
     bench, state = session.workbench, session.state
     layers = list(bench.banks)
     names = list(bench.banks[layers[0]].names) if layers else []
-    kinds = {"nothing": "nothing"}
-    kinds |= {"controller": "a controller of the bank"} if layers else {}
-    kinds |= {"code": "a code z"} if bench.meta is not None else {}
-    note = "" if bench.meta else f"No codes: the stage {bench.run.acting} is not finished."
     return [
         html.P(
             [html.B("Choose what acts"), " from the step on that the slider is at."],
@@ -153,13 +157,13 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
         ),
         html.Div(
             [
-                radio("kind", kinds, "nothing"),
+                radio("kind", kinds(session), "nothing"),
                 choice("side", list(SIDES), state.side, "board"),
                 html.Label("roll-outs", htmlFor="rows"),
                 number("rows", state.rows, 1, MOST_ROWS),
                 html.Label("noise", htmlFor="noise"),
                 number("noise", 0, 0, 2**31 - 1),
-                html.Span(note, className="hint"),
+                html.Span(id="lacking", className="hint"),
             ],
             className="row",
         ),

@@ -140,7 +140,8 @@ def controller(workbench: Workbench, steering: Steering):
     """
     bank = workbench.banks.get(steering.layer or 0)
     if bank is None:
-        there = ", ".join(map(str, workbench.banks)) or "none: train the stage controllers"
+        none = workbench.lacking if workbench.step is not None else "train the stage controllers"
+        there = ", ".join(map(str, workbench.banks)) or f"none: {none}"
         raise UserError(f"no controllers at layer {steering.layer}; there are {there}")
     if steering.name is None or steering.name not in bank:
         raise UserError(f"no controller {steering.name!r}; there are {', '.join(bank)}")

@@ -19,6 +19,16 @@ def pair(session: Explorer) -> str:
     return f"Dotted: what lies elsewhere on the other board ({', '.join(moved)})."
 
 
+def trained(session: Explorer) -> str:
+    """How far the base is trained."""
+    workbench = session.workbench
+    if not workbench.checkpoints:
+        return "This run kept no checkpoints of its base."
+    if workbench.step is None:
+        return "final base"
+    return f"step {workbench.step} of {workbench.run.preset.pretrain.steps}"
+
+
 def question(session: Explorer) -> str:
     """What the heat map measures."""
     sweep, names = session.sweep(), session.workbench.move_names

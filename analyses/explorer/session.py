@@ -48,9 +48,9 @@ class Explorer:
     """
 
     def __init__(self, workbench: Workbench, state: State | None = None) -> None:
-        self.workbench, self.lock = workbench, RLock()
-        begun = workbench.first(opening) if state is None else state
-        self._states: list[State] = [checked(workbench, begun)]
+        self._run, self.lock = workbench.final, RLock()
+        begun = self._run.first(opening) if state is None else state
+        self._states: list[State] = [checked(self._run.at(begun.checkpoint), begun)]
         self._results: OrderedDict[str, Any] = OrderedDict()
 
     @classmethod
@@ -65,13 +65,19 @@ class Explorer:
         Raises:
             UserError: The run has another base, or the state is of no such run.
         """
-        workbench = Workbench(run)
-        if base is not None and base != workbench.hash:
+        workbench, begun = Workbench(run), None if state is None else State.of_plain(state)
+        found = workbench.at(begun.checkpoint if begun else None).hash if base else None
+        if base != found:
             raise UserError(
-                f"the state was made with the base model {base}, {run.folder} has "
-                f"{workbench.hash}; open the run it was made with"
+                f"the state was made with the base model {base}, {run.folder} has {found}; open "
+                "the run it was made with"
             )
-        return cls(workbench, None if state is None else State.of_plain(state))
+        return cls(workbench, begun)
+
+    @property
+    def workbench(self) -> Workbench:
+        """The run, its base as it was at the state's checkpoint."""
+        return self._run.at(self.state.checkpoint)
 
     @property
     def state(self) -> State:
@@ -100,6 +106,21 @@ class Explorer:
             if strange := values.keys() - asdict(self.state).keys():
                 raise UserError(f"the state has no {sorted(strange)[0]!r}")
             return self._become(replace(self.state, **values))
+
+    def rewind(self, checkpoint: int | None) -> Self:
+        """Gives the base the weights that it had after some steps of training.
+
+        Steering ends, as what steers was trained on the final base; branches go.
+
+        Args:
+            checkpoint: One of :attr:`Workbench.checkpoints`; the final base if None.
+
+        Raises:
+            UserError: The run kept no such checkpoint.
+        """
+        if checkpoint == self.state.checkpoint:
+            return self
+        return self.set(checkpoint=checkpoint, steering=Steering(), branches=())
 
     def draw(self, seed: int) -> Self:
         """Goes to another episode, nothing edited."""
@@ -182,24 +203,25 @@ class Explorer:
 
     def sweep(self) -> patching.Sweep:
         """The heat map."""
-        return self._result("sweep", lambda state: patching.swept(self.workbench, state))
+        return self._result("sweep", patching.swept)
 
     def fields(self) -> patching.Fields:
         """Where actions lead, at every place."""
-        return self._result("fields", lambda state: patching.fields(self.workbench, state))
+        return self._result("fields", patching.fields)
 
     def readings(self) -> dict[str, Reading]:
         """What the model and the filter make of the step looked at."""
-        return self._result("readings", lambda state: readings(self.workbench, state))
+        return self._result("readings", readings)
 
     def rollouts(
         self, patches: bool = False, steered: bool = False, tick: Tick | None = None
     ) -> Outing:
         """Roll-outs from the step looked at."""
-        name = f"rollouts {patches} {steered}"
-        return self._result(
-            name, lambda state: rollouts.roll(self.workbench, state, patches, steered, tick)
-        )
+
+        def roll(workbench: Workbench, state: State) -> Outing:
+            return rollouts.roll(workbench, state, patches, steered, tick)
+
+        return self._result(f"rollouts {patches} {steered}", roll)
 
     def ready(self, patches: bool = False, steered: bool = False) -> bool:
         """Whether roll-outs of the present state are there already."""
@@ -211,6 +233,7 @@ class Explorer:
         return {
             "run": str(self.workbench.run.folder),
             "base": self.workbench.hash,
+            "checkpoints": list(self.workbench.checkpoints),
             "state": self.state.plain(),
             "can_undo": self.can_undo,
             "actions": list(self.workbench.move_names),
@@ -221,7 +244,7 @@ class Explorer:
 
     def _become(self, state: State) -> Self:
         with self.lock:
-            state = checked(self.workbench, state)
+            state = checked(self._run.at(state.checkpoint), state)
             if state != self.state:
                 self._states = [*self._states[-HISTORY:], state]
         return self
@@ -229,14 +252,14 @@ class Explorer:
     def _kept(self, state: State) -> State:
         """Another episode, with the choices that are not about the episode."""
         now = self.state
-        names = ("component", "layer", "metric", "why", "rather", "rows", "noise")
+        names = ("component", "layer", "metric", "why", "rather", "rows", "noise", "checkpoint")
         return replace(state, **{name: getattr(now, name) for name in names})
 
-    def _result(self, name: str, compute: Callable[[State], T]) -> T:
+    def _result(self, name: str, compute: Callable[[Workbench, State], T]) -> T:
         state = self.state
         key = self._key(name, state)
         if key not in self._results:
-            found = compute(state)
+            found = compute(self._run.at(state.checkpoint), state)
             with self.lock:
                 self._results[key] = found
                 while len(self._results) > KEPT:

@@ -150,6 +150,8 @@ class State:
         rows: How many.
         noise: Their seed.
         branches: The futures so far.
+        checkpoint: How many steps of training the base has behind it, of those after which the
+            run kept it; all of them if None.
     """
 
     seed: int
@@ -169,6 +171,7 @@ class State:
     rows: int = 32
     noise: int = 0
     branches: tuple[Branch, ...] = ()
+    checkpoint: int | None = None
 
     def plain(self) -> dict[str, Any]:
         """Returns JSON-able values that :meth:`of_plain` reads back."""

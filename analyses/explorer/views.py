@@ -8,6 +8,7 @@ import numpy as np
 from dash import ALL, Dash, Input, Output, State, html, no_update
 
 from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences
+from irl_lens.analyses.explorer import page_parts as parts
 from irl_lens.analyses.explorer.export import snippet
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
@@ -72,6 +73,8 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         Output("fork-step", "value"),
         Output("undo", "disabled"),
         Output("at", "children"),
+        Output("checkpoint", "value"),
+        Output("trained", "children"),
         Input("tick", "data"),
         State("key", "data"),
     )
@@ -81,9 +84,14 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         asked = [-1 if x is None else x for x in (state.why, state.rather)]
         said = f"step {state.step} of {len(state.walk) - 1}"
         steps = state.step, len(state.walk) - 1, state.step, state.step
-        return *(getattr(state, name) for name in names), *asked, *steps, not session.can_undo, said
+        values = *(getattr(state, name) for name in names), *asked, *steps
+        kept = (*session.workbench.checkpoints, None)
+        trained = kept.index(state.checkpoint), sentences.trained(session)
+        return *values, not session.can_undo, said, *trained
 
     @app.callback(
+        Output("kind", "options"),
+        Output("lacking", "children"),
         Output("kind", "value"),
         Output("gate", "value"),
         Output("forced", "value"),
@@ -104,7 +112,9 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         bank = (steering.layer, steering.name, steering.strength) if own else (no_update,) * 3
         shown = list(steering.code or z)
         hidden = [{} if steering.kind == k else {"display": "none"} for k in ("controller", "code")]
-        return steering.kind, steering.gate, steering.forced, *bank, shown, *hidden
+        kinds = [{"label": said, "value": kind} for kind, said in parts.kinds(session).items()]
+        there = kinds, session.workbench.lacking
+        return *there, steering.kind, steering.gate, steering.forced, *bank, shown, *hidden
 
 
 def _patch(app: Dash, sessions: Sessions) -> None:

@@ -5,6 +5,7 @@ Hooks are attached to the one model there is, so whoever runs it holds :attr:`Wo
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from functools import cached_property
@@ -34,8 +35,9 @@ from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.controllers import load_controllers
 
 T = TypeVar("T")
-PROBED, HARVESTED = 256, 256
-"""Demonstrations that probes are fitted on, and that codes are taken from."""
+PROBED, HARVESTED, EARLIER = 256, 256, 4
+"""Demonstrations that probes are fitted on, and that codes are taken from; checkpoints of the
+base that stay open."""
 
 
 class Workbench:
@@ -43,21 +45,64 @@ class Workbench:
 
     Args:
         run: The run; its base must be trained.
+        step: The base is that after so many steps of its training; the final one if None.
+        final: The same run with its final base; itself if None.
 
     Raises:
-        UserError: Its world has no boards to draw and edit, or its base is not trained.
+        UserError: Its world has no boards to draw and edit, or its base is not trained, or was
+            not kept after that step.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, step: int | None = None, final: Workbench | None = None) -> None:
         if not run.stage("base").done:
             raise UserError(f"{run.folder} has no trained base; irl-lens train base first")
-        self.run, self.lock = run, RLock()
-        self.bench = Bench(run)
+        self.run, self.step, self.final, self.lock = run, step, final or self, RLock()
+        self.bench = Bench(run, step=step)
+        self._earlier: OrderedDict[int, Workbench] = OrderedDict()
+        self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
         if not isinstance(self.bench.world, Stageable):
             kind = type(self.bench.world).__name__
             raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Steps of the base's training after which it was kept, in order."""
+        return self.run.stage("base").snapshots
+
+    def at(self, step: int | None) -> Workbench:
+        """The same run with its base as it was after some steps; the final one if None.
+
+        Probes are fitted anew on each. Controllers, gate and codes were trained on the final
+        base: an earlier one has none.
+
+        Raises:
+            UserError: The base was not kept after that step.
+        """
+        if step is None:
+            return self.final
+        if type(step) is not int or step not in self.checkpoints:
+            there = ", ".join(map(str, self.checkpoints)) or "none: this run kept none"
+            raise UserError(f"no checkpoint of the base after step {step!r}; there are {there}")
+        final = self.final
+        with final._opening:
+            if step not in final._earlier:
+                final._earlier[step] = Workbench(self.run, step, final)
+                while len(final._earlier) > EARLIER:
+                    final._earlier.popitem(last=False)
+            final._earlier.move_to_end(step)
+            return final._earlier[step]
+
+    @property
+    def lacking(self) -> str:
+        """What there is not to steer by, and why; empty if there is all."""
+        if self.step is not None:
+            return (
+                "Controllers, gate and codes were trained on the final base: none of them acts "
+                "on an earlier one."
+            )
+        return "" if self.meta else f"No codes: the stage {self.run.acting} is not finished."
 
     @property
     def world(self) -> World:
@@ -104,14 +149,14 @@ class Workbench:
 
     @cached_property
     def banks(self) -> dict[int, ControllerBank]:
-        """Supervised controllers by layer; none if they are not trained."""
-        done = self.run.stage("controllers").done
+        """Supervised controllers by layer; none if they are not trained on this base."""
+        done = self.step is None and self.run.stage("controllers").done
         return load_controllers(self.run) if done else {}
 
     @cached_property
     def meta(self) -> CausalHalf | None:
-        """The metacontroller that acts; None if there is none yet."""
-        done = self.run.stage(self.run.acting).done
+        """The metacontroller that acts; None if there is none yet, or not on this base."""
+        done = self.step is None and self.run.stage(self.run.acting).done
         return load_metacontroller(self.run) if done else None
 
     @cached_property
@@ -133,10 +178,7 @@ class Workbench:
             UserError: The run has none.
         """
         if self.meta is None:
-            raise UserError(
-                f"this run has no metacontroller yet (its stage {self.run.acting} is not "
-                "finished); steer by a controller of the bank"
-            )
+            raise UserError(f"there is no metacontroller here. {self.lacking}")
         return self.meta
 
     @cached_property

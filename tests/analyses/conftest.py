@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+import irl_lens
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
 from irl_lens.analyses.roaming import Field
@@ -24,6 +26,7 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.runs import Run
+from irl_lens.training.pretrain import load_base
 
 SUBGOALS, ACTIONS = 4, 3
 Planter = Callable[[int, int, bool], Trajectories]
@@ -144,3 +147,18 @@ def small_bench() -> Callable[..., Bench]:
         return bench
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def kept_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The model in the box, its base kept twice: untrained, and after 1000 steps as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "kept"
+    shutil.copytree(irl_lens.load("grid").folder, folder)
+    run = Run.open(folder)
+    world, final = load_base(run)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        untrained = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    run.stage("base").save_snapshot(0, untrained.weights())
+    run.stage("base").save_snapshot(1_000, final.weights())
+    return run
