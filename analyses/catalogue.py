@@ -33,7 +33,6 @@ class Entry:
         acts: Whether it needs a metacontroller, and not the base alone.
         needs: Further stages that it needs.
         against: What holds two runs' results against each other, as ``module:name``.
-        scanned: Whether a scan tries it: not if that takes minutes, as where it trains.
     """
 
     where: str
@@ -41,7 +40,6 @@ class Entry:
     acts: bool = False
     needs: tuple[str, ...] = ()
     against: str | None = None
-    scanned: bool = True
 
     def stages(self, run: Run) -> tuple[str, ...]:
         """The stages of a run that must be finished."""
@@ -124,11 +122,6 @@ CATALOGUE: dict[str, Entry] = {
         "irl_lens.analyses.findings:controllability",
         "Where supervised controllers steer, by layer",
         needs=("controllers",),
-    ),
-    "control-ranks": Entry(
-        "irl_lens.analyses.control_ranks:control_by_rank",
-        "How large a controller must be: vectors and ranks, trained afresh",
-        scanned=False,
     ),
     "patching": Entry(
         "irl_lens.analyses.patching.sweep:sweep_patches",

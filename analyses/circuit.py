@@ -28,7 +28,6 @@ from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.circuit_figure import draw
 from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.control_ranks import best_layer
 from irl_lens.analyses.controllability import rotated
 from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.findings import Bench
@@ -131,7 +130,8 @@ class Circuit(Result):
             + f"With all later heads and MLPs as without them, {_said(self.every)} of the effect "
             f"is lost; alone, most with {'; '.join(f'{s.name} {_said(s)}' for s in largest)}. "
             f"Written directly by the controller itself: {_said(by_hand)}. Carrying more than "
-            f"under {self.draws} random controllers: {recruited}."
+            f"under {self.draws} random controllers: {recruited}. That is p < {ALPHA}, adjusted "
+            "for all parts (Benjamini and Hochberg)."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -172,7 +172,7 @@ def circuit(
     """
     steerers = Steerers.of(bench, source)
     if layer is None:
-        layer = best_layer(bench.run) if source == "controllers" else next(iter(steerers.banks))
+        layer = steerers.best
     bank, shown = steerers.at(layer), steerers.bench.test.trajectories.rows(slice(episodes))
     model, labels = steerers.bench.base.model.hooked, labels_of(shown, steerers.label)
     if layer >= model.cfg.n_layers:

@@ -47,6 +47,11 @@ COMPARISONS: dict[str, Comparison] = {
         "Supervised controllers by depth of the base",
         scanned=False,
     ),
+    "control-ranks": Comparison(
+        "irl_lens.analyses.control_ranks:control_by_rank",
+        "How large a controller must be: vectors and ranks",
+        scanned=False,
+    ),
     "learning": Comparison(
         "irl_lens.analyses.learning_set:learning_set",
         "Reinforcement learning: curves by method and seed, sample efficiency",

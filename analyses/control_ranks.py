@@ -1,50 +1,54 @@
 """How large a controller must be: added vectors against linear controllers of several ranks.
 
-    e <- e + v_g        mean difference, or trained;        e <- e + B_g A_g e    rank 1, 2, ..
+    e <- e + v_g    mean difference, or trained;    e <- e + B_g A_g e    rank 1, 2, ..
 
-All at one layer, each trained for the same few steps on the same demonstrations, and tried as
-:mod:`irl_lens.analyses.controllability` does: demonstrations, the held-out task, and the same
-norm in random directions. (arXiv 2512.20605, Table A8, has rank 16 only.) A mean difference,
-mean(e | g) - mean(e | not g), is not trained; its length is the one of a few multiples with
-which the demonstrations it was taken from are likeliest. Short training favours what learns
-fast, so the run's own controllers of that layer, trained for longer, are shown beside.
+All at one layer of one base, each from a run whose controllers were trained alike but for
+their kind and rank, and tried as :mod:`irl_lens.analyses.controllability` does: on
+demonstrations, on the held-out task, and against the same norm in random directions. (arXiv
+2512.20605, Table A8, has rank 16 only.) The mean difference is not trained
+(:mod:`irl_lens.analyses.mean_differences`). Short training favours what learns fast. Runs to
+compare are made by
+
+    irl-lens sweep controllers --preset P --base RUN --out DIR --over controllers.kind=vector
+    irl-lens sweep controllers --preset P --base RUN --out DIR --over controllers.rank=1 ..
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import nan
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.control_figure import PANELS, control_panels
-from irl_lens.analyses.controllability import Closed, LayerControl, Trying, steered_nll
+from irl_lens.analyses.controllability import (
+    Closed,
+    LayerControl,
+    Trying,
+    adjusted,
+)
 from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.heldout import Outcome
-from irl_lens.analyses.probes import layer_streams
-from irl_lens.analyses.readable import by_token
+from irl_lens.analyses.mean_differences import mean_differences
 from irl_lens.analyses.result import Result
-from irl_lens.analyses.sample import pieces
-from irl_lens.analyses.statistics import permutation_pvalue
+from irl_lens.analyses.statistics import holm, permutation_pvalue
 from irl_lens.analyses.style import styled
-from irl_lens.config import ControllersConfig
-from irl_lens.envs.trajectories import Trajectories
-from irl_lens.hooks import ControllerBank, VectorController
-from irl_lens.models.base import hook_name
-from irl_lens.models.fast import FastPath
-from irl_lens.runs import Run
-from irl_lens.training.controllers import load_controllers, trained_banks
+from irl_lens.errors import UserError
+from irl_lens.hooks import ControllerBank
+from irl_lens.progress import Progress, QuietProgress
+from irl_lens.runs import Run, first_difference
+from irl_lens.training.controllers import load_controllers
+from irl_lens.training.pretrain import load_base
 
-LENGTHS = (0.5, 1.0, 2.0, 4.0)
-"""Multiples of the mean difference that are tried."""
-SHOWN = 256
-"""Most demonstrations that mean differences are taken from."""
-VECTOR = "vector"
+MEAN, VECTOR = "mean difference", "vector"
+VECTORS = (MEAN, VECTOR)
+"""Names of what does not depend on the stream."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,11 @@ class Sized:
     Attributes:
         name: As in the figure.
         numbers: How many numbers one controller has.
-        control: What they do.
-        over_vector: Gap closed, less that of the trained vectors on the same episodes.
-        p: Of that difference, by exchanging the two within episodes.
+        control: What they do; p adjusted for all sizes.
+        over_vector: Gap closed, less that of the trained vectors on the same episodes, or of
+            the mean differences if no vectors were trained.
+        p: Of that difference, by exchanging the two within episodes; adjusted for all that
+            are held against the vectors.
     """
 
     name: str
@@ -74,7 +80,7 @@ class RankResult(Result):
         layer: Where all of them act.
         steps: Of training.
         batch: Demonstrations a step.
-        sizes: Mean differences, trained vectors, ranks in rising order, the run's own.
+        sizes: Mean differences, trained vectors, then by the number of their numbers.
         raw: The base alone on the held-out task.
     """
 
@@ -86,9 +92,14 @@ class RankResult(Result):
 
     @property
     def best(self) -> Sized:
-        """The rank that closes most of the gap, among those trained alike."""
-        ranks = [size for size in self.sizes if size.name.startswith("rank")]
-        return max(ranks, key=lambda size: size.control.gap_closed.value)
+        """The matrices that close most of the gap."""
+        matrices = [size for size in self.sizes if size.name not in VECTORS]
+        return max(matrices, key=lambda size: size.control.gap_closed.value)
+
+    @property
+    def vector(self) -> str:
+        """What matrices are held against."""
+        return "a trained vector" if VECTOR in (s.name for s in self.sizes) else "a mean difference"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a size."""
@@ -118,10 +129,11 @@ class RankResult(Result):
         return (
             f"Controllers of the true subgoal at layer {self.layer}, each trained for {self.steps} "
             f"steps of {self.batch} demonstrations. Of the gap to the known goal they close: "
-            f"{'; '.join(parts)}. The best, {best.name}, closes {more} a trained vector "
-            f"({best.over_vector}, p = {best.p:.3g}). Closing some, and more than random "
-            f"directions: {', '.join(beaten) or 'none'}. On the held-out task {best.name} has "
-            f"{best.control.outcome.sentence()}, the base alone {self.raw.sentence()}."
+            f"{'; '.join(parts)}. The best, {best.name}, closes {more} {self.vector} "
+            f"({best.over_vector}, p = {best.p:.3g}, adjusted by Holm). Closing some, and more "
+            f"than random directions: {', '.join(beaten) or 'none'}. On the held-out task "
+            f"{best.name} has {best.control.outcome.sentence()}, the base alone "
+            f"{self.raw.sentence()}."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -129,118 +141,116 @@ class RankResult(Result):
         best = self.best
         sentence = (
             f"At layer {self.layer}, controllers of {best.name} close {best.over_vector.value:.3f} "
-            "more of the gap to the known goal than added vectors, trained alike."
+            f"more of the gap to the known goal than {self.vector}."
         )
-        tried = sum(size.name.startswith("rank") for size in self.sizes)
-        return (Claim(sentence, best.over_vector.value, min(1.0, tried * best.p)),)
+        return (Claim(sentence, best.over_vector.value, best.p),)
 
 
 def control_by_rank(
-    bench: Bench,
+    runs: Sequence[Run],
+    progress: Progress | None = None,
     layer: int | None = None,
-    ranks: Sequence[int] = (1, 4, 16),
-    steps: int = 150,
-    batch: int = 32,
-    lr: float = 1e-2,
     episodes: int = 512,
     rollouts: int = 256,
 ) -> RankResult:
-    """Trains controllers of several sizes, and tries them.
+    """Tries the supervised controllers of runs that differ in their kind or rank.
 
     Args:
-        bench: The run's parts; the labels are those of its controllers.
-        layer: Where; by default where the run's own controllers do best, or half way up.
-        ranks: Of the linear controllers.
-        steps: Of training, for each size.
-        batch: Demonstrations a step.
-        lr: Learning rate, which falls to zero along half a cosine.
+        runs: Runs of one base, whose controllers were trained alike otherwise.
+        progress: Told of every size.
+        layer: Where; by default where any of them predicts actions best.
         episodes: Most demonstrations to try them on.
         rollouts: Most boards of the held-out task.
 
     Raises:
-        ValueError: No ranks, or the base has no such layer.
+        UserError: There is no run with matrices, one has no controllers, two have the same
+            kind and rank, or runs differ in something else.
     """
-    bench = bench.pretrained
-    layer = best_layer(bench.run) if layer is None else layer
-    if not ranks or not 1 <= layer <= bench.base.model.n_layers:
-        raise ValueError(
-            f"ranks {tuple(ranks)} at layer {layer}; give at least one rank, and a layer from 1 to "
-            f"{bench.base.model.n_layers}"
-        )
-    config = replace(
-        bench.run.preset.controllers,
-        layers=(layer,),
-        steps=steps,
-        batch=batch,
-        lr=lr,
-        schedule="cosine",
-        targets="policy",
-    )
-    banks = {"mean difference": mean_differences(bench, config.label, layer)}
-    banks |= _trained(bench, {VECTOR: replace(config, kind="vector")})
-    banks |= _trained(
-        bench, {f"rank {r}": replace(config, kind="low-rank", rank=r) for r in sorted(ranks)}
-    )
-    if bench.run.stage("controllers").done and layer in bench.run.preset.controllers.layers:
-        banks["the run's own"] = load_controllers(bench.run)[layer]
+    _check(runs)
+    progress = progress or QuietProgress()
+    config, bench = runs[0].preset.controllers, Bench(runs[0]).pretrained
+    layer = _best_layer(runs) if layer is None else layer
+    if layer not in config.layers:
+        known = ", ".join(map(str, config.layers))
+        raise UserError(f"no controllers at layer {layer}; there are some at {known}")
+    banks = {MEAN: mean_differences(bench, config.label, layer)}
+    banks |= _in_order({_name(run): load_controllers(run)[layer] for run in runs})
     trial = replace(bench.trial, rows=min(rollouts, bench.trial.rows))
     trying = Trying.of(bench.base, config.label, bench.test.first(episodes), trial)
-    found = {name: trying.control(layer, bank) for name, bank in banks.items()}
-    vector = found[VECTOR][1]
+    progress.stage("control by rank", len(banks))
+    found = {}
+    for done, (name, bank) in enumerate(banks.items(), start=1):
+        found[name] = trying.control(layer, bank)
+        progress.update(done)
+    vector = found[VECTOR if VECTOR in found else MEAN][1]
     sizes = [
         _sized(name, banks[name], control, closed, vector, trying.gap)
         for name, (control, closed) in found.items()
     ]
-    return RankResult(layer, steps, batch, tuple(sizes), trial.play(bench.base))
+    raw = trial.play(bench.base)
+    return RankResult(layer, config.steps, config.batch, _adjusted(sizes), raw)
 
 
-def best_layer(run: Run) -> int:
-    """Where the run's own controllers have the lowest NLL; half way up when there are none."""
-    stage, config = run.stage("controllers"), run.preset.controllers
-    if not stage.done:
-        return max(1, run.preset.base.n_layers // 2)
-    return min(config.layers, key=lambda layer: stage.result[f"nll_layer{layer}"])
-
-
-def mean_differences(bench: Bench, label: str, layer: int) -> ControllerBank:
-    """Vectors from the mean stream of all other labels to that of each label.
-
-    Args:
-        bench: The run's parts.
-        label: ``"subgoal"`` or ``"visit"``.
-        layer: Where the stream is taken and they are added.
-
-    Raises:
-        ValueError: A label that no demonstration shows.
-    """
-    names = {"subgoal": bench.world.subgoal_names, "visit": bench.world.visit_names}[label]
-    shown, at = bench.fit.rows(slice(SHOWN)), hook_name(layer)
-    labels = torch.from_numpy(by_token(shown, label))[None]
-    cache = {at: _stream(bench.base, shown, layer)[None]}
-    vectors = {
-        name: VectorController.from_difference(
-            cache, cache, at, valid_a=labels == g, valid_b=labels != g
+def _check(runs: Sequence[Run]) -> None:
+    for run in runs:
+        if not run.stage("controllers").done:
+            raise UserError(
+                f"{run.folder} has no controllers; first: irl-lens train controllers --preset "
+                f"{run.preset.name} --out {run.folder}"
+            )
+        one, other = (_settings(each) for each in (runs[0], run))
+        if one != other:
+            was, now = first_difference(one, other)
+            raise UserError(
+                f"{runs[0].folder} has {was} and {run.folder} {now}; compare runs of one base "
+                "whose controllers differ in kind and rank alone"
+            )
+    names = [_name(run) for run in runs]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two of the runs have controllers of {twice}; take one of each size")
+    if not set(names) - {VECTOR}:
+        raise UserError(
+            "control by rank needs a run with matrices; first: irl-lens sweep controllers "
+            "--preset P --base RUN --over controllers.rank=1 controllers.rank=4"
         )
-        for g, name in enumerate(names)
-    }
-    stack = ControllerBank.of(vectors).stack
-    assert isinstance(stack, VectorController)
-    lengths = [ControllerBank(names, VectorController(k * stack.v, at)) for k in LENGTHS]
-    return min(lengths, key=lambda b: steered_nll(bench.base, b, label, shown)[shown.mask].mean())
 
 
-def _stream(base: FastPath, shown: Trajectories, layer: int) -> torch.Tensor:
-    """The stream of every valid step at one layer, in the order of ``by_token``."""
-    found = [(layer_streams(base, p, (layer,))[0], p.mask) for _, p in pieces(shown)]
-    return torch.cat([stream[torch.from_numpy(mask)] for stream, mask in found])
+def _settings(run: Run) -> dict[str, Any]:
+    """What must be the same."""
+    parts = run.preset.to_dict()
+    alike = {k: v for k, v in parts["controllers"].items() if k not in ("kind", "rank")}
+    base = load_base(run, pretrained=True)[1].hash()
+    return {"world": parts["world"], "base": {"hash": base}, "controllers": alike}
 
 
-def _trained(bench: Bench, configs: dict[str, ControllersConfig]) -> dict[str, ControllerBank]:
-    found = {}
-    for name, config in configs.items():
-        banks = trained_banks(config, bench.world, bench.base, bench.run.seed)
-        found[name] = banks[config.layers[0]]
-    return found
+def _name(run: Run) -> str:
+    config = run.preset.controllers
+    return {"low-rank": f"rank {config.rank}", "full": "full matrix", "vector": VECTOR}[config.kind]
+
+
+def _best_layer(runs: Sequence[Run]) -> int:
+    """Where one of the runs has the lowest NLL."""
+    results = [run.stage("controllers").result for run in runs]
+    layers = runs[0].preset.controllers.layers
+    return min(layers, key=lambda layer: min(result[f"nll_layer{layer}"] for result in results))
+
+
+def _in_order(banks: dict[str, ControllerBank]) -> dict[str, ControllerBank]:
+    return dict(sorted(banks.items(), key=lambda pair: _numbers(pair[1])))
+
+
+def _numbers(bank: ControllerBank) -> int:
+    """How many numbers one controller has."""
+    return sum(tensor[0].numel() for tensor in bank.stack.tensors().values())
+
+
+def _adjusted(sizes: Sequence[Sized]) -> tuple[Sized, ...]:
+    """For there being several, both of what they do and of what vectors do not."""
+    controls = adjusted([size.control for size in sizes])
+    matrices = [nan if size.name in VECTORS else size.p for size in sizes]
+    p = [q if q == q else size.p for size, q in zip(sizes, holm(matrices), strict=True)]
+    found = zip(sizes, controls, p, strict=True)
+    return tuple(replace(size, control=control, p=q) for size, control, q in found)
 
 
 def _sized(
@@ -251,6 +261,5 @@ def _sized(
     vector: Closed,
     gap: Closed,
 ) -> Sized:
-    numbers = sum(tensor[0].numel() for tensor in bank.stack.tensors().values())
     p = permutation_pvalue(closed, vector) if np.any(closed != vector) else 1.0
-    return Sized(name, numbers, control, ratio(closed - vector, gap), p)
+    return Sized(name, _numbers(bank), control, ratio(closed - vector, gap), p)

@@ -63,6 +63,14 @@ class Steerers:
         bank = code_bank(meta, bench.base, shown, bench.world.subgoal_names)
         return cls(source, bench, {meta.layer: bank}, "subgoal")
 
+    @property
+    def best(self) -> int:
+        """The layer at which they predict actions best; of codes the only one."""
+        if self.source == "codes":
+            return next(iter(self.banks))
+        measured = self.bench.run.stage("controllers").result
+        return min(self.banks, key=lambda layer: measured[f"nll_layer{layer}"])
+
     def at(self, layer: int) -> ControllerBank:
         """Returns the controllers of one layer.
 

@@ -137,8 +137,7 @@ def controller_atlas(
     if steerers.label != "subgoal":
         raise UserError(f"controllers of a {steerers.label}; train with controllers.label=subgoal")
     if layer is None:
-        measured = bench.run.stage("controllers").result
-        layer = min(steerers.banks, key=lambda known: measured[f"nll_layer{known}"])
+        layer = steerers.best
     setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
     subjects, kind = bank_subjects(steerers.at(layer)), f"supervised controllers, layer {layer}"
     return _of(steerers.bench, kind, subjects, layer, setting)

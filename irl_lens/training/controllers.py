@@ -146,23 +146,6 @@ def load_banks(banks: Banks, weights: Mapping[str, Tensor]) -> None:
         )
 
 
-def trained_banks(config: ControllersConfig, world: World, base: FastPath, seed: int) -> Banks:
-    """Trains banks outside any run, in memory; gradients are off in what is returned.
-
-    Args:
-        config: Layers, labels, sizes and schedule.
-        world: Where demonstrations come from.
-        base: The frozen base.
-        seed: Of initialisation and demonstrations.
-    """
-    job = ControllersJob(config, world, base, seed)
-    for i in range(job.steps):
-        job.step(i)
-    for bank in job.banks.values():
-        bank.requires_grad_(False)
-    return job.banks
-
-
 def train_controllers(run: Run, progress: Progress) -> None:
     """The stage ``controllers``: trains the banks of a run.
 

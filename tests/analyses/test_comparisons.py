@@ -25,7 +25,7 @@ def test_every_name_leads_to_a_function_and_is_no_other_analysis(name: str) -> N
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"no analysis 'lerning' .*did you mean 'learning'"):
         comparison("lerning")
-    with pytest.raises(UserError, match="there are control-depth, learning, rate-distortion"):
+    with pytest.raises(UserError, match="there are control-depth, control-ranks, learning, rate"):
         comparison("zzz")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,21 +12,23 @@ import pytest
 import torch
 
 from irl_lens.analyses.control_depth import control_by_depth
-from irl_lens.analyses.control_ranks import RankResult, best_layer, control_by_rank
+from irl_lens.analyses.control_ranks import control_by_rank
 from irl_lens.analyses.controllability import Trying
-from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.heldout import Trial
 from irl_lens.analyses.sample import draw
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, FullController
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.presets import preset
+from irl_lens.progress import QuietProgress
 from irl_lens.runs import Run
+from irl_lens.training.controllers import train_controllers
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Steered
 
 RunOf = Callable[..., Run]
+SizesOf = Callable[..., list[Run]]
 
 
 @pytest.fixture
@@ -78,14 +81,35 @@ def test_planted_controllers_close_the_gap_and_their_control_does_not(steered: S
     assert control.p < 0.01 and (closed > 0).mean() > 0.7
 
 
-def ranks_of(run: Run, steps: int) -> RankResult:
-    return control_by_rank(Bench(run), 1, (4, 1), steps, batch=16, lr=3e-2, rollouts=32)
+@pytest.fixture
+def sizes_of(steered: Steered, tmp_path: Path) -> SizesOf:
+    """Trains controllers of several kinds and ranks on one base for a few steps, a run each."""
+
+    def make(model: TrajectoryModel, steps: int, *sizes: tuple[str, int]) -> list[Run]:
+        smoke, runs = preset("smoke"), []
+        trained = {"layers": (1,), "steps": steps, "batch": 16, "lr": 3e-2, "targets": "policy"}
+        for kind, rank in sizes:
+            chosen = replace(
+                smoke,
+                world=steered.field.world.config,  # type: ignore[attr-defined]
+                base=model.config,
+                controllers=replace(smoke.controllers, **trained, kind=kind, rank=rank),
+                evaluation=replace(smoke.evaluation, trajectories=128, rollouts=32),
+            )
+            run = Run.create(tmp_path / f"{kind}-{rank}-{len(runs)}", chosen, 0)
+            run.stage("base").finish(model.weights(), {})
+            train_controllers(run, QuietProgress())
+            runs.append(run)
+        return runs
+
+    return make
 
 
 def test_where_a_matrix_is_needed_a_vector_does_less(
-    steered: Steered, run_of: RunOf, tmp_path: Path
+    steered: Steered, sizes_of: SizesOf, tmp_path: Path
 ) -> None:
-    result = ranks_of(run_of(steered.field.base.model), steps=40)
+    sizes = ("low-rank", 4), ("vector", 1), ("low-rank", 1)
+    result = control_by_rank(sizes_of(steered.field.base.model, 40, *sizes))
     gaps = {size.name: size.control.gap_closed.value for size in result.sizes}
     assert list(gaps) == ["mean difference", "vector", "rank 1", "rank 4"]
     assert gaps["rank 4"] > 0.3 > gaps["vector"] and result.best.name == "rank 4"
@@ -97,23 +121,45 @@ def test_where_a_matrix_is_needed_a_vector_does_less(
     assert result.save(tmp_path / "it").exists()
 
 
-def test_a_base_that_nothing_steers_is_not_steered(steered: Steered, run_of: RunOf) -> None:
-    run = run_of(steered.field.base.model)
-    weights = run.stage("base").weights()
-    weights["hooked.unembed.W_U"] = torch.zeros_like(weights["hooked.unembed.W_U"])
-    run.stage("base").finish(weights, {})
-    result = ranks_of(run, steps=3)
+def test_a_base_that_nothing_steers_is_not_steered(steered: Steered, sizes_of: SizesOf) -> None:
+    model = copy.deepcopy(steered.field.base.model)
+    model.hooked.unembed.W_U.data.zero_()
+    result = control_by_rank(sizes_of(model, 3, ("vector", 1), ("low-rank", 4)))
     assert all(size.control.gap_closed.value == pytest.approx(0) for size in result.sizes)
     assert all(size.p == 1 and not size.control.steers for size in result.sizes)
     assert "closes no more than a trained vector" in result.caption()
     assert "than random directions: none" in result.caption()
 
 
-def test_a_layer_that_is_not_there_is_named(steered: Steered, run_of: RunOf) -> None:
-    run = run_of(steered.field.base.model)
-    assert best_layer(run) == 1
-    with pytest.raises(ValueError, match=r"ranks \(4,\) at layer 9; .* a layer from 1 to 1"):
-        control_by_rank(Bench(run), 9, (4,))
+def test_without_trained_vectors_mean_differences_are_what_is_to_be_beaten(
+    steered: Steered, sizes_of: SizesOf
+) -> None:
+    runs = sizes_of(steered.field.base.model, 2, ("full", 1))
+    result = control_by_rank(runs, rollouts=16)
+    assert [size.name for size in result.sizes] == ["mean difference", "full matrix"]
+    assert "than a mean difference" in result.caption()
+    assert result.sizes[0].over_vector.value == 0 and result.sizes[0].p == 1
+
+
+def test_sizes_that_cannot_be_compared_are_refused(
+    steered: Steered, run_of: RunOf, sizes_of: SizesOf
+) -> None:
+    model = steered.field.base.model
+    one, twin, vector = sizes_of(model, 1, ("low-rank", 1), ("low-rank", 1), ("vector", 1))
+    with pytest.raises(UserError, match="no controllers at layer 9; there are some at 1"):
+        control_by_rank([one], layer=9)
+    with pytest.raises(UserError, match="two of the runs have controllers of rank 1"):
+        control_by_rank([one, twin])
+    for runs in ([], [vector]):
+        with pytest.raises(UserError, match="needs a run with matrices; first: irl-lens sweep"):
+            control_by_rank(runs)
+    (longer,) = sizes_of(model, 2, ("low-rank", 4))
+    with pytest.raises(
+        UserError, match=r"controllers\.steps = 1 .* controllers\.steps = 2; compare"
+    ):
+        control_by_rank([one, longer])
+    with pytest.raises(UserError, match="has no controllers; first: irl-lens train controllers"):
+        control_by_rank([run_of(model)])
 
 
 def test_the_depth_that_can_be_steered_is_told_from_the_one_that_cannot(
@@ -141,7 +187,6 @@ def test_seeds_of_one_depth_are_taken_together(smoke_run: Run) -> None:
     assert list(curve) == list(smoke_run.preset.controllers.layers)
     assert all(e.low == e.value == e.high for e in curve.values())
     assert "One depth says nothing of depth." in result.caption()
-    assert best_layer(smoke_run) in curve
 
 
 def test_runs_that_cannot_be_compared_are_refused(

@@ -16,7 +16,6 @@ from irl_lens.training.controllers import (
     ControllersJob,
     load_controllers,
     train_controllers,
-    trained_banks,
 )
 
 
@@ -129,17 +128,10 @@ def test_a_cosine_schedule_ends_at_rest(small: Preset, world: World, base: FastP
 
 
 @pytest.mark.parametrize("kind", ["vector", "full", "low-rank"])
-def test_every_kind_learns_outside_a_run_as_in_it(
-    small: Preset, world: World, base: FastPath, kind: str
-) -> None:
+def test_every_kind_learns(small: Preset, world: World, base: FastPath, kind: str) -> None:
     config = replace(small.controllers, kind=kind, steps=3)
-    banks = trained_banks(config, world, base, seed=0)
     job = ControllersJob(config, world, base, seed=0)
     untrained = _weights(job)
     for i in range(3):
         job.step(i)
-    for layer, bank in banks.items():
-        for name, weight in bank.state_dict().items():
-            assert torch.equal(weight, job.weights()[f"layer{layer}.{name}"])
-        assert not any(p.requires_grad for p in bank.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(untrained, _weights(job), strict=True))
