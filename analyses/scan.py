@@ -2,14 +2,18 @@
 
 Findings (:class:`irl_lens.analyses.claims.Claim`) that are not chance come first, the largest
 effect first; then those that were not tested; then those that may be chance, the smallest p
-first. As many are tested at once, what counts as chance is decided by the false discovery rate
-(Benjamini and Hochberg 1995): of the findings called so, about 5 % are expected to be none.
+first. Of each of these, the first finding of every analysis comes before the second of any, and
+what is beyond two an analysis comes last of all, so that the first lines tell of different
+things; the first sums the others up. As many are tested at once, what counts as chance is
+decided by the false discovery rate over all of them (Benjamini and Hochberg 1995): of the
+findings called so, about 5 % are expected to be none.
 """
 
 from __future__ import annotations
 
 import inspect
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, nan
@@ -48,6 +52,10 @@ LONGEST = 240
 """Characters of a finding; the analysis' caption has all of it."""
 RATE = 0.05
 """Of false discoveries."""
+VERDICTS = ("found", "not tested", "may be chance")
+"""By group."""
+EACH = 2
+"""Findings of one analysis before all others have had their turn."""
 
 
 @dataclass(frozen=True)
@@ -77,23 +85,29 @@ class Finding:
         name: Of the analysis.
         claim: What was found.
         q: Rate of false discoveries if this one counts as found; NaN if it was not tested.
+        turn: How many findings of the same analysis come before it.
+        more: How many come after it by group, if it is the first.
     """
 
     name: str
     claim: Claim
     q: float
+    turn: int = 0
+    more: tuple[int, ...] = ()
 
     @property
     def group(self) -> int:
-        """0 for a finding, 1 for what was not tested, 2 for what may be chance."""
+        """Number of its verdict: 0 for a finding, then what was not tested, and chance."""
         return 1 if np.isnan(self.q) else 2 * (self.q > RATE)
 
     def __str__(self) -> str:
         said = f"{self.name}: {shorten(self.claim.sentence, LONGEST, placeholder=' ...')}"
-        if isfinite(self.claim.effect):
-            said += f" [effect {self.claim.effect:+.2f}]"
-        verdict = ("", " [not tested]", " [may be chance]")[self.group]
-        return f"{said}{verdict}"
+        numbers = [f"effect {self.claim.effect:+.2f}"] * isfinite(self.claim.effect)
+        numbers += [f"q {self.q:.2g}"] * isfinite(self.q)
+        said += f" [{', '.join(numbers)}]" if numbers else ""
+        said += f" [{VERDICTS[self.group]}]" if self.group else ""
+        more = [f"{n} {verdict}" for n, verdict in zip(self.more, VERDICTS, strict=False) if n]
+        return f"{said} (more of {self.name}: {', '.join(more)})" if more else said
 
 
 @dataclass(frozen=True)
@@ -126,10 +140,21 @@ def rank(claims: Sequence[tuple[str, Claim]]) -> tuple[Finding, ...]:
     tested = [claim.p for _, claim in claims if isfinite(claim.p)]
     rates = iter(false_discovery_control(tested) if tested else ())
     found = [Finding(n, c, float(next(rates)) if isfinite(c.p) else nan) for n, c in claims]
-    return tuple(sorted(found, key=_place))
+    own: dict[str, list[Finding]] = {}
+    for finding in sorted(found, key=_worth):
+        own.setdefault(finding.name, []).append(finding)
+    turns = [turn for same in own.values() for turn in _turns(same)]
+    return tuple(sorted(turns, key=lambda f: (f.turn >= EACH, f.group, f.turn, _worth(f))))
 
 
-def _place(finding: Finding) -> tuple[int, float]:
+def _turns(same: Sequence[Finding]) -> list[Finding]:
+    """Numbers an analysis' findings and sums them up in the first."""
+    first, *others = (replace(finding, turn=turn) for turn, finding in enumerate(same))
+    counts = Counter(finding.group for finding in others)
+    return [replace(first, more=tuple(counts[group] for group in range(3))), *others]
+
+
+def _worth(finding: Finding) -> tuple[int, float]:
     size = abs(finding.claim.effect)
     within = (-size if isfinite(size) else inf, 0.0, finding.claim.p)
     return finding.group, within[finding.group]
@@ -138,7 +163,7 @@ def _place(finding: Finding) -> tuple[int, float]:
 def scan(
     run: Run, progress: Progress, entries: Mapping[str, Entry | Comparison] | None = None
 ) -> Scan:
-    """Runs the cheap version of every analysis but those that train.
+    """Runs the cheap version of every analysis but those that say nothing of a single run.
 
     What needs a stage that is not finished is left out, and what cannot be done says why.
     Ctrl-C ends it with what is done.
@@ -165,8 +190,7 @@ def scan(
 
 def scanned() -> dict[str, Entry | Comparison]:
     """The analyses that a scan tries."""
-    known: dict[str, Entry | Comparison] = {**CATALOGUE, **COMPARISONS}
-    return {name: wanted for name, wanted in known.items() if wanted.scanned}
+    return {**CATALOGUE, **{name: wanted for name, wanted in COMPARISONS.items() if wanted.scanned}}
 
 
 def quick_bench(run: Run) -> Bench:

@@ -56,7 +56,8 @@ def _note(scan: Scan) -> str:
         f"A cheap version of the analyses, {seconds:.0f} seconds in all, on at most "
         f"{MOST.trajectories} demonstrations: irl-lens analyze has the full ones. An effect is the "
         "distance from a null or control, as a share of how far it could be. Of what is not "
-        f"marked as chance, {RATE:.0%} is expected to be chance all the same.{left}"
+        f"marked as chance, {RATE:.0%} is expected to be chance all the same: q is p corrected for "
+        f"all findings of the scan (Benjamini and Hochberg).{left}"
     ).replace("%", " %")
 
 

@@ -40,9 +40,22 @@ def test_findings_come_first_by_size_then_what_was_not_tested_then_chance() -> N
     names = ["large", "small", "unmeasured", "untested", "luck", "nothing"]
     assert [finding.name for finding in ranked] == names
     assert [finding.group for finding in ranked] == [0, 0, 0, 1, 2, 2]
-    assert str(ranked[0]) == "large:  [effect -0.70]"
+    # Of five tested ones it has the third smallest p: q = 5 / 3 p.
+    assert str(ranked[0]) == "large:  [effect -0.70, q 0.0017]"
     assert str(ranked[3]).endswith("[not tested]") and str(ranked[4]).endswith("[may be chance]")
     assert rank([]) == ()
+
+
+def test_the_first_lines_are_of_different_analyses_and_sum_the_others_up() -> None:
+    many = [("many", Claim(f"{i}", 0.9 - i / 100, 1e-6)) for i in range(6)]
+    few = [(name, Claim("", 0.1, 1e-6)) for name in ("a", "b", "c")]
+    chance = [("many", Claim("luck", 0.5, 0.8)), ("idle", Claim("", 0.5, 0.9))]
+    ranked = rank([*many, *few, *chance, ("many", Claim("untested"))])
+    names = [finding.name for finding in ranked]
+    assert names[:6] == ["many", "a", "b", "c", "many", "idle"] and set(names[6:]) == {"many"}
+    assert str(ranked[0]).endswith("(more of many: 5 found, 1 not tested, 1 may be chance)")
+    assert ranked[4].claim.sentence == "1" and "more" not in str(ranked[4])
+    assert len(ranked) == 12
 
 
 def test_where_nothing_is_next_to_nothing_is_found() -> None:
@@ -81,7 +94,7 @@ def test_small_options_are_options_and_no_larger_than_the_usual_ones(name: str) 
     assert all(isinstance(value, type(SMALL[key])) for key, value in small.items())
 
 
-def test_what_trains_and_what_says_nothing_of_one_run_is_not_scanned() -> None:
+def test_what_says_nothing_of_one_run_is_not_scanned() -> None:
     left = (CATALOGUE.keys() | COMPARISONS.keys()) - scanned().keys()
     assert left == {"control-ranks", "control-depth", "rate-distortion"}
 
