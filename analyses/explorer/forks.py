@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from irl_lens.analyses.explorer.patching import active
-from irl_lens.analyses.explorer.rollouts import Tick, followed, hooks, play, shadowed, walked
+from irl_lens.analyses.explorer.rollouts import Tick, followed, hooks, play, walked
 from irl_lens.analyses.explorer.state import LONGEST_TREE, Branch, Segment, State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
@@ -74,12 +74,12 @@ def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None =
     """Plays a branch from its start: its actions, then its own."""
     plain = state.edited if made.side == "edited" else state.clean
     situation = workbench.situation(plain)
-    parts, shadow = hooks(workbench, made.segments, 1), None
+    parts, walk = hooks(workbench, made.segments, 1), None
     if made.spots:
         at = replace(state, spots=made.spots, step=max(spot.step for spot in made.spots))
-        parts, shadow = [*walked(workbench, at), *parts], shadowed(workbench, at)
+        walk = walked(workbench, at)
     many = 1, made.noise, situation.scene().places
-    out = play(workbench, situation, made.actions, parts, *many, tick, shadow)
+    out = play(workbench, situation, made.actions, parts, *many, tick, walk)
     path = out.path[0][out.path[0] >= 0]
     reached = out.reached[0][out.reached[0] >= 0]
     actions = out.actions[0, : len(path) - 1]

@@ -5,7 +5,8 @@
 Both runs have the same walk, so that step t of one is step t of the other. Roll-outs go on
 from a patched walk by cached decoding, which takes hooks on the residual stream alone. There,
 a patch of any spot at step t is the residual stream that the patched forward has next after
-it: everything downstream reads nothing else of that place.
+it: everything downstream reads nothing else of that place. Keys and values are read by later
+steps too: they are patched in the cache (:mod:`irl_lens.analyses.explorer.attended`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.analyses.explorer.attended import ATTENDED
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations
@@ -168,13 +170,13 @@ def carried(spots: Sequence[Spot], stream: Observed, last: int, horizon: int) ->
     """Patches as replacements in the residual stream, for roll-outs that go on from the walk.
 
     Args:
-        spots: The patches.
+        spots: The patches; those of keys and values are left out.
         stream: The residual stream of the patched forward, by hook name.
         last: Last step of the walk.
         horizon: Most steps of an episode.
     """
     steps: dict[str, set[int]] = {}
-    for spot in spots:
+    for spot in (s for s in spots if s.component not in ATTENDED):
         steps.setdefault(follower(spot), set()).update(spot.steps(last))
     found: list[Intervention] = []
     for name in sorted(steps):

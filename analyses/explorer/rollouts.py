@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.analyses.explorer.attended import attending
 from irl_lens.analyses.explorer.patching import active, carried, contrast, gathered, patched
 from irl_lens.analyses.explorer.shadow import Shadow
 from irl_lens.analyses.explorer.state import Segment, State, Steering
@@ -26,6 +27,7 @@ from irl_lens.envs.scenes import Scene, Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, Mask, Scale
 from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
 from irl_lens.rl.rollout import Player
 
 Tick = Callable[[int], None]
@@ -71,6 +73,21 @@ class Outing:
                 return things[int(place)]
             last = place
         return "nothing"
+
+
+@dataclass(frozen=True)
+class Walked:
+    """What roll-outs need to go on from a patched walk.
+
+    Attributes:
+        parts: The patches up to the step they leave it at, in the residual stream.
+        base: The base, its keys and values patched.
+        shadow: The clean run that goes on beside them, if patches are held.
+    """
+
+    parts: list[Intervention]
+    base: FastPath
+    shadow: Shadow | None
 
 
 class Regated(PatchedActor):
@@ -157,7 +174,7 @@ def play(
     noise: int,
     subgoals: int,
     tick: Tick | None = None,
-    shadow: Shadow | None = None,
+    walk: Walked | None = None,
 ) -> Outing:
     """Plays roll-outs that begin with given actions, until so many subgoals were reached.
 
@@ -170,17 +187,17 @@ def play(
         noise: Seed of the actions that follow.
         subgoals: After how many it ends.
         tick: Told of every step.
-        shadow: The clean run, if patches are held.
+        walk: The patched walk that they go on from, if it is.
     """
-    env = situation.roaming(rows, subgoals)
+    env, base = situation.roaming(rows, subgoals), workbench.bench.base
     parts = [*parts, *([Ticker(tick)] if tick else [])]
-    if shadow is not None:
-        first, last = shadow.parts(env)
-        parts = [*first, *parts, *last]
+    if walk is not None:
+        first, last = walk.shadow.parts(env) if walk.shadow else ([], [])
+        parts, base = [*first, *walk.parts, *parts, *last], walk.base
     hook = gathered(parts) if parts else None
     given = torch.tensor([list(actions)], dtype=torch.long).expand(rows, -1)
     with workbench.lock:
-        player = Player(workbench.bench.base, workbench.world.horizon, hook)
+        player = Player(base, workbench.world.horizon, hook)
         played = player.play(env, noise, given=given)
     places = situation.scene().places
     return Outing(env.path, played.actions, env.reached, len(actions), places)
@@ -208,21 +225,23 @@ def roll(
     situation = workbench.situation(state.edited if state.side == "edited" else state.clean)
     done = followed(situation, state)
     parts: list[Intervention] = []
-    shadow = None
-    if patches and active(state):
-        parts += walked(workbench, state)
-        shadow = shadowed(workbench, state)
+    walk = walked(workbench, state) if patches and active(state) else None
     if steered:
         segments = [Segment(state.step, state.steering, state.noise)]
         parts += hooks(workbench, segments, state.rows)
     actions, many = state.actions[: state.step], (state.rows, state.noise, done + 1)
-    return play(workbench, situation, actions, parts, *many, tick, shadow)
+    return play(workbench, situation, actions, parts, *many, tick, walk)
 
 
-def walked(workbench: Workbench, state: State) -> list[Intervention]:
+def walked(workbench: Workbench, state: State) -> Walked:
     """The patches in force, as roll-outs take them that go on from the walk."""
-    _, stream = patched(workbench, state, contrast(workbench, state))
-    return carried(active(state), stream, state.step, workbench.world.horizon)
+    spots, runs = active(state), contrast(workbench, state)
+    _, stream = patched(workbench, state, runs)
+    return Walked(
+        carried(spots, stream, state.step, workbench.world.horizon),
+        attending(workbench.bench.base, runs.clean, spots),
+        shadowed(workbench, state),
+    )
 
 
 def shadowed(workbench: Workbench, state: State) -> Shadow | None:

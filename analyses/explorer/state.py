@@ -9,16 +9,12 @@ import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from irl_lens.analyses.patching.contrast import BY_HEAD
+from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS
 from irl_lens.errors import UserError
 
 SIDES = ("clean", "edited")
-COMPONENTS = (
-    *("residual pre", "residual mid", "residual post"),
-    *("attention out", "mlp out", "head z", "q", "pattern"),
-)
-"""What can be patched. Keys and values of attention are left out: later steps attend to them,
-which cached decoding cannot be told by the residual stream alone."""
+COMPONENTS = tuple(HOOKS)
+"""What can be patched."""
 METRICS = ("logit difference", "probability", "kl")
 KINDS = ("nothing", "controller", "code")
 GATES = ("off", "own")

@@ -8,12 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 import irl_lens
 from irl_lens.analyses.explorer import Explorer, Spot, State
+from irl_lens.analyses.explorer.attended import attending
 from irl_lens.analyses.explorer.forks import parted
 from irl_lens.analyses.explorer.opening import opening
-from irl_lens.analyses.explorer.patching import carried, contrast, gathered, patched
+from irl_lens.analyses.explorer.patching import carried, contrast, gathered, patched, replacements
+from irl_lens.analyses.explorer.rollouts import Ticker
 from irl_lens.analyses.explorer.state import COMPONENTS, KINDS
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
@@ -66,12 +69,13 @@ def test_a_patch_of_everything_is_the_clean_run(session: Explorer) -> None:
 def test_roll_outs_carry_any_patch_exactly(session: Explorer, component: str) -> None:
     workbench, step = session.workbench, session.state.step
     for layer in (1, workbench.layers):
-        spot = Spot(component, layer, step, head=0 if "head" in component else None)
+        spot = Spot(component, layer, step, head=0 if component in ("head z", "v") else None)
         state = replace(session.state, spots=(spot, replace(spot, step=step - 1)))
         runs = contrast(workbench, state)
         logits, stream = patched(workbench, state, runs)
-        hook = gathered(carried(state.spots, stream, step, workbench.world.horizon))
-        fast = FastPath(workbench.bench.base.model)
+        parts = carried(state.spots, stream, step, workbench.world.horizon)
+        hook = gathered([*parts, Ticker(lambda step: None)])
+        fast = attending(FastPath(workbench.bench.base.model), runs.clean, state.spots)
         cache = fast.cache(1, step + 1)
         with torch.inference_mode(), hook.attached(fast.model):
             for t in range(step + 1):
@@ -79,6 +83,34 @@ def test_roll_outs_carry_any_patch_exactly(session: Explorer, component: str) ->
                 seen = torch.from_numpy(runs.pairs.corrupted[:, t : t + 1])
                 last = fast.logits(seen, cache=cache)[0, 0]
         torch.testing.assert_close(last.float(), logits[-1], atol=2e-3, rtol=2e-3)
+
+
+@pytest.mark.parametrize("component", ["k", "v"])
+def test_roll_outs_attend_to_a_patched_key_or_value_ever_after(
+    session: Explorer, component: str
+) -> None:
+    """Decoded on beyond the walk, as the whole forward with the patch in it has it."""
+    workbench, step = session.workbench, session.state.step
+    spots = (Spot(component, 1, step - 1), Spot(component, workbench.layers, 0, head=1))
+    state, model = replace(session.state, spots=spots), workbench.model
+    runs = contrast(workbench, state)
+    longer = torch.from_numpy(runs.pairs.corrupted).repeat(1, 2, 1)[:, : step + 5]
+    beyond = (0, 0) * 2 + (0, longer.shape[1] - step - 1)
+    clean = {name: F.pad(x, beyond) for name, x in runs.clean.items() if x.ndim == 4}
+    hook = replacements(clean, spots, step)
+    whole = model.run_with_hooks(longer, return_type="logits", fwd_hooks=hook.fwd_hooks())
+    plain = model(longer, return_type="logits")
+    assert (whole - plain).abs()[0, step + 1 :].max() > 1e-3
+    fast = attending(FastPath(workbench.bench.base.model), runs.clean, spots)
+    cache = fast.cache(2, longer.shape[1])
+    with torch.inference_mode():
+        seen = longer.repeat(2, 1, 1)
+        found = [fast.logits(seen[:, t, None], cache=cache) for t in range(longer.shape[1])]
+    torch.testing.assert_close(torch.cat(found, 1)[1], whole[0], atol=2e-3, rtol=2e-3)
+    session.set(spots=spots)
+    before, after = session.rollouts(), session.rollouts(patches=True)
+    assert (before.path[:, : step + 1] == after.path[:, : step + 1]).all()
+    assert session.fork().state.branches[0].spots == spots
 
 
 @pytest.mark.parametrize("component", ["residual pre", "residual post", "attention out"])
