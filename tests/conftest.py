@@ -29,7 +29,7 @@ install_import_hook(
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the smoke preset with a few steps a stage; do not write to it."""
-    from irl_lens import cli
+    from irl_lens.cli.training import STAGES
     from irl_lens.presets import preset
     from irl_lens.progress import QuietProgress
     from irl_lens.runs import Run
@@ -44,6 +44,6 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         raw_rl=replace(smoke.raw_rl, episodes=96, batch=32),
     )
     run = Run.create(tmp_path_factory.mktemp("smoke") / "run", small, seed=0)
-    for stage in cli.STAGES.values():
+    for stage in STAGES.values():
         pkgutil.resolve_name(stage)(run, QuietProgress())
     return run
