@@ -1,7 +1,8 @@
 """The report of a run: one HTML page with live figures, which needs nothing but a browser.
 
 Measured from the run's weights as it is built. plotly.js is put in once, and nothing is
-fetched from anywhere. Pages of single analyses that the run's folder has are linked.
+fetched from anywhere. Pages that ``irl-lens analyze`` and ``irl-lens scan`` left are linked: in
+the run's folder, or of a bundled model in the working folder.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from plotly.offline import get_plotlyjs
 
 from irl_lens.analyses import captions
 from irl_lens.analyses.controllability import ControlResult
+from irl_lens.analyses.document import document
 from irl_lens.analyses.evaluate import HEADLINES, numbers
 from irl_lens.analyses.findings import Findings, analyse
 from irl_lens.analyses.learning import LearningResult
@@ -102,8 +104,9 @@ def _learning(found: Findings) -> Section:
 
 
 def _links(run: Run, beside: Path) -> str:
-    """A list of the pages that ``irl-lens analyze`` and others left in the run's folder."""
-    pages = sorted((run.folder / "analyses").glob("*.html"))
+    """A list of the pages that other commands left."""
+    pages = sorted(run.beside("analyses").glob("*.html"))
+    pages += [page for page in (run.beside("scan.html"),) if page.is_file()]
     if not pages:
         return ""
     items = (
@@ -114,17 +117,14 @@ def _links(run: Run, beside: Path) -> str:
 
 
 def _page(run: Run, findings: Findings, links: str) -> str:
-    title = f"irl-lens: {run.preset.name}, seed {run.seed}"
-    body = "\n".join(_html(section, i) for i, section in enumerate(sections(findings)))
-    return _PAGE.format(
-        title=escape(title),
-        style=STYLE,
-        plotly=get_plotlyjs(),
-        record=_rows(_record(run)),
-        numbers=_numbers(numbers(run, findings)),
-        body=body,
-        links=links,
+    parts = (
+        f"<table>{_rows(_record(run))}</table>",
+        f"<h2>Numbers</h2>\n<table>{_numbers(numbers(run, findings))}</table>",
+        *(_html(section, i) for i, section in enumerate(sections(findings))),
+        links,
     )
+    title = f"irl-lens: {run.preset.name}, seed {run.seed}"
+    return document(title, "\n".join(parts), f"<script>{get_plotlyjs()}</script>")
 
 
 def _html(section: Section, number: int) -> str:
@@ -179,34 +179,3 @@ def _numbers(measured: dict[str, float]) -> str:
         )
 
     return "".join(row(name, about) for name, about in HEADLINES.items())
-
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1000px; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: .9rem; margin: 1rem 0; }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; } .number { text-align: right; white-space: nowrap; }
-tr { border-bottom: 1px solid #e3e3e3; } .missing { color: #777; font-style: italic; }
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-<script>{plotly}</script>
-</head>
-<body>
-<h1>{title}</h1>
-<table>{record}</table>
-<h2>Numbers</h2>
-<table>{numbers}</table>
-{body}
-{links}
-</body>
-</html>
-"""

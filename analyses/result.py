@@ -15,6 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from irl_lens.analyses.claims import Claim
+from irl_lens.analyses.document import document
 from irl_lens.checkpoint import write_bytes, write_json
 
 
@@ -100,11 +101,8 @@ def page(result: Result, title: str, more: str | None = None) -> str:
         "" if more is None else f'<p><a href="{escape(more)}">More of this: {escape(more)}</a></p>'
     )
     figure = result.figure().to_html(full_html=False, include_plotlyjs=True, auto_play=False)
-    return (
-        f'<!doctype html><meta charset="utf-8"><title>{title}</title>'
-        '<body style="font-family: system-ui, sans-serif; max-width: 70rem; margin: 2rem auto">'
-        f"{figure}<p>{escape(result.caption(), quote=False)}</p>{link}</body>"
-    )
+    caption = f"<p>{escape(result.caption(), quote=False)}</p>"
+    return document(title, f"{figure}{caption}{link}", headed=False)
 
 
 def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

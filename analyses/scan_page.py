@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from irl_lens.analyses.report import STYLE
+from irl_lens.analyses.document import document
 from irl_lens.analyses.scan import MOST, RATE, Finding, Look, Scan
 from irl_lens.checkpoint import write_bytes
 
@@ -33,19 +34,23 @@ def page(scan: Scan) -> str:
     """Returns the page."""
     title, found = f"irl-lens scan: {scan.run.preset.name}, seed {scan.run.seed}", scan.findings
     done = [look for look in scan.looks if look.result is not None]
-    rest = "".join(map(_item, found[FIRST:]))
-    return _PAGE.format(
-        title=escape(title),
-        style=STYLE,
-        plotly=get_plotlyjs() if done else "",
-        first="".join(map(_item, found[:FIRST])) or "<li>nothing yet</li>",
-        start=FIRST + 1,
-        rest=rest
-        and f"<details><summary>{len(found) - FIRST} more</summary><ol "
-        f"start={FIRST + 1}>{rest}</ol></details>",
-        note=escape(_note(scan)),
-        skipped="".join(map(_skipped, scan.looks)),
-        body="\n".join(map(_section, done)),
+    first = "".join(map(_item, found[:FIRST])) or "<li>nothing yet</li>"
+    parts = (
+        f"<ol>{first}</ol>",
+        _rest(found[FIRST:]),
+        f"<p>{escape(_note(scan))}</p>",
+        *map(_skipped, scan.looks),
+        *map(_section, done),
+    )
+    return document(title, "\n".join(parts), f"<script>{get_plotlyjs()}</script>" if done else "")
+
+
+def _rest(found: Sequence[Finding]) -> str:
+    if not found:
+        return ""
+    items = "".join(map(_item, found))
+    return (
+        f"<details><summary>{len(found)} more</summary><ol start={FIRST + 1}>{items}</ol></details>"
     )
 
 
@@ -87,24 +92,3 @@ def _section(look: Look) -> str:
     return (
         f'<section id="{look.name}"><h2>{escape(look.title)}</h2><p>{caption}</p>{figure}</section>'
     )
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-<script>{plotly}</script>
-</head>
-<body>
-<h1>{title}</h1>
-<ol>{first}</ol>
-{rest}
-<p>{note}</p>
-{skipped}
-{body}
-</body>
-</html>
-"""

@@ -89,6 +89,10 @@ class Run:
         """Whether the run comes with the package: nothing is written into its folder then."""
         return _BUNDLED in self.folder.parents
 
+    def beside(self, name: str) -> Path:
+        """Where something made of it goes: its folder, or of a bundled one the working folder."""
+        return Path(f"{self.folder.name}-{name}") if self.bundled else self.folder / name
+
     def stage(self, name: str) -> Stage:
         """One stage; the same object at each call.
 

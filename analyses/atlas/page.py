@@ -19,16 +19,13 @@ from irl_lens.analyses.atlas.figures import (
     occupancy,
     spectrum,
 )
+from irl_lens.analyses.document import document
 from irl_lens.analyses.estimates import Estimate
 
 if TYPE_CHECKING:
     from irl_lens.analyses.atlas.atlas import Atlas, Entry
 
 SCRIPT = "plotly.js"
-_STYLE = """body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px;
-       margin: 2rem auto; padding: 0 1rem; }
-td, th { text-align: left; padding: .15rem .8rem .15rem 0; }
-summary { cursor: pointer; padding: .15rem 0; }"""
 
 
 def pages(atlas: Atlas) -> dict[str, bytes]:
@@ -131,11 +128,7 @@ def _drawn(figure: go.Figure) -> str:
 
 
 def _page(title: str, body: str) -> str:
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<style>{_STYLE}</style><script src="{SCRIPT}"></script>'
-        f"<body><h1>{escape(title)}</h1>{body}</body></html>"
-    )
+    return document(title, body, f'<script src="{SCRIPT}"></script>')
 
 
 def _file(number: int) -> str:

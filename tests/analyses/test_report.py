@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from irl_lens.analyses.evaluate import HEADLINES, evaluate_run
-from irl_lens.analyses.report import build_report
+from irl_lens.analyses.findings import Findings
+from irl_lens.analyses.report import build_report, write_report
 from irl_lens.checkpoint import write_bytes
 from irl_lens.presets import preset
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+from irl_lens.runs import Run, find_run
 
 
 def test_evaluation_has_every_number_of_the_table_and_is_repeatable(smoke_run: Run) -> None:
@@ -58,7 +59,25 @@ def test_pages_of_single_analyses_are_linked(tmp_path: Path) -> None:
     assert "Single analyses" not in build_report(run, tmp_path / "bare.html").read_text()
     for name in ("atlas.html", "belief & more.html", "atlas.csv"):
         write_bytes(run.folder / "analyses" / name, b"")
+    write_bytes(run.folder / "scan.html", b"")
     near = build_report(run, run.folder / "report.html").read_text()
     far = build_report(run, tmp_path / "elsewhere" / "report.html").read_text()
     assert '<a href="analyses/atlas.html">atlas</a>' in near and "atlas.csv" not in near
+    assert '<a href="scan.html">scan</a>' in near
     assert '<a href="../a%20run/analyses/belief%20%26%20more.html">belief &amp; more</a>' in far
+
+
+def test_pages_of_a_bundled_model_are_linked_where_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = find_run("grid")
+    assert run.beside("analyses") == Path("grid-analyses")
+    assert "Single analyses" not in write_report(run, Findings(), "grid-report.html").read_text()
+    write_bytes(run.beside("analyses") / "atlas.html", b"")
+    write_bytes(run.beside("scan.html"), b"")
+    near = write_report(run, Findings(), "grid-report.html").read_text()
+    far = write_report(run, Findings(), tmp_path / "else" / "report.html").read_text()
+    assert '<a href="grid-analyses/atlas.html">atlas</a>' in near
+    assert '<a href="grid-scan.html">grid-scan</a>' in near
+    assert '<a href="../grid-analyses/atlas.html">atlas</a>' in far
