@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.names import look_up
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.result import write as write_result
 from irl_lens.errors import UserError
@@ -178,13 +178,5 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def entry(name: str) -> Entry:
-    """Looks an analysis up.
-
-    Raises:
-        UserError: If there is none of that name; names the nearest, or all of them.
-    """
-    if name not in CATALOGUE:
-        near = get_close_matches(name, CATALOGUE, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(CATALOGUE)}"
-        raise UserError(f"no analysis {name!r}; {hint}")
-    return CATALOGUE[name]
+    """Looks an analysis up; see :func:`irl_lens.analyses.names.look_up`."""
+    return look_up(CATALOGUE, name)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from irl_lens.analyses.names import look_up
 from irl_lens.analyses.result import Result, write
-from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
 
@@ -65,16 +64,8 @@ COMPARISONS: dict[str, Comparison] = {
 
 
 def comparison(name: str) -> Comparison:
-    """Looks an analysis of a set of runs up.
-
-    Raises:
-        UserError: If there is none of that name; names the nearest, or all of them.
-    """
-    if name not in COMPARISONS:
-        near = get_close_matches(name, COMPARISONS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMPARISONS)}"
-        raise UserError(f"no analysis {name!r} of a set of runs; {hint}")
-    return COMPARISONS[name]
+    """Looks an analysis of a set of runs up; see :func:`irl_lens.analyses.names.look_up`."""
+    return look_up(COMPARISONS, name, " of a set of runs")
 
 
 def write_comparison(name: str, runs: Sequence[Run], folder: Path, progress: Progress) -> str:
