@@ -16,23 +16,19 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.gate import Marks, circular_shift
+from irl_lens.analyses.gate_science_figure import REACH, draw
 from irl_lens.analyses.gate_scores import NONE, hits, latencies, later, poisson, rand_index
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.statistics import bootstrap_ci, permutation_pvalue
-from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 
 TOLERANCES = (0, 1)
-NULLS = ("circular shift", "Poisson")
-REACH = 5
-"""Latencies beyond so many steps are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -127,53 +123,7 @@ class GateScience(Result):
 
     def figure(self) -> go.Figure:
         """Draws scores, latencies and gates, each with its nulls."""
-        titles = ("detection of boundaries", "steps to the nearest switch", "gates")
-        figure = make_subplots(cols=3, subplot_titles=titles, column_widths=[0.4, 0.35, 0.25])
-        self._scores(figure)
-        ends = [str(n) for n in range(1 - REACH, REACH)]
-        bins = [f"<{1 - REACH}", *ends, f">{REACH - 1}", "none"]
-        for name, shares, colour in (
-            ("gate", self.latency, MAIN),
-            ("circular shift", self.latency_null, GREY),
-        ):
-            figure.add_bar(
-                x=bins, y=shares, marker_color=colour, **_legend(name, False), col=2, row=1
-            )
-        middles = (np.arange(len(self.beta)) + 0.5) / len(self.beta)
-        bars = {"marker_color": MAIN, "width": 1 / len(self.beta)}
-        figure.add_bar(x=middles, y=self.beta, **bars, **_legend("gate", False), col=3, row=1)
-        figure.update_yaxes(title="score", range=[0, 1.05], col=1)
-        figure.update_yaxes(title="share of boundaries", rangemode="tozero", col=2)
-        figure.update_xaxes(title="steps, late is positive", type="category", tickangle=0, col=2)
-        figure.update_yaxes(title="share of steps", type="log", tickformat=".0e", col=3)
-        figure.update_xaxes(title="beta", col=3)
-        layout = {"legend": {"y": 1.14}, "margin": {"t": 120}}
-        return styled(figure, "The gate as a detector of boundaries", 430, **layout)
-
-    def _scores(self, figure: go.Figure) -> None:
-        bars: dict[str, list[Estimate]] = {"gate": []} | {name: [] for name in NULLS}
-        labels = []
-        for found in self.detections:
-            labels.append(f"F1, ±{found.tolerance}" if found.tolerance else "F1, exact")
-            bars["gate"].append(found.f1)
-            for name in NULLS:
-                bars[name].append(found.nulls[name].score)
-        bars["gate"].append(self.agreement.score)
-        for name in NULLS:
-            bars[name].append(self.agreement.nulls[name])
-        for (name, scores), colour in zip(bars.items(), (MAIN, GREY, CONTRAST), strict=True):
-            figure.add_bar(
-                x=[*labels, "Rand index"],
-                y=[s.value for s in scores],
-                error_y={
-                    "array": [s.high - s.value for s in scores],
-                    "arrayminus": [s.value - s.low for s in scores],
-                },
-                marker_color=colour,
-                **_legend(name, True),
-                row=1,
-                col=1,
-            )
+        return draw(self)
 
     def caption(self) -> str:
         """Says what was found, and where a null was not beaten."""
@@ -299,7 +249,3 @@ def _histogram(steps: Int[NDArray[np.int64], " boundaries"]) -> Float[NDArray[np
     none = steps == NONE
     bins = np.where(none, 2 * REACH + 1, np.clip(steps, -REACH, REACH) + REACH)
     return np.bincount(bins, minlength=2 * REACH + 2) / max(len(steps), 1)
-
-
-def _legend(name: str, shown: bool) -> dict:
-    return {"name": name, "legendgroup": name, "showlegend": shown}

@@ -22,7 +22,6 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
@@ -30,8 +29,8 @@ from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.latent_figure import draw
 from irl_lens.analyses.result import Result
-from irl_lens.analyses.style import GREY, MAIN, styled, subgoal_colours
 
 Numbers = Int[NDArray[np.int64], " codes"]
 Tables = Float[NDArray[np.float64], "... clusters subgoals"]
@@ -95,59 +94,7 @@ class LatentSpace(Result):
 
     def figure(self) -> go.Figure:
         """Draws the codes in the plane, by UMAP too if there is one, and scores beside nulls."""
-        clouds = [self.points] if self.unrolled is None else [self.points, self.unrolled]
-        n, names = len(clouds), ["codes at switches", "the same by UMAP"][: len(clouds)]
-        figure = make_subplots(
-            cols=n + 2,
-            subplot_titles=[*names, "purity", "information, bits"],
-            column_widths=[0.6 / n] * n + [0.2, 0.2],
-        )
-        for column, cloud in enumerate(clouds, start=1):
-            self._cloud(figure, column, cloud)
-        for column, score in ((n + 1, self.purity), (n + 2, self.information)):
-            self._bars(figure, column, score)
-        for number, axis in enumerate((figure.update_xaxes, figure.update_yaxes), start=1):
-            share = f"{self.explained[number - 1]:.0%}".replace("%", " %")
-            axis(title=f"z, principal axis {number} ({share})", col=1)
-            if n > 1:
-                axis(title=f"UMAP, axis {number}", showticklabels=False, col=2)
-        figure.update_yaxes(range=[0, 1.05], col=n + 1)
-        figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=n + 2)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "What the codes are codes of", 460, **layout)
-
-    def _cloud(self, figure: go.Figure, column: int, cloud: NDArray) -> None:
-        for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
-            own = cloud[self.labels == i]
-            figure.add_scatter(
-                x=own[:, 0],
-                y=own[:, 1],
-                mode="markers",
-                name=f"subgoal {name}",
-                legendgroup=name,
-                showlegend=column == 1,
-                marker={"color": colour, "size": 5, "opacity": 0.6},
-                row=1,
-                col=column,
-            )
-
-    def _bars(self, figure: go.Figure, column: int, score: Score) -> None:
-        for name, estimate, colour in (
-            ("clusters", score.value, MAIN),
-            ("labels<br>exchanged", score.null, GREY),
-        ):
-            figure.add_bar(
-                x=[name],
-                y=[estimate.value],
-                error_y={
-                    "array": [estimate.high - estimate.value],
-                    "arrayminus": [estimate.value - estimate.low],
-                },
-                marker_color=colour,
-                showlegend=False,
-                row=1,
-                col=column,
-            )
+        return draw(self)
 
     def caption(self) -> str:
         """Says whether the kinds of codes are subgoals."""

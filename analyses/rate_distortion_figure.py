@@ -13,7 +13,8 @@ from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.style import CONTRAST, GREY, INK, styled
 
 if TYPE_CHECKING:
-    from irl_lens.analyses.rate_distortion import Point, RateDistortion
+    from irl_lens.analyses.discovered import Point
+    from irl_lens.analyses.rate_distortion import RateDistortion
 
 LEAST = 1e-3
 """A smaller rate [nats a step] is drawn as this, so that collapsed runs do not stretch the axis."""

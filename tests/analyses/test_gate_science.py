@@ -11,7 +11,8 @@ import pytest
 
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.gate import score_gate
-from irl_lens.analyses.gate_science import REACH, GateScience, gate_science, science
+from irl_lens.analyses.gate_science import GateScience, gate_science, science
+from irl_lens.analyses.gate_science_figure import REACH
 from irl_lens.analyses.gate_scores import NONE, hits, latencies, moved, poisson
 from irl_lens.analyses.gate_whatif import edit_gate, in_force, what_if
 from irl_lens.envs.trajectories import Trajectories

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from irl_lens.analyses.rate_distortion import controlled_nll, rate_distortion
+from irl_lens.analyses.discovered import controlled_nll
+from irl_lens.analyses.rate_distortion import rate_distortion
 from irl_lens.checkpoint import CheckpointError, join_parts
 from irl_lens.config import BaseConfig, DiscoveryConfig
 from irl_lens.errors import UserError
