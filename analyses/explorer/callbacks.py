@@ -10,13 +10,22 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 
+from irl_lens.analyses.explorer import patching
+from irl_lens.analyses.explorer.jobs import Job, Jobs
+from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.patching.contrast import BY_HEAD
 
 _TICKS = count(1)
 Act = Callable[..., Any]
+
+
+def poll(on: bool) -> None:
+    """Asks the page for its questions about progress, or not; an output would make a cycle."""
+    set_props("poll", {"disabled": not on})
 
 
 WRONG = (ValueError, TypeError, LookupError, AttributeError)
@@ -46,9 +55,13 @@ class Acts:
         return next(_TICKS)
 
     def __call__(
-        self, trigger: Input | Sequence[Input], act: Act, states: Sequence[State] = ()
+        self,
+        trigger: Input | Sequence[Input],
+        act: Act,
+        states: Sequence[State] = (),
+        long: bool = False,
     ) -> None:
-        """Registers one: ``act(session, *triggers, *states)``."""
+        """Registers one: ``act(session, *triggers, *states)``, and the work if it may be long."""
         triggers = [trigger] if isinstance(trigger, Input) else list(trigger)
 
         @self.app.callback(
@@ -60,15 +73,16 @@ class Acts:
             prevent_initial_call=True,
         )
         def changed(*values: Any) -> tuple[Any, Any]:
+            """Acts on the session; returns a new tick if the state is another, and a message."""
             given, key, rest = (
                 values[: len(triggers)],
                 values[len(triggers)],
                 values[len(triggers) + 1 :],
             )
             try:
-                session, _ = self.sessions.get(key)
-                before = session.state
-                if act(session, *given, *rest) is no_update:
+                session, jobs = self.sessions.get(key)
+                before, work = session.state, [jobs] if long else []
+                if act(session, *given, *rest, *work) is no_update:
                     return no_update, no_update
             except WRONG as error:
                 # Drawn again all the same: what was typed gives way to what is.
@@ -91,6 +105,7 @@ def _pressed(act: Act) -> Act:
     """An act of a button, whose number of clicks does not matter; none before the first."""
 
     def pressed(session: Explorer, clicks: int | None, *rest: Any) -> Any:
+        """Acts if the button was pressed at all."""
         return act(session, *rest) if clicks else no_update
 
     return pressed
@@ -98,6 +113,7 @@ def _pressed(act: Act) -> Act:
 
 def _episode(acts: Acts) -> None:
     def step(session: Explorer, value: Any) -> None:
+        """Looks at another step, the last of the walk at most."""
         last = len(session.state.walk) - 1
         session.set(step=min(value, last) if isinstance(value, int) else value)
 
@@ -133,20 +149,22 @@ def _patch(acts: Acts) -> None:
     acts(Input("rather", "value"), lambda s, v: s.set(rather=None if v == -1 else v))
 
     def clicked(session: Explorer, click: Any, held: str) -> Any:
+        """Patches the cell of the heat map that was clicked, or takes the patch out."""
         if not click:
             return no_update
         point = click["points"][0]
-        place = session.sweep().places.index(point["y"])
+        place = patching.places(session.workbench, session.state).index(point["y"])
         return toggle(session, place, int(point["x"]), held)
 
     def toggle(session: Explorer, place: int, step: int, held: str) -> Any:
-        heads = session.workbench.heads
-        by_head = len(session.sweep().places) > session.workbench.layers
+        """Patches a row and step of the heat map."""
+        heads, by_head = session.workbench.heads, session.state.component in BY_HEAD
         layer, head = divmod(place, heads) if by_head else (place, None)
         return session.patch(layer + 1, step, head, held=held == "on" and not by_head)
 
     def typed(session: Explorer, layer: Any, head: Any, step: Any, held: str) -> Any:
-        by_head = len(session.sweep().places) > session.workbench.layers
+        """Patches the layer, head and step that are in the fields."""
+        by_head = session.state.component in BY_HEAD
         return session.patch(
             layer, step, head if by_head else None, held=held == "on" and not by_head
         )
@@ -157,6 +175,7 @@ def _patch(acts: Acts) -> None:
     acts(Input("clear", "n_clicks"), _pressed(lambda s: s.unpatch()))
 
     def out(session: Explorer, clicks: list[int | None]) -> Any:
+        """Takes out the patch whose button was pressed."""
         if not any(clicks) or not isinstance(ctx.triggered_id, dict):
             return no_update
         return session.unpatch(ctx.triggered_id["index"])
@@ -172,6 +191,7 @@ def _steer(acts: Acts) -> None:
     acts(Input("forced", "value"), lambda s, v: s.steer(forced=v))
 
     def kind(session: Explorer, value: str, layer: Any, name: Any, strength: Any, z: Any) -> Any:
+        """Chooses what steers, as the fields below say."""
         if value == "controller":
             return session.steer(kind=value, layer=layer, name=name, strength=float(strength))
         if value == "code":
@@ -185,6 +205,7 @@ def _steer(acts: Acts) -> None:
     acts(Input("kind", "value"), kind, [*chosen, sliders])
 
     def bank(session: Explorer, layer: Any, name: Any, strength: Any) -> Any:
+        """Chooses a controller of the bank, if one steers."""
         if session.state.steering.kind != "controller":
             return no_update
         return session.steer(layer=layer, name=name, strength=float(strength))
@@ -192,6 +213,7 @@ def _steer(acts: Acts) -> None:
     acts([Input(n, "value") for n in ("bank", "controller", "strength")], bank)
 
     def dragged(session: Explorer, z: list[float]) -> Any:
+        """Takes the code that the sliders say, if a code steers."""
         if session.state.steering.kind != "code" or not z:
             return no_update
         now = session.state.steering.code or ()
@@ -203,6 +225,7 @@ def _steer(acts: Acts) -> None:
     acts(Input({"kind": "z", "index": ALL}, "value"), dragged)
 
     def taken(session: Explorer, click: Any) -> Any:
+        """Takes the code of the point that was clicked."""
         if not click or "customdata" not in click["points"][0]:
             return no_update
         index = int(click["points"][0]["customdata"])
@@ -213,20 +236,27 @@ def _steer(acts: Acts) -> None:
 
 
 def _fork(acts: Acts) -> None:
-    def grow(session: Explorer, parent: Any, step: Any, noise: Any) -> Any:
-        before = session.state.noise
-        session.set(noise=noise)
-        try:
-            return session.fork(step, None if parent in ("walk", None) else int(parent))
-        except ValueError:
-            session.set(noise=before)
-            raise
+    def grow(session: Explorer, parent: Any, step: Any, noise: Any, jobs: Jobs) -> Any:
+        """Begins a branch; if it takes long, it is told of when it is there."""
+        leaves = None if parent in ("walk", None) else int(parent)
+
+        def work(tick: Tick) -> None:
+            """Grows it."""
+            session.fork(step, leaves, tick, noise)
+
+        horizon = session.workbench.world.horizon
+        job = Job("growing a branch", work, horizon, (session.state, step, leaves, noise), True)
+        if not jobs.done(job):
+            poll(True)
 
     fields = [State(name, "value") for name in ("parent", "fork-step", "fork-noise")]
-    acts(Input("fork", "n_clicks"), _pressed(grow), fields)
+    acts(Input("fork", "n_clicks"), _pressed(grow), fields, long=True)
 
     def first(act: Callable[[Explorer, int], Any]) -> Act:
+        """An act on the first branch that is chosen."""
+
         def of_chosen(session: Explorer, numbers: list[int] | None) -> Any:
+            """Acts on it, or says that none is chosen."""
             if not numbers:
                 raise ValueError("choose a branch to compare first; the first of them is meant")
             return act(session, int(numbers[0]))

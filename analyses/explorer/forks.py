@@ -17,6 +17,9 @@ from irl_lens.analyses.explorer.state import LONGEST_TREE, Branch, Segment, Stat
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
 
+GROUND = ("clean", "edited", "walk", "actions", "branches", "checkpoint")
+"""What a branch that is growing stands on."""
+
 
 def branch(state: State, number: int) -> Branch:
     """Looks a branch up.
@@ -68,6 +71,17 @@ def fork(
         actions=begun.actions[:step],
     )
     return played(workbench, state, child, tick)
+
+
+def grafted(now: State, before: State, grown: Branch) -> State:
+    """Returns the present state with a branch that was begun on one of before.
+
+    Raises:
+        UserError: What the branch stands on was changed while it grew.
+    """
+    if any(getattr(now, name) != getattr(before, name) for name in GROUND):
+        raise UserError("boards, walk or branches were changed while it grew; fork again")
+    return replace(now, branches=(*now.branches, grown), noise=before.noise)
 
 
 def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None = None) -> Branch:

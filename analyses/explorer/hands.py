@@ -85,6 +85,7 @@ def _boards(app: Dash, acts: Acts, sessions: Sessions) -> None:
         prevent_initial_call=True,
     )
     def clicked(clean: Any, edited: Any, picked: dict[str, str] | None, key: str) -> Any:
+        """Picks up what lies at the place that was clicked, or puts down what was picked up."""
         side, click = str(ctx.triggered_id), clean if ctx.triggered_id == "clean" else edited
         place = click["points"][0].get("customdata") if click else None
         if not isinstance(place, int):
@@ -116,6 +117,7 @@ def _downloads(app: Dash, sessions: Sessions) -> None:
         prevent_initial_call=True,
     )
     def download(*values: Any) -> Any:
+        """Makes the file whose button was pressed, of the tab that was on show before."""
         clicks, (key, tab) = values[:-2], values[-2:]
         if not any(clicks):
             return no_update, no_update

@@ -1,11 +1,15 @@
-"""Long work of a session: at most one at a time, in a thread, with progress, to be cancelled."""
+"""Long work of a session: one of each kind, in a thread, with progress, to be cancelled."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from threading import RLock, Thread
 
-from irl_lens.analyses.explorer.rollouts import Tick
+from irl_lens.analyses.explorer.patching import Tick
+from irl_lens.errors import UserError
+
+PATIENCE = 0.35
+"""Seconds that a view waits for work before it shows its progress [s]."""
 
 
 class Cancelled(Exception):
@@ -16,7 +20,11 @@ class Job:
     """One piece of work.
 
     Args:
+        kind: What it does, in a word or two.
         work: Does it; told whom to tell of each step.
+        most: How many steps it has at most.
+        about: What it is done for; the same again is the same work.
+        changes: Whether it changes the state that it is done for.
 
     Attributes:
         step: How far it is.
@@ -24,10 +32,29 @@ class Job:
         error: What went wrong, if anything did.
     """
 
-    def __init__(self, work: Callable[[Tick], object]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        work: Callable[[Tick], object],
+        most: int = 1,
+        about: object = None,
+        changes: bool = False,
+    ) -> None:
+        self.kind, self.most, self.about, self.changes = kind, most, about, changes
         self.step, self.finished, self.error = 0, False, ""
         self._stopped = False
         self._thread = Thread(target=self._run, args=(work,), daemon=True)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: step {self.step} of at most {self.most}"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped before its end."""
+        return self.error == "stopped"
+
+    def start(self) -> None:
+        """Begins."""
         self._thread.start()
 
     def cancel(self) -> None:
@@ -60,18 +87,50 @@ class Jobs:
     """The work of one session."""
 
     def __init__(self) -> None:
-        self.now: Job | None = None
+        self._jobs: dict[str, Job] = {}
         self._lock = RLock()
 
-    def start(self, work: Callable[[Tick], object]) -> Job:
-        """Starts work in place of what is under way."""
+    def start(self, job: Job) -> Job:
+        """Starts work in place of that of its kind, or returns the same if it is under way."""
         with self._lock:
-            self.cancel()
-            self.now = Job(work)
-            return self.now
+            now = self._jobs.get(job.kind)
+            if now is not None and not now.finished:
+                if now.about is not None and now.about == job.about:
+                    return now
+                now.cancel()
+            self._jobs[job.kind] = job
+            job.start()
+            return job
+
+    def done(self, job: Job, seconds: float = PATIENCE) -> bool:
+        """Starts work and waits a moment; returns whether it is done.
+
+        Raises:
+            UserError: It cannot be.
+        """
+        job = self.start(job)
+        if not job.wait(seconds) or job.stopped:
+            return False
+        with self._lock:
+            if self._jobs.get(job.kind) is job:
+                del self._jobs[job.kind]
+        if job.error:
+            raise UserError(job.error)
+        return True
+
+    def running(self) -> list[Job]:
+        """What is under way."""
+        with self._lock:
+            return [job for job in self._jobs.values() if not job.finished]
+
+    def ended(self) -> list[Job]:
+        """What came to its end since this was last asked."""
+        with self._lock:
+            found = [job for job in self._jobs.values() if job.finished]
+            self._jobs = {k: job for k, job in self._jobs.items() if job not in found}
+            return found
 
     def cancel(self) -> None:
         """Stops what is under way."""
-        with self._lock:
-            if self.now is not None:
-                self.now.cancel()
+        for job in self.running():
+            job.cancel()

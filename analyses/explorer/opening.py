@@ -127,6 +127,7 @@ def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | N
     here = np.array(scene.xy(state.walk[state.step]))
 
     def far(thing: Thing) -> bool:
+        """Whether a thing is off the walk and some steps away."""
         away = int(np.abs(np.array(scene.xy(thing.place)) - here).sum())
         return thing.place not in seen and away > 2
 

@@ -11,7 +11,7 @@ steps too: they are patched in the cache (:mod:`irl_lens.analyses.explorer.atten
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,8 @@ from irl_lens.envs.scenes import Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Compose, Intervention, ReplacePatch, Together
 
+Tick = Callable[[int], None]
+"""Told of every step; may raise to stop."""
 Observed = Mapping[str, Tensor]
 Field = Float[NDArray[np.float32], "places actions"]
 
@@ -101,12 +103,23 @@ def contrast(workbench: Workbench, state: State) -> Contrast:
     return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, values)
 
 
-def swept(workbench: Workbench, state: State, runs: Contrast | None = None) -> Sweep:
-    """Patches every layer (or head) and step, one at a time."""
-    runs = contrast(workbench, state) if runs is None else runs
+def places(workbench: Workbench, state: State) -> tuple[str, ...]:
+    """Names of the layers, or heads, that the heat map has."""
+    return place_names(state.component, workbench.layers, workbench.heads)
+
+
+def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) -> Sweep:
+    """Patches every layer (or head) and step, one at a time.
+
+    Args:
+        workbench: The run.
+        state: Its boards, walk, component and metric are used.
+        tick: Told before each layer, or head, how many are done.
+    """
+    runs, names = contrast(workbench, state), places(workbench, state)
     with workbench.lock:
-        effects = sweep(runs, [state.component], state.step + 1)[state.component][:, ::-1, 0]
-    names = place_names(state.component, workbench.layers, workbench.heads)
+        found = sweep(runs, [state.component], state.step + 1, tick=tick)
+    effects = found[state.component][:, ::-1, 0]
     clean, edited = runs.values[:, 0].tolist()
     why, rather = int(runs.readout.clean_action), int(runs.readout.other_action)
     return Sweep(names, effects.copy(), clean, edited, why, rather)
@@ -120,9 +133,11 @@ def patched(
     seen: dict[str, Tensor] = {}
 
     def keep(x: Tensor, hook) -> None:
+        """Keeps the stream."""
         seen[hook.name] = x.detach()
 
     def residual(name: str) -> bool:
+        """Whether a hook point is in the residual stream."""
         return ".hook_resid_" in name
 
     hook = replacements(runs.clean, active(state), state.step)

@@ -1,27 +1,38 @@
-"""Roll-outs on the page: begun when they are wanted, drawn when they are there."""
+"""Long work on the page: begun when it is wanted, drawn when it is there."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dash import Dash, Input, Output, State, no_update, set_props
+from dash import Dash, Input, Output, State, no_update
 
-from irl_lens.analyses.explorer import figures, sentences
-from irl_lens.analyses.explorer.jobs import Jobs
-from irl_lens.analyses.explorer.rollouts import Tick
+from irl_lens.analyses.explorer import figures, patching, sentences
+from irl_lens.analyses.explorer.callbacks import Acts, poll
+from irl_lens.analyses.explorer.jobs import Job, Jobs
+from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.errors import UserError
 
-PATIENCE = 0.35
-"""Seconds that a view waits for roll-outs before it shows their progress [s]."""
 
-
-def register(app: Dash, sessions: Sessions) -> None:
-    """Registers the views of roll-outs, their progress and the button that stops them."""
+def register(app: Dash, acts: Acts, sessions: Sessions) -> None:
+    """Registers the views of roll-outs, progress and the button that stops what is under way."""
     _effects(app, sessions)
     _steered(app, sessions)
-    _progress(app, sessions)
+    _progress(app, acts, sessions)
+
+
+def swept(session: Explorer, jobs: Jobs) -> bool:
+    """Whether the heat map is there; begins it if not, and waits a moment.
+
+    Raises:
+        UserError: It cannot be made.
+    """
+    if session.swept:
+        return True
+    most = len(patching.places(session.workbench, session.state))
+    job = Job("patching each place", lambda tick: session.sweep(tick), most, session.state)
+    return jobs.done(job)
 
 
 def rolled(session: Explorer, jobs: Jobs, patches: bool, steered: bool) -> bool:
@@ -34,14 +45,12 @@ def rolled(session: Explorer, jobs: Jobs, patches: bool, steered: bool) -> bool:
         return True
 
     def work(tick: Tick) -> None:
+        """Rolls out without and with what acts."""
         session.rollouts(tick=tick)
         session.rollouts(patches, steered, tick)
 
-    job = jobs.start(work)
-    job.wait(PATIENCE)
-    if job.finished and job.error and job.error != "stopped":
-        raise UserError(job.error)
-    return job.finished and not job.error
+    horizon, about = session.workbench.world.horizon, (session.state, patches, steered)
+    return jobs.done(Job("rolling out", work, horizon, about))
 
 
 def _effects(app: Dash, sessions: Sessions) -> None:
@@ -55,6 +64,7 @@ def _effects(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def effects(_: int, tab: str, look: str, __: int, key: str) -> Any:
+        """Draws what the patches do, or says that roll-outs are under way."""
         if tab != "patch":
             return (no_update,) * 2
         session, jobs = sessions.get(key)
@@ -66,7 +76,7 @@ def _effects(app: Dash, sessions: Sessions) -> None:
             said = "Roll-outs are on the clean board; choose the edited one under Steer."
             return figures.effects(session, "arrows", None, None), said
         if not done:
-            _poll(True)
+            poll(True)
             return no_update, "rolling out .."
         both = session.rollouts(), session.rollouts(patches=True)
         said = sentences.gone(figures.scene_of(session), *both)
@@ -86,12 +96,13 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         prevent_initial_call=True,
     )
     def steered(_: int, tab: str, look: str, __: int, key: str) -> Any:
+        """Draws what steering does, or says that roll-outs are under way."""
         if tab != "steer":
             return (no_update,) * 3
         session, jobs = sessions.get(key)
         try:
             if not rolled(session, jobs, False, True):
-                _poll(True)
+                poll(True)
                 return no_update, no_update, "rolling out .."
         except UserError as error:
             return no_update, no_update, str(error)
@@ -101,33 +112,33 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         return figures.outings(scene, look, *both), figures.first_bars(scene, *both), said
 
 
-def _progress(app: Dash, sessions: Sessions) -> None:
+def _progress(app: Dash, acts: Acts, sessions: Sessions) -> None:
     @app.callback(
         Output("work", "children"),
         Output("stop", "style"),
         Output("finished", "data"),
+        Output("tick", "data", allow_duplicate=True),
         Input("poll", "n_intervals"),
         State("key", "data"),
         State("finished", "data"),
         prevent_initial_call=True,
     )
     def progress(_: int, key: str, finished: int) -> Any:
-        session, jobs = sessions.get(key)
-        job = jobs.now
-        if job is not None and not job.finished:
-            most = session.workbench.world.horizon
-            return f"rolling out: step {job.step} of at most {most}", {}, no_update
-        _poll(False)
-        stopped = job is not None and job.error == "stopped"
-        said = "Stopped; change something to roll out again." if stopped else ""
-        return said, {"display": "none"}, no_update if stopped else finished + 1
+        """Says how far work is, and has what came to its end drawn."""
+        _, jobs = sessions.get(key)
+        # Before what runs: what ends in between is then told of the next time.
+        running, ended = jobs.running(), jobs.ended()
+        drawn = finished + 1 if any(not job.stopped for job in ended) else no_update
+        tick = acts.next() if any(job.changes and not job.error for job in ended) else no_update
+        if running:
+            return "; ".join(map(str, running)), {}, drawn, tick
+        poll(False)
+        wrong = [job.error for job in ended if job.error]
+        said = "Stopped; change something to go on." if "stopped" in wrong else " ".join(wrong)
+        return said, {"display": "none"}, drawn, tick
 
     @app.callback(Input("stop", "n_clicks"), State("key", "data"))
     def stop(clicks: int | None, key: str) -> None:
+        """Stops what is under way."""
         if clicks:
             sessions.get(key)[1].cancel()
-
-
-def _poll(on: bool) -> None:
-    """Asks the page for its questions about progress, or not; an output would make a cycle."""
-    set_props("poll", {"disabled": not on})

@@ -8,7 +8,7 @@ same noise whatever acts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.explorer.attended import attending
-from irl_lens.analyses.explorer.patching import active, carried, contrast, gathered, patched
+from irl_lens.analyses.explorer.patching import Tick, active, carried, contrast, gathered, patched
 from irl_lens.analyses.explorer.shadow import Shadow
 from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
@@ -30,8 +30,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.rl.rollout import Player
 
-Tick = Callable[[int], None]
-"""Told of every step; may raise to stop."""
 OWN, SHUT, OPEN = -1, 0, 1
 
 

@@ -94,6 +94,7 @@ def application(sessions: Sessions) -> Dash:
     )
 
     def layout() -> Any:
+        """The page of a new session."""
         name = asked_for(sessions)
         key = sessions.new(name)
         explorer, _ = sessions.get(key)
@@ -103,7 +104,7 @@ def application(sessions: Sessions) -> Dash:
     acts = callbacks.Acts(app, sessions)
     callbacks.register(acts)
     views.register(app, sessions)
-    rolling.register(app, sessions)
+    rolling.register(app, acts, sessions)
     hands.register(app, acts, sessions)
     guard(app.server)
     atlas_pages(app.server, sessions)
@@ -125,6 +126,7 @@ def atlas_pages(server: Flask, sessions: Sessions) -> None:
     @server.get("/atlas")
     @server.get("/atlas/<int:number>/<path:name>")
     def atlas(number: int = 0, name: str = "") -> Any:
+        """A page of a run's atlas, the first if none is named."""
         runs = list(sessions.runs())
         if not name:
             asked = request.args.get("run", name_of(sessions.first))
@@ -148,6 +150,7 @@ def guard(server: Flask) -> None:
 
     @server.before_request
     def own() -> None:
+        """Refuses who does not ask this machine by its own name, or comes from another page."""
         port = request.environ.get("SERVER_PORT", "")
         if not ours(request.headers.get("Host", ""), port):
             abort(403, "the explorer answers on this machine's own address only")
@@ -159,11 +162,13 @@ def guard(server: Flask) -> None:
 
     @server.before_request
     def well_formed() -> None:
+        """Refuses what is no JSON object."""
         if request.method == "POST" and not isinstance(request.get_json(silent=True), dict):
             abort(400, "this is no request of the page: send a JSON object")
 
     @server.after_request
     def framed(response: Response) -> Response:
+        """Lets pages of this machine alone show the page in a frame."""
         local = " ".join(f"http://{name}:*" for name in OWN)
         response.headers["Content-Security-Policy"] = f"frame-ancestors 'self' {local}"
         response.headers["X-Content-Type-Options"] = "nosniff"
@@ -171,6 +176,7 @@ def guard(server: Flask) -> None:
 
     @server.errorhandler(Exception)
     def wrong(error: Exception) -> tuple[Response, int]:
+        """Says what went wrong, with a status that fits."""
         if isinstance(error, HTTPException):
             return jsonify(error=error.description), error.code or 500
         if isinstance(error, UserError):

@@ -180,12 +180,29 @@ class Explorer:
         return self.set(steering=replace(self.state.steering, **values))
 
     def fork(
-        self, step: int | None = None, parent: int | None = None, tick: Tick | None = None
+        self,
+        step: int | None = None,
+        parent: int | None = None,
+        tick: Tick | None = None,
+        noise: int | None = None,
     ) -> Self:
-        """Grows a branch."""
-        state = self.state
-        grown = forks.fork(self.workbench, state, step, parent, tick)
-        return self.set(branches=(*state.branches, grown))
+        """Grows a branch.
+
+        Args:
+            step: Where it leaves; the step looked at if None.
+            parent: The branch it leaves; the walk if None.
+            tick: Told of every step.
+            noise: Seed of its actions from now on; that of the state if None.
+
+        Raises:
+            UserError: There is no such step, parent or noise, there are too many branches, or
+                boards, walk or branches were changed while it grew.
+        """
+        state, workbench = self.state, self.workbench
+        state = checked(workbench, state if noise is None else replace(state, noise=noise))
+        grown = forks.fork(workbench, state, step, parent, tick)
+        with self.lock:
+            return self._become(forks.grafted(self.state, state, grown))
 
     def open_branch(self, number: int) -> Self:
         """Makes a branch the walk, so that all of it can be looked at step by step."""
@@ -201,9 +218,14 @@ class Explorer:
                 gone.add(found.number)
         return self.set(branches=tuple(b for b in branches if b.number not in gone))
 
-    def sweep(self) -> patching.Sweep:
+    def sweep(self, tick: Tick | None = None) -> patching.Sweep:
         """The heat map."""
-        return self._result("sweep", patching.swept)
+
+        def swept(workbench: Workbench, state: State) -> patching.Sweep:
+            """Sweeps."""
+            return patching.swept(workbench, state, tick or (lambda step: None))
+
+        return self._result("sweep", swept)
 
     def fields(self) -> patching.Fields:
         """Where actions lead, at every place."""
@@ -219,6 +241,7 @@ class Explorer:
         """Roll-outs from the step looked at."""
 
         def roll(workbench: Workbench, state: State) -> Outing:
+            """Rolls out."""
             return rollouts.roll(workbench, state, patches, steered, tick)
 
         return self._result(f"rollouts {patches} {steered}", roll)
@@ -226,6 +249,11 @@ class Explorer:
     def ready(self, patches: bool = False, steered: bool = False) -> bool:
         """Whether roll-outs of the present state are there already."""
         return self._key(f"rollouts {patches} {steered}", self.state) in self._results
+
+    @property
+    def swept(self) -> bool:
+        """Whether the heat map of the present state is there already."""
+        return self._key("sweep", self.state) in self._results
 
     def view(self) -> dict[str, Any]:
         """JSON-able: the state, and what is read off it."""

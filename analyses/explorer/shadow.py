@@ -77,6 +77,7 @@ class _Step(Intervention):
         seen = torch.from_numpy(shadow.clean.watch(places)[:, -1:])
 
         def keep(tensor: Tensor, hook: Any) -> None:
+            """Keeps the stream."""
             shadow.seen[hook.name] = tensor
 
         kept = [(name, keep) for name in shadow.points()]

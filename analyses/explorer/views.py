@@ -9,10 +9,13 @@ from dash import ALL, Dash, Input, Output, State, html, no_update
 
 from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences
 from irl_lens.analyses.explorer import page_parts as parts
+from irl_lens.analyses.explorer.callbacks import poll
 from irl_lens.analyses.explorer.export import snippet
+from irl_lens.analyses.explorer.rolling import swept
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.analyses.explorer.state import SIDES
+from irl_lens.errors import UserError
 
 
 def register(app: Dash, sessions: Sessions) -> None:
@@ -30,6 +33,7 @@ def register(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def keep(_: int, tab: str, key: str) -> Any:
+        """Writes the snippet."""
         return snippet(sessions.get(key)[0]) if tab == "keep" else no_update
 
 
@@ -44,6 +48,7 @@ def _worlds(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def worlds(_: int, picked: dict[str, str] | None, key: str) -> Any:
+        """Draws both boards, and says what differs and what is in the hand."""
         session, _jobs = sessions.get(key)
         names = [picked["name"] if picked and picked["side"] == side else None for side in SIDES]
         drawn = [figures.world(session, *pair) for pair in zip(SIDES, names, strict=True)]
@@ -56,6 +61,7 @@ def _worlds(app: Dash, sessions: Sessions) -> None:
 
     @app.callback(Output("readings", "figure"), Input("tick", "data"), State("key", "data"))
     def readings(_: int, key: str) -> Any:
+        """Draws what the model and the filter make of the step."""
         return figures.readings(sessions.get(key)[0])
 
 
@@ -79,6 +85,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def fields(_: int, key: str) -> Any:
+        """Shows the state in the fields."""
         session, _jobs = sessions.get(key)
         state = session.state
         asked = [-1 if x is None else x for x in (state.why, state.rather)]
@@ -106,6 +113,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         State({"kind": "z", "index": ALL}, "value"),
     )
     def steering(_: int, key: str, z: list[float]) -> Any:
+        """Shows what steers in the fields."""
         session, _jobs = sessions.get(key)
         steering = session.state.steering
         own = steering.kind == "controller"
@@ -126,12 +134,21 @@ def _patch(app: Dash, sessions: Sessions) -> None:
         Output("spots", "children"),
         Input("tick", "data"),
         Input("tab", "value"),
+        Input("finished", "data"),
         State("key", "data"),
     )
-    def heat(_: int, tab: str, key: str) -> Any:
+    def heat(_: int, tab: str, __: int, key: str) -> Any:
+        """Draws the heat map and lists the patches."""
         if tab != "patch":
             return (no_update,) * 5
-        session, _jobs = sessions.get(key)
+        session, jobs = sessions.get(key)
+        try:
+            done, said = swept(session, jobs), "patching each place .."
+        except UserError as error:
+            done, said = False, str(error)
+        if not done:
+            poll(True)
+            return no_update, no_update, None, said, _chips(session)
         figure = figures.heat_map(session, session.sweep())
         style = {"height": f"{figure.layout.height}px"}
         return figure, style, None, sentences.question(session), _chips(session)
@@ -159,6 +176,7 @@ def _latent(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def latent(_: int, tab: str, key: str) -> Any:
+        """Draws the codes of demonstrations."""
         session, _jobs = sessions.get(key)
         bench, steering = session.workbench, session.state.steering
         if tab != "steer" or bench.meta is None or steering.kind != "code":
@@ -183,6 +201,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         State("compare", "value"),
     )
     def tree(_: int, tab: str, key: str, chosen: list[int]) -> Any:
+        """Draws the tree of futures and lists them."""
         if tab != "fork":
             return (no_update,) * 6
         session, _jobs = sessions.get(key)
@@ -205,6 +224,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         State("key", "data"),
     )
     def compared(numbers: list[int], step: int, _: int, tab: str, key: str) -> Any:
+        """Draws the chosen futures on the board."""
         if tab != "fork":
             return no_update, no_update
         session, _jobs = sessions.get(key)

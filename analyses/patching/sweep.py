@@ -13,7 +13,7 @@ the other choice is then lost; only what goes beyond it is about the edit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +111,11 @@ def grids_of(
 
 
 def sweep(
-    contrast: Contrast, components: Sequence[str], lags: int, sources: Sources | None = None
+    contrast: Contrast,
+    components: Sequence[str],
+    lags: int,
+    sources: Sources | None = None,
+    tick: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Effects]:
     """Returns what patching each place changes in the metric, component by component.
 
@@ -122,6 +126,7 @@ def sweep(
         components: What to patch.
         lags: Steps, from the decision back.
         sources: Pair and step of the clean run that is put at each place; its own if None.
+        tick: Told before each forward how many of the component's are done; may raise to stop.
 
     Raises:
         ValueError: There is no such component, or not so many steps.
@@ -129,7 +134,7 @@ def sweep(
     if unknown := [name for name in components if name not in HOOKS]:
         raise ValueError(f"no component {unknown[0]!r}; there are {', '.join(HOOKS)}")
     sources = itself(contrast, lags) if sources is None else sources
-    return {name: _sweep(contrast, name, lags, sources) for name in components}
+    return {name: _sweep(contrast, name, lags, sources, tick) for name in components}
 
 
 def itself(contrast: Contrast, lags: int) -> Sources:
@@ -149,15 +154,19 @@ def unrelated(contrast: Contrast, lags: int) -> Sources:
     return torch.stack([other.expand_as(steps), steps.minimum(last)], dim=-1)
 
 
-def _sweep(contrast: Contrast, component: str, lags: int, sources: Sources) -> Effects:
+def _sweep(
+    contrast: Contrast, component: str, lags: int, sources: Sources, tick: Callable[[int], None]
+) -> Effects:
     cfg = contrast.model.cfg
     heads = [[h] for h in range(cfg.n_heads)] if component in BY_HEAD else [None]
     places = _places(contrast, lags, sources)
     values = []
     for layer in range(cfg.n_layers):
         name = f"blocks.{layer}.{HOOKS[component]}"
-        patches = [TransplantPatch(contrast.clean[name], name, places, heads=h) for h in heads]
-        values += [patched(contrast, layer, patch, lags) for patch in patches]
+        for head in heads:
+            tick(len(values))
+            patch = TransplantPatch(contrast.clean[name], name, places, heads=head)
+            values.append(patched(contrast, layer, patch, lags))
     return np.stack(values) - contrast.values[1]
 
 

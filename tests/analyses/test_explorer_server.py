@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import irl_lens
-from irl_lens.analyses.explorer.jobs import Jobs
+from irl_lens.analyses.explorer.jobs import Cancelled, Job, Jobs
 from irl_lens.analyses.explorer.server import Server, open_page
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.errors import UserError
@@ -169,11 +169,20 @@ def test_work_shows_how_far_it_is_and_is_stopped() -> None:
             tick(step := step + 1)
             seen.append(step)
 
-    job = jobs.start(endless)
+    job = jobs.start(Job("running", endless, 9, "a"))
     assert not job.wait(0.05) and job.step > 0
-    other = jobs.start(lambda tick: tick(7))
-    assert job.wait(5) and job.error == "stopped"
-    assert other.wait(5) and other.step == 7 and not other.error
+    assert jobs.start(Job("running", endless, 9, "a")) is job
+    aside = jobs.start(Job("walking", endless))
+    other = jobs.start(Job("running", lambda tick: tick(7), 9, "b"))
+    assert job.wait(5) and job.stopped
+    assert other.wait(5) and str(other) == "running: step 7 of at most 9" and not other.error
+    assert jobs.running() == [aside]
+    assert jobs.ended() == [other] and not jobs.ended()
+    jobs.cancel()
+    assert aside.wait(5) and aside.stopped and not jobs.running()
+    with pytest.raises(UserError, match="invalid literal"):
+        jobs.done(Job("reading", lambda tick: int("soon")), 5)
+    assert jobs.done(Job("reading", lambda tick: tick(1)), 5) and jobs.ended() == [aside]
 
 
 def test_roll_outs_can_be_stopped(server: Server) -> None:
@@ -185,8 +194,43 @@ def test_roll_outs_can_be_stopped(server: Server) -> None:
             session.set(noise=noise)
             session.rollouts(tick=tick)
 
-    job = jobs.start(work)
+    job = jobs.start(Job("rolling out", work))
     job.wait(0.2)
     jobs.cancel()
     assert job.wait(10) and job.error == "stopped"
     assert not session.workbench.model.hook_dict["blocks.0.hook_resid_pre"].fwd_hooks
+
+
+def test_sweeps_and_forks_show_how_far_they_are_and_are_stopped(server: Server) -> None:
+    session, _ = server.sessions.get(server.sessions.new())
+    session.set(component="head z")
+    seen: list[int] = []
+    session.sweep(seen.append)
+    assert seen == list(range(session.workbench.layers * session.workbench.heads))
+    seen.clear()
+    before = session.fork(tick=seen.append, noise=3).state
+    assert seen == list(range(len(before.branches[0].path) - 1)) and before.noise == 3
+
+    def stop(step: int) -> None:
+        raise Cancelled
+
+    session.set(component="mlp out")
+    for work in (lambda: session.sweep(stop), lambda: session.fork(tick=stop)):
+        with pytest.raises(Cancelled):
+            work()
+    assert not session.swept and session.state.branches == before.branches
+    assert not session.workbench.model.hook_dict["blocks.0.hook_resid_pre"].fwd_hooks
+
+
+def test_a_branch_grows_on_the_walk_it_was_begun_on_or_not_at_all(server: Server) -> None:
+    session, _ = server.sessions.get(server.sessions.new())
+
+    def meanwhile(change: Callable[[], object]) -> Callable[[int], None]:
+        return lambda step: change() if step == 0 else None
+
+    with pytest.raises(UserError, match="fork again"):
+        session.fork(tick=meanwhile(lambda: session.draw(5)))
+    assert not session.state.branches
+    step = session.state.step + 1
+    session.fork(tick=meanwhile(lambda: session.set(step=step)))
+    assert session.state.step == step and len(session.state.branches) == 1
