@@ -84,9 +84,19 @@ class Job:
 
 
 class Jobs:
-    """The work of one session."""
+    """The work of one session.
+
+    What ended is counted, and not told once: answers may get lost on their way to a page.
+
+    Attributes:
+        count: How many pieces of work came to their end, but for those that were stopped, or
+            were waited for.
+        changed: The count when one last changed the state.
+        said: What went wrong with the last, if anything did.
+    """
 
     def __init__(self) -> None:
+        self.count, self.changed, self.said = 0, 0, ""
         self._jobs: dict[str, Job] = {}
         self._lock = RLock()
 
@@ -98,7 +108,7 @@ class Jobs:
                 if now.about is not None and now.about == job.about:
                     return now
                 now.cancel()
-            self._jobs[job.kind] = job
+            self._jobs[job.kind], self.said = job, ""
             job.start()
             return job
 
@@ -123,12 +133,15 @@ class Jobs:
         with self._lock:
             return [job for job in self._jobs.values() if not job.finished]
 
-    def ended(self) -> list[Job]:
-        """What came to its end since this was last asked."""
+    def collect(self) -> None:
+        """Counts what ended."""
         with self._lock:
-            found = [job for job in self._jobs.values() if job.finished]
-            self._jobs = {k: job for k, job in self._jobs.items() if job not in found}
-            return found
+            for job in [job for job in self._jobs.values() if job.finished]:
+                del self._jobs[job.kind]
+                self.said = job.error
+                self.count += not job.stopped
+                if job.changes and not job.error:
+                    self.changed = self.count
 
     def cancel(self) -> None:
         """Stops what is under way."""

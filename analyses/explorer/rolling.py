@@ -126,15 +126,14 @@ def _progress(app: Dash, acts: Acts, sessions: Sessions) -> None:
     def progress(_: int, key: str, finished: int) -> Any:
         """Says how far work is, and has what came to its end drawn."""
         _, jobs = sessions.get(key)
-        # Before what runs: what ends in between is then told of the next time.
-        running, ended = jobs.running(), jobs.ended()
-        drawn = finished + 1 if any(not job.stopped for job in ended) else no_update
-        tick = acts.next() if any(job.changes and not job.error for job in ended) else no_update
+        running = jobs.running()
+        jobs.collect()
+        drawn = jobs.count if jobs.count != finished else no_update
+        tick = acts.next() if jobs.changed > finished else no_update
         if running:
             return "; ".join(map(str, running)), {}, drawn, tick
         poll(False)
-        wrong = [job.error for job in ended if job.error]
-        said = "Stopped; change something to go on." if "stopped" in wrong else " ".join(wrong)
+        said = "Stopped; change something to go on." if jobs.said == "stopped" else jobs.said
         return said, {"display": "none"}, drawn, tick
 
     @app.callback(Input("stop", "n_clicks"), State("key", "data"))

@@ -177,12 +177,20 @@ def test_work_shows_how_far_it_is_and_is_stopped() -> None:
     assert job.wait(5) and job.stopped
     assert other.wait(5) and str(other) == "running: step 7 of at most 9" and not other.error
     assert jobs.running() == [aside]
-    assert jobs.ended() == [other] and not jobs.ended()
+    for _ in range(2):
+        jobs.collect()
+        assert (jobs.count, jobs.changed, jobs.said) == (1, 0, "")
     jobs.cancel()
     assert aside.wait(5) and aside.stopped and not jobs.running()
     with pytest.raises(UserError, match="invalid literal"):
         jobs.done(Job("reading", lambda tick: int("soon")), 5)
-    assert jobs.done(Job("reading", lambda tick: tick(1)), 5) and jobs.ended() == [aside]
+    assert jobs.done(Job("reading", lambda tick: tick(1)), 5)
+    jobs.collect()
+    assert (jobs.count, jobs.said) == (1, "stopped")
+    late = jobs.start(Job("reading", lambda tick: tick(1), changes=True))
+    assert jobs.said == "" and late.wait(5)
+    jobs.collect()
+    assert (jobs.count, jobs.changed) == (2, 2)
 
 
 def test_roll_outs_can_be_stopped(server: Server) -> None:
