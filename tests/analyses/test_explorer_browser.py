@@ -1,33 +1,50 @@
-"""The explorer's page in a real browser: patch, edit, steer, fork, take away, by mouse and key."""
+"""The explorer's page in a real browser: patch, edit, steer, fork, take away, by mouse and key.
+
+One server, one browser, and one run, whose base was kept while it trained and which has an atlas.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
-import irl_lens
 from irl_lens.analyses.explorer.server import Server
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.runs import Run
 
 pytestmark = pytest.mark.browser
-PATIENCE = 60
+PATIENCE = 90
 """Seconds that a page may take on a machine with other things to do [s]."""
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    served = Server(irl_lens.load("grid"), port=0)
+def server(kept_run: Run) -> Iterator[Server]:
+    atlas = kept_run.folder / "analyses" / "atlas"
+    atlas.mkdir(parents=True)
+    (atlas / "index.html").write_text("<h1>an atlas of this run</h1>")
+    served = Server(kept_run, port=0)
     yield served
     served.close()
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def chromium(downloads: Path) -> Iterator[Any]:
     webdriver = pytest.importorskip("selenium.webdriver")
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
@@ -39,6 +56,11 @@ def chromium() -> Iterator[Any]:
         options.add_argument(argument)
     # Whatever is not this machine cannot be reached: the page has to do without.
     options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    saved = {
+        "download.default_directory": str(downloads),
+        "profile.default_content_setting_values.automatic_downloads": 1,
+    }
+    options.add_experimental_option("prefs", saved)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield driven
@@ -238,3 +260,88 @@ def test_nothing_overlaps_nor_hangs_over(
     assert 0 < top < size[1] / 2
     assert chromium.save_screenshot(str(tmp_path / "page.png"))
     assert page.text("message") == ""
+
+
+def kinds(driver: Any) -> list[str]:
+    return [label.text for label in driver.find_elements("css selector", "#kind label")]
+
+
+def test_training_time_is_a_slider(chromium: Any, server: Server, tmp_path: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page = Page(chromium, server)
+    page.until(lambda: page.text("trained") == "final base")
+    page.press("tab-steer")
+    page.until(lambda: len(kinds(chromium)) == 3)
+    page.session.fork()
+    chromium.find_element("css selector", "#checkpoint [role=slider]").send_keys(Keys.HOME)
+    page.until(lambda: page.text("trained").startswith("step 0 of"))
+    assert page.session.state.checkpoint == 0 and not page.session.state.branches
+    page.until(lambda: "trained on the final base" in page.text("lacking"))
+    page.until(lambda: kinds(chromium) == ["nothing"])
+    page.until(lambda: "come upon" in page.text("gone-steer"))
+    assert chromium.save_screenshot(str(tmp_path / "untrained.png"))
+    page.press("undo")
+    page.until(lambda: page.text("trained") == "final base" and len(kinds(chromium)) == 3)
+
+
+def test_figures_and_data_are_taken_away(chromium: Any, server: Server, downloads: Path) -> None:
+    page = Page(chromium, server)
+    page.press("tab-keep")
+    page.until(lambda: "Explorer.open" in page.text("snippet"))
+
+    def taken(button: str, name: str) -> Path:
+        page.press(button)
+        page.until(lambda: (downloads / name).is_file())
+        return downloads / name
+
+    table = pd.read_csv(taken("get-csv", "patch.csv"))
+    assert np.allclose(table["effect"], page.session.sweep().effects.ravel())
+    text = taken("get-html", "patch.html").read_text()
+    assert "Plotly.newPlot" in text and "share of the" in text
+    page.press("get-patch-file")
+    page.until(lambda: "click a cell" in page.text("message"))
+    page.press("get-png")
+    if find_spec("kaleido") is None:
+        page.until(lambda: "no PNG" in page.text("message") and "kaleido" in page.text("message"))
+    else:
+        page.until(lambda: (downloads / "patch.png").is_file() or "no PNG" in page.text("message"))
+
+
+def test_the_atlas_and_other_runs_are_a_click_away(chromium: Any, server: Server) -> None:
+    page, first = Page(chromium, server), chromium.current_window_handle
+    page.press("atlas")
+    page.until(lambda: len(chromium.window_handles) == 2)
+    chromium.switch_to.window(chromium.window_handles[-1])
+    page.until(lambda: "an atlas of this run" in chromium.page_source)
+    chromium.close()
+    chromium.switch_to.window(first)
+    page.press("run")
+    page.until(lambda: chromium.find_elements("css selector", ".dash-options-list-option"))
+    options = chromium.find_elements("css selector", ".dash-options-list-option")
+    next(option for option in options if option.text == "grid").click()
+    page.until(lambda: "run=grid" in chromium.current_url)
+    page.until(lambda: page.text("trained") == "This run kept no checkpoints of its base.")
+    page.until(lambda: "come upon" in page.text("gone"))
+    assert page.find("atlas").get_attribute("href").endswith("atlas?run=grid")
+
+
+def test_it_works_in_a_frame_as_notebooks_show_it(
+    chromium: Any, server: Server, tmp_path: Path
+) -> None:
+    (tmp_path / "notebook.html").write_text(server._repr_html_())
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    notebook = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=notebook.serve_forever, daemon=True).start()
+    try:
+        chromium.get(f"http://127.0.0.1:{notebook.server_port}/notebook.html")
+        chromium.switch_to.frame(0)
+        page = Page.__new__(Page)
+        page.driver, page.server = chromium, server
+        page.until(lambda: "come upon" in page.text("gone"))
+        page.press("on")
+        page.until(lambda: not chromium.find_element("id", "undo").get_property("disabled"))
+    finally:
+        chromium.switch_to.default_content()
+        notebook.shutdown()
+        notebook.server_close()
