@@ -4,7 +4,8 @@
 
 (Meng et al. 2022, arXiv 2202.05262; Heimersheim and Nanda 2024, arXiv 2404.15255.) Steps are
 counted back from the decision. All steps of all pairs are patched in one forward, which starts
-at the patched block: the stream before it is the corrupted run's, whatever is patched in it.
+at the patched block, or after it where its output is patched: the stream before is the corrupted
+run's, whatever is patched.
 
 The null patches from an unrelated pair's clean run, at the same step: what any other clean
 activation would do there. It is far from 0 where the place carries the choice of an action, as
@@ -180,9 +181,17 @@ def _places(contrast: Contrast, lags: int, sources: Sources) -> Int[Tensor, "pla
 def patched(
     contrast: Contrast, layer: int, patch: TransplantPatch, lags: int
 ) -> Float[NDArray[np.float64], "lags pairs"]:
-    """Returns the metric of corrupted runs, one a lag, begun at a block with a patch in it."""
-    stream = contrast.corrupted[f"blocks.{layer}.hook_resid_pre"].repeat(lags, 1, 1)
+    """Returns the metric of corrupted runs, one a lag, begun at a block with a patch in it.
+
+    A patch of what the block leaves is made first, and the run begun after the block.
+    """
+    after = patch.hook_name.endswith("hook_resid_post")
+    begun = patch.hook_name if after else f"blocks.{layer}.hook_resid_pre"
+    stream = contrast.corrupted[begun].repeat(lags, 1, 1)
     logits = contrast.model.run_with_hooks(
-        stream, start_at_layer=layer, return_type="logits", fwd_hooks=patch.fwd_hooks()
+        patch(stream) if after else stream,
+        start_at_layer=layer + after,
+        return_type="logits",
+        fwd_hooks=[] if after else patch.fwd_hooks(),
     )
     return contrast.measure(logits).double().numpy()
