@@ -261,6 +261,8 @@ def _absent(figure: go.Figure, read: Mapping[str, Any], session: Explorer) -> No
             else ("this run has no<br>metacontroller")
         )
     for panel, text in notes.items():
+        # Axes that nothing is drawn on are not there to write on.
+        figure.add_scatter(x=[None], y=[None], showlegend=False, row=2, col=panel - 2)
         figure.add_annotation(
             text=text,
             xref=f"x{panel} domain",

@@ -69,7 +69,10 @@ def _training(session: Explorer) -> html.Div:
     return html.Div(
         [
             html.Label("training", htmlFor="checkpoint"),
-            html.Div(slider, style={"width": "150px"} if kept else {"display": "none"}),
+            html.Div(
+                slider,
+                style={"width": "150px", "marginTop": "12px"} if kept else {"display": "none"},
+            ),
             html.Span(id="trained", role="status"),
         ],
         className="row",
