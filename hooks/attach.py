@@ -152,7 +152,7 @@ def _check_runs(model: nn.Module, name: str, point: HookPoint, function: HookFun
     known = {"hook_point": point, "hook_point_name": name, "hook": function}
     for module in model.modules():
         refuse = getattr(module, "check_hooks_to_add", None)
-        if refuse is None or module.hook_dict.get(name) is not point:
+        if refuse is None or getattr(module, "hook_dict", {}).get(name) is not point:
             continue
         # A HookedRootModule asks for all three and asserts, a TransformerBridge for the name.
         asked = {key: known[key] for key in signature(refuse).parameters if key in known}

@@ -7,7 +7,7 @@ so. Both are run everywhere and the one in force is kept, bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Int
@@ -69,7 +69,7 @@ class Sequence(Operators):
         self.first, self.then = first, then
         self._latch: tuple[int, Tensor] | None = None
         if callable(until):
-            self.until = until
+            self.until = cast(Predicate, until)
         else:
             self.register_buffer("until", _steps_or_trace(until))
 

@@ -148,8 +148,8 @@ def attribute_patches(
     other = sweep(contrast, components, lags, unrelated(contrast, lags))
     grids = grids_of(contrast, rough, null), grids_of(contrast, exact, other)
     agreements = [
-        _agreement(*pair, rough[name], null[name], exact[name], contrast.total)
-        for name, *pair in zip(components, *grids, strict=True)
+        _agreement(quick, slow, rough[name], null[name], exact[name], contrast.total)
+        for name, quick, slow in zip(components, *grids, strict=True)
     ]
     examples = contrast.pairs.changes[:3]
     return AttributionResult(setting, contrast.changed, examples, *grids, tuple(agreements))
@@ -211,11 +211,10 @@ def _agreement(
 ) -> Agreement:
     error = np.abs(rough.shares[0] - exact.shares[0])
     place, lag = np.unravel_index(error.argmax(), error.shape)
-    correlations = [
-        correlation(effects, exact_effects, total) for effects in (rough_effects, null_effects)
-    ]
+    own = correlation(rough_effects, exact_effects, total)
+    null = correlation(null_effects, exact_effects, total)
     worst = f"{rough.places[place]}, step {-int(lag)}"
-    return Agreement(rough.component, *correlations, float(error.max()), worst)
+    return Agreement(rough.component, own, null, float(error.max()), worst)
 
 
 def correlation(
@@ -237,7 +236,7 @@ def correlation(
     both = np.stack([one, other]).reshape(2, -1, len(total))
 
     def of(weights: NDArray) -> float:
-        return float(np.corrcoef(both @ weights)[0, 1])
+        return float(np.corrcoef(both[0] @ weights, both[1] @ weights)[0, 1])
 
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(total), np.full(len(total), 1 / len(total)), size=draws)

@@ -74,8 +74,8 @@ class Contrast:
         ends = decided(model, pairs)
         readout = Readout.of(*ends)
         values = [METRICS[metric](end, readout).double().numpy() for end in ends]
-        caches = [activations(model, x) for x in (pairs.clean, pairs.corrupted)]
-        return cls(model, pairs, metric, readout, *caches, np.stack(values))
+        clean, corrupted = (activations(model, x) for x in (pairs.clean, pairs.corrupted))
+        return cls(model, pairs, metric, readout, clean, corrupted, np.stack(values))
 
     @property
     def total(self) -> Float[NDArray[np.float64], " pairs"]:

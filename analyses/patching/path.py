@@ -223,6 +223,6 @@ def _received(
         stream.repeat(len(carried), 1, 1),
         start_at_layer=layer,
         return_type="logits",
-        fwd_hooks=patch.fwd_hooks(),
+        fwd_hooks=[*patch.fwd_hooks()],
     )
     return contrast.measure(logits).double().numpy()

@@ -192,6 +192,6 @@ def patched(
         patch(stream) if after else stream,
         start_at_layer=layer + after,
         return_type="logits",
-        fwd_hooks=[] if after else patch.fwd_hooks(),
+        fwd_hooks=[] if after else [*patch.fwd_hooks()],
     )
     return contrast.measure(logits).double().numpy()
