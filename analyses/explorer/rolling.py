@@ -125,7 +125,7 @@ def _progress(app: Dash, acts: Acts, sessions: Sessions) -> None:
     )
     def progress(_: int, key: str, finished: int) -> Any:
         """Says how far work is, and has what came to its end drawn."""
-        _, jobs = sessions.get(key)
+        jobs = sessions.get(key)[1]
         running = jobs.running()
         jobs.collect()
         drawn = jobs.count if jobs.count != finished else no_update

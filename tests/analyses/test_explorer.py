@@ -98,7 +98,7 @@ def test_roll_outs_attend_to_a_patched_key_or_value_ever_after(
     beyond = (0, 0) * 2 + (0, longer.shape[1] - step - 1)
     clean = {name: F.pad(x, beyond) for name, x in runs.clean.items() if x.ndim == 4}
     hook = replacements(clean, spots, step)
-    whole = model.run_with_hooks(longer, return_type="logits", fwd_hooks=hook.fwd_hooks())
+    whole = model.run_with_hooks(longer, return_type="logits", fwd_hooks=[*hook.fwd_hooks()])
     plain = model(longer, return_type="logits")
     assert (whole - plain).abs()[0, step + 1 :].max() > 1e-3
     fast = attending(FastPath(workbench.bench.base.model), runs.clean, spots)

@@ -234,7 +234,11 @@ def test_a_branch_grows_on_the_walk_it_was_begun_on_or_not_at_all(server: Server
     session, _ = server.sessions.get(server.sessions.new())
 
     def meanwhile(change: Callable[[], object]) -> Callable[[int], None]:
-        return lambda step: change() if step == 0 else None
+        def tick(step: int) -> None:
+            if step == 0:
+                change()
+
+        return tick
 
     with pytest.raises(UserError, match="fork again"):
         session.fork(tick=meanwhile(lambda: session.draw(5)))
