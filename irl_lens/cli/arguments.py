@@ -1,4 +1,4 @@
-"""What arguments of several commands mean: presets, stages, runs, and where results go."""
+"""What arguments of several commands mean: presets, stages, runs."""
 
 from __future__ import annotations
 
@@ -33,8 +33,3 @@ def find(name: str) -> Run:
     from irl_lens.runs import find_run
 
     return find_run(name)
-
-
-def beside(opened: Run, name: str) -> Path:
-    """Where a result goes by default: bundled models are not written to."""
-    return Path(f"{opened.folder.name}-{name}") if opened.bundled else opened.folder / name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, beside, find
+from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, find
 from irl_lens.cli.console import has_screen, leave, one_line, progress
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
             or in the working folder for a bundled model.
     """
     opened = find(run_name)
-    measure(opened, out or beside(opened, "evaluation.json"), None)
+    measure(opened, out or opened.beside("evaluation.json"), None)
 
 
 def analyze(
@@ -51,7 +51,7 @@ def analyze(
         return
     with progress() as shown:
         other = None if against is None else find(against)
-        folder = out or beside(opened, "analyses")
+        folder = out or opened.beside("analyses")
         results = write(opened, entries, folder, shown, other)
     for name, caption in results.items():
         print(f"{name}: {caption}")
@@ -99,7 +99,7 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
     opened = find(run_name)
     with progress() as shown:
         found = look_at(opened, shown)
-    path = write_scan(found, out or beside(opened, "scan.html"))
+    path = write_scan(found, out or opened.beside("scan.html"))
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
@@ -148,7 +148,7 @@ def report(
         show: Open it in the web browser when there is a screen.
     """
     opened = find(run_name)
-    path = out or beside(opened, "report.html")
+    path = out or opened.beside("report.html")
     measure(opened, None, path)
     if show and has_screen():
         webbrowser.open(path.resolve().as_uri())
