@@ -98,6 +98,7 @@ class Jobs:
     def __init__(self) -> None:
         self.count, self.changed, self.said = 0, 0, ""
         self._jobs: dict[str, Job] = {}
+        self._begun: list[Job] = []
         self._lock = RLock()
 
     def start(self, job: Job) -> Job:
@@ -110,6 +111,8 @@ class Jobs:
                 now.cancel()
             self._jobs[job.kind], self.said = job, ""
             job.start()
+            # Those that were stopped for another one may take a moment to stop.
+            self._begun = [*(begun for begun in self._begun if not begun.finished), job]
             return job
 
     def done(self, job: Job, seconds: float = PATIENCE) -> bool:
@@ -142,6 +145,11 @@ class Jobs:
                 self.count += not job.stopped
                 if job.changes and not job.error:
                     self.changed = self.count
+
+    def wait(self, seconds: float) -> None:
+        """Waits for all work to end, so long for each piece."""
+        for job in self._begun:
+            job.wait(seconds)
 
     def cancel(self) -> None:
         """Stops what is under way."""

@@ -7,6 +7,7 @@ page: it needs no network.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import webbrowser
 from pathlib import Path
@@ -34,11 +35,14 @@ from irl_lens.analyses.explorer import callbacks, hands, rolling, views
 from irl_lens.analyses.explorer.look import INDEX
 from irl_lens.analyses.explorer.page import page
 from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
+from irl_lens.analyses.explorer.underway import Underway
 from irl_lens.errors import UserError
 from irl_lens.runs import Run, find_run
 
 HOST, PORT, LARGEST = "127.0.0.1", 8050, 2**21
 """Address, the port that is tried first, and the largest request [bytes]."""
+LAST = 30.0
+"""How long a page that closes waits for what it is still doing [s]."""
 OWN = ("127.0.0.1", "localhost")
 """Names that this machine calls itself."""
 
@@ -59,11 +63,14 @@ class Server:
     def __init__(self, run: Run, port: int = PORT, most: int = MOST) -> None:
         self.sessions = Sessions(run, most)
         self.app = application(self.sessions)
+        self._underway = Underway(self.app.server.wsgi_app)
+        self.app.server.wsgi_app = self._underway  # type: ignore[method-assign]
         self._server = _listening(self.app.server, port)
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}/"
         self._thread = Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
+        atexit.register(self.close)
 
     def wait(self) -> None:
         """Serves until it is interrupted or closed."""
@@ -71,10 +78,13 @@ class Server:
             self._thread.join(1)
 
     def close(self) -> None:
-        """Stops serving."""
+        """Stops serving, and what is under way at its next step."""
+        atexit.unregister(self.close)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._underway.wait(LAST)
+        self.sessions.close(LAST)
 
     def _repr_html_(self) -> str:
         """A notebook shows the page itself."""

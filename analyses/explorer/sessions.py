@@ -68,6 +68,20 @@ class Sessions:
                 jobs.cancel()
         return key
 
+    def close(self, seconds: float) -> None:
+        """Ends all sessions; waits for their long work to stop at its next step.
+
+        Args:
+            seconds: How long to wait for each piece of it.
+        """
+        with self.lock:
+            works = [jobs for _, jobs in self._sessions.values()]
+            self._sessions.clear()
+        for jobs in works:
+            jobs.cancel()
+        for jobs in works:
+            jobs.wait(seconds)
+
     def get(self, key: object) -> tuple[Explorer, Jobs]:
         """Returns a session and its long work.
 

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from itertools import count
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ import irl_lens
 from irl_lens.analyses.explorer.jobs import Cancelled, Job, Jobs
 from irl_lens.analyses.explorer.server import Server, open_page
 from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.explorer.underway import Underway
 from irl_lens.errors import UserError
 
 Reply = tuple[int, str]
@@ -146,6 +149,40 @@ def test_sessions_at_once_do_not_meet(server: Server, many: int) -> None:
         (n % count, f"residual post, layer {1 + n % 2}, from step {n % count} on", n + 1)
         for n in range(many)
     ]
+
+
+def test_closing_ends_what_is_under_way() -> None:
+    served, steps = Server(irl_lens.load("grid"), port=0), count()
+
+    def endless(tick: Callable[[int], None]) -> None:
+        while True:
+            tick(next(steps))
+
+    _, jobs = served.sessions.get(served.sessions.new())
+    first, second = (jobs.start(Job("walk", endless)) for _ in range(2))
+    served.close()
+    assert first.finished and second.finished and second.stopped
+    assert len(served.sessions) == 0
+    with pytest.raises(ConnectionRefusedError):
+        ask(served)
+    served.close()
+
+
+def test_what_is_being_answered_is_waited_for() -> None:
+    answering, go_on = Event(), Event()
+
+    def slow(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        answering.set()
+        go_on.wait(60)
+        return [b"done"]
+
+    underway = Underway(slow)
+    assert underway.wait(0)
+    with ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(underway, {}, print)
+        assert answering.wait(60) and not underway.wait(0)
+        go_on.set()
+        assert underway.wait(60) and reply.result(60) == [b"done"]
 
 
 def test_the_longest_unused_session_is_closed() -> None:
