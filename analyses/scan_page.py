@@ -85,6 +85,7 @@ def _section(look: Look) -> str:
     figure = look.result.figure().to_html(
         full_html=False,
         include_plotlyjs=False,
+        auto_play=False,
         div_id=f"figure-{look.name}",
         config={"displaylogo": False, "responsive": True},
     )

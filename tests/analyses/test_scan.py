@@ -119,6 +119,13 @@ def test_a_scan_is_one_page_that_fetches_nothing(smoke_run: Run, tmp_path: Path)
         assert f'href="#{name}"' in own and f'id="{name}"' in own
 
 
+def test_what_moves_waits_to_be_played(smoke_run: Run, tmp_path: Path) -> None:
+    found = scan(smoke_run, QuietProgress(), {"rollout": CATALOGUE["rollout"]})
+    text = write_scan(found, tmp_path / "scan.html").read_text()
+    own = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
+    assert "Plotly.addFrames(" in own and "Plotly.animate(" not in own
+
+
 class Interrupted(QuietProgress):
     """Ctrl-C when one analysis is done."""
 
