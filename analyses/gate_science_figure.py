@@ -37,7 +37,7 @@ def draw(result: GateScience) -> go.Figure:
     figure.update_yaxes(title="score", range=[0, 1.05], col=1)
     figure.update_yaxes(title="share of boundaries", rangemode="tozero", col=2)
     figure.update_xaxes(title="steps, late is positive", type="category", tickangle=0, col=2)
-    figure.update_yaxes(title="share of steps", type="log", tickformat=".0e", col=3)
+    figure.update_yaxes(title="share of steps", type="log", tickformat=".0e", dtick=1, col=3)
     figure.update_xaxes(title="beta", col=3)
     layout = {"legend": {"y": 1.14}, "margin": {"t": 120}}
     return styled(figure, "The gate as a detector of boundaries", 430, **layout)

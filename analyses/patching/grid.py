@@ -166,8 +166,8 @@ def heatmaps(grids: Sequence[Grid], title: str, unit: str) -> go.Figure:
         row, col = i // columns + 1, i % columns + 1
         figure.add_trace(_heatmap(grid), row, col)
         if col == 1:
-            title = "head" if grid.component in BY_HEAD else "layer"
-            figure.update_yaxes(title=title, row=row, col=col)
+            axis = "head" if grid.component in BY_HEAD else "layer"
+            figure.update_yaxes(title=axis, row=row, col=col)
     figure.update_xaxes(title="step from the decision", showgrid=False, title_standoff=4)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return styled(figure, title, height, **_scales(grids, unit))

@@ -299,5 +299,6 @@ def test_on_the_bundled_model(
     assert len(table) and not table.isna().any().any()
     assert result.caption().startswith(f"4 pairs of episodes that differ in one edit ({edit}: ")
     assert result.figure().to_dict()["data"]
+    assert f"(edit: {edit}" in result.figure().layout.title.text
     assert all(0 <= claim.p <= 1 and claim.sentence for claim in result.claims())
     assert result.save(tmp_path / "it").exists()
