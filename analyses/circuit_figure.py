@@ -25,7 +25,7 @@ def draw(result: Circuit) -> go.Figure:
         _bars(figure, row, shares)
         figure.update_yaxes(title="share of the effect", row=row, col=1)
     figure.update_xaxes(tickangle=-60, showgrid=False)
-    layout = {"legend": {"y": 1.07}, "margin": {"t": 120}}
+    layout = {"legend": {"y": 1.07}, "margin": {"t": 120, "l": 110}}
     return styled(figure, f"What controllers at layer {result.layer} recruit", 680, **layout)
 
 

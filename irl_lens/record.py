@@ -17,8 +17,6 @@ from irl_lens.runs import Run
 
 WRITTEN = ("config.json", "evaluation.json")
 """Files of a record beside those of the stages."""
-RAW = "raw-rl"
-"""The stage whose weights, as many as the base's, are measured once and not loaded again."""
 
 
 def write_record(run: Run, folder: Path) -> Path:
@@ -41,7 +39,7 @@ def write_bundle(run: Run, folder: Path) -> Path:
     """Writes a finished run to ship: its record and the weights that act.
 
     Policies over the first subgoals only are left out, and so are snapshots of the base while
-    it trained and the base that raw-action RL leaves: nothing that acts asks for them again.
+    it trained: nothing that acts asks for them again.
 
     Args:
         run: The run.
@@ -55,8 +53,6 @@ def write_bundle(run: Run, folder: Path) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; give another folder")
     for name, stage in run.finished().items():
-        if name == RAW:
-            continue
         for file in ("weights.safetensors", "arrays.safetensors"):
             if (stage.folder / file).is_file():
                 tensors, meta = load_tensors(stage.folder / file)

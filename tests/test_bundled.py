@@ -26,6 +26,7 @@ def base(run):
 
 def test_every_stage_is_there(run):
     assert tuple(run.finished()) == run.chain == STAGES
+    assert all(run.stage(name).weights() for name in STAGES)  # the report plays with all of them
 
 
 def test_the_base_is_near_the_floor(base):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cached_property
 from threading import RLock
 from typing import Any, TypeVar
@@ -122,9 +121,8 @@ class Workbench:
 
     @cached_property
     def copy(self) -> FastPath:
-        """A copy of the base, for clean runs beside roll-outs."""
-        base = self.bench.base
-        return FastPath(deepcopy(base.model), self.run.preset.pretrain.precision)
+        """The base with hook points of its own, for clean runs beside roll-outs."""
+        return self.bench.base.twin()
 
     @property
     def layers(self) -> int:

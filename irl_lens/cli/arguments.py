@@ -22,8 +22,13 @@ RunName = Annotated[
 ]
 OutFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 OutFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
-Seed = Annotated[int, tyro.conf.arg(metavar="N")]
-Threads = Annotated[int | None, tyro.conf.arg(metavar="N")]
+Seed = Annotated[int, tyro.conf.arg(metavar="N", help="Where every random stream starts from.")]
+Threads = Annotated[
+    int | None,
+    tyro.conf.arg(
+        metavar="N", help="Threads that torch computes with; its own choice when not given."
+    ),
+]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
 

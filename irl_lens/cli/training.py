@@ -52,8 +52,6 @@ def run(
 
     Args:
         out: The run's folder; runs/PRESET-seedN when not given.
-        seed: Where every random stream starts from.
-        threads: Threads that torch computes with; its own choice when not given.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
@@ -80,8 +78,6 @@ def train(
     Args:
         stage: The stage.
         out: The run's folder; runs/PRESET-seedN when not given.
-        seed: Where every random stream starts from.
-        threads: Threads that torch computes with; its own choice when not given.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
@@ -116,7 +112,6 @@ def sweep(
             are run.
         seeds: Seeds of each combination.
         out: Folder of the runs' folders; runs/PRESET-sweep when not given.
-        threads: Threads that torch computes with; its own choice when not given.
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """

@@ -126,8 +126,11 @@ def _train(
         start_at_codes(agent.trained, encode(meta, fast, demonstrations(world, run.seed), run.seed))
     purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
     job = RLJob(agent, world, config, run.seed, purpose, prefix)
-    until = (lambda: False) if prefix is None else (lambda: job.recent_success >= ENOUGH)
-    train(stage, job, progress, log_every=1, until=until)
+
+    def enough() -> bool:
+        return prefix is not None and job.recent_success >= ENOUGH
+
+    train(stage, job, progress, log_every=1, until=enough)
     return job, job.measure(run.preset.evaluation.rollouts)
 
 

@@ -122,13 +122,6 @@ class RLJob:
             count={"silent": torch.tensor(self.silent), "recent": torch.tensor(self._recent)},
         )
 
-    def _crew(self, episodes: int, solvable: bool) -> Crew:
-        make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return Crew(self.agent.player, make, episodes)
-
-    def _play(self, crew: Crew, purpose: str, i: int) -> Rollout:
-        return crew.play([draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(crew))])
-
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         parts = split_parts(tensors, "trained", "optimizer", "count")
@@ -138,6 +131,13 @@ class RLJob:
         unpack_optimizer(self.optimizer, parts["optimizer"])
         self.silent = int(parts["count"]["silent"])
         self._recent = parts["count"]["recent"].tolist()
+
+    def _crew(self, episodes: int, solvable: bool) -> Crew:
+        make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
+        return Crew(self.agent.player, make, episodes)
+
+    def _play(self, crew: Crew, purpose: str, i: int) -> Rollout:
+        return crew.play([draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(crew))])
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:
