@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.cache import KVCache
 from irl_lens.models.sharing import sharing
+from irl_lens.models.weights import BlockWeights, FusedWeights
 
 HookList = Sequence[tuple[str, Callable]]
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -36,19 +37,6 @@ def matmul_dtype(precision: Precision) -> torch.dtype:
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
 
 
-class BlockWeights(NamedTuple):
-    """One block's weights as ``F.linear`` wants them, ``[out, in]``."""
-
-    qkv: Tensor
-    qkv_bias: Tensor
-    out: Tensor
-    out_bias: Tensor
-    mlp_in: Tensor
-    mlp_in_bias: Tensor
-    mlp_out: Tensor
-    mlp_out_bias: Tensor
-
-
 class FastPath:
     """Runs a :class:`TrajectoryModel` fast, from any layer to any layer.
 
@@ -59,13 +47,9 @@ class FastPath:
 
     def __init__(self, model: TrajectoryModel, precision: Precision = "float32") -> None:
         self.model = model
-        self.dtype = matmul_dtype(precision)
-        self._fused: dict[int, tuple[tuple[int, ...], BlockWeights]] = {}
+        self.precision: Precision = precision
+        self.weights = FusedWeights(model, matmul_dtype(precision))
         self._bias: Tensor | None = None
-        # Listed once: walking the modules would take a fifth of a small decoding step.
-        self._parameters = [
-            (*block.attn.parameters(), *block.mlp.parameters()) for block in model.hooked.blocks
-        ]
         self._other_hooks = [
             point
             for name, point in model.hooked.hook_dict.items()
@@ -74,9 +58,12 @@ class FastPath:
 
     def twin(self) -> FastPath:
         """Returns another on the same weights, with hook points of its own, for another thread."""
-        twin = FastPath(sharing(self.model))
-        twin.dtype = self.dtype
-        return twin
+        return FastPath(sharing(self.model), self.precision)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the large products."""
+        return self.weights.dtype
 
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache for ``rows`` sequences of at most ``steps`` steps."""
@@ -183,7 +170,7 @@ class FastPath:
         return resid
 
     def _block(self, layer: int, resid: Tensor, bias: Tensor, cache: KVCache | None) -> Tensor:
-        block, w = self.model.hooked.blocks[layer], self._weights(layer)
+        block, w = self.model.hooked.blocks[layer], self.weights[layer]
         resid = block.hook_resid_pre(resid)
         attention = self._attention(layer, _norm(block.ln1, resid).to(self.dtype), w, bias, cache)
         resid = block.hook_resid_mid(resid + attention)
@@ -218,23 +205,6 @@ class FastPath:
                 bias = slopes.view(-1, 1, 1) * distance
                 self._bias = bias.masked_fill(distance > 0, -torch.inf)[None]
         return self._bias[:, :, past:total, :total]
-
-    def _weights(self, layer: int) -> BlockWeights:
-        parameters = self._parameters[layer]
-        if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
-            return self._fuse(layer)
-        versions = tuple(p._version for p in parameters)
-        if layer not in self._fused or self._fused[layer][0] != versions:
-            with torch.inference_mode(False), torch.no_grad():
-                self._fused[layer] = versions, self._fuse(layer)
-        return self._fused[layer][1]
-
-    def _fuse(self, layer: int) -> BlockWeights:
-        a, m = self.model.hooked.blocks[layer].attn, self.model.hooked.blocks[layer].mlp
-        qkv = torch.cat([a.W_Q, a.W_K, a.W_V]).transpose(1, 2).flatten(0, 1)
-        qkv_bias = torch.cat([a.b_Q, a.b_K, a.b_V]).flatten()
-        fused = (qkv, qkv_bias, a.W_O.flatten(0, 1).T, a.b_O, m.W_in.T, m.b_in, m.W_out.T, m.b_out)
-        return BlockWeights(*(w.to(self.dtype) for w in fused))  # type: ignore[union-attr]
 
 
 def _norm(ln: torch.nn.Module, x: Tensor) -> Tensor:

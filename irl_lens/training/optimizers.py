@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class PretrainOptimizer:
         self._matrices = list(matrices.values())
         self._flat = [nn.Parameter(_flatten(p.detach()).clone()) for p in self._matrices]
         self._adamw = torch.optim.AdamW(
-            rest, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay
+            rest, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
         )
         # One for each matrix: none depends on another, so they step side by side.
         self._muons = {
@@ -56,7 +57,8 @@ class PretrainOptimizer:
                 group["lr"] = lr
         self._adamw.step()
         self._adamw.zero_grad()
-        self._step_muons()
+        muons = zip(self._muons.values(), self._flat, self._matrices, strict=True)
+        in_threads([partial(self._step_muon, *each) for each in muons])
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
@@ -71,14 +73,12 @@ class PretrainOptimizer:
             unpack_optimizer(muon, parts[name])
 
     @torch.no_grad()
-    def _step_muons(self) -> None:
-        for flat, matrix in zip(self._flat, self._matrices, strict=True):
-            flat.copy_(_flatten(matrix))
-            flat.grad = None if matrix.grad is None else _flatten(matrix.grad)
-            matrix.grad = None
-        in_threads([muon.step for muon in self._muons.values()])
-        for flat, matrix in zip(self._flat, self._matrices, strict=True):
-            matrix.copy_(_unflatten(flat, matrix))
+    def _step_muon(self, muon: torch.optim.Muon, flat: Tensor, matrix: nn.Parameter) -> None:
+        flat.copy_(_flatten(matrix))
+        flat.grad = None if matrix.grad is None else _flatten(matrix.grad)
+        matrix.grad = None
+        muon.step()
+        matrix.copy_(_unflatten(flat, matrix))
 
 
 class SteeringOptimizer:

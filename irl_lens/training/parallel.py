@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 Figures = dict[str, float]
 Piece = tuple[int, int, int]
@@ -42,7 +43,7 @@ def in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def backward(
-    parameters: Iterable[nn.Parameter], losses: Sequence[Callable[[], tuple[Tensor, Figures]]]
+    parameters: Iterable[Tensor], losses: Sequence[Callable[[], tuple[Tensor, Figures]]]
 ) -> list[Figures]:
     """Sets the gradient of a sum of losses.
 
@@ -59,11 +60,14 @@ def backward(
         value, figures = loss()
         return list(torch.autograd.grad(value, trained)), figures
 
-    results = in_threads([lambda loss=loss: run(loss) for loss in losses])
-    gradients, figures = zip(*results, strict=True)
-    for parameter, *terms in zip(trained, *gradients, strict=True):
-        parameter.grad = sum(terms[1:], start=terms[0])
+    gradients, figures = zip(*in_threads([partial(run, loss) for loss in losses]), strict=True)
+    in_threads([partial(_add, *each) for each in zip(trained, *gradients, strict=True)])
     return list(figures)
+
+
+def _add(parameter: Tensor, *terms: Tensor) -> None:
+    total = sum(terms[1:], start=terms[0].float())
+    parameter.grad = total.to(parameter.dtype)  # type: ignore[union-attr]
 
 
 def summed(

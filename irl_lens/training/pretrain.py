@@ -9,7 +9,7 @@ estimate of the NLL on new boards, and its distance to the exact Bayes filter's 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -30,7 +30,7 @@ from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.loop import train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
-from irl_lens.training.parallel import backward
+from irl_lens.training.parallel import Figures, backward
 
 FLOOR_SAMPLE = 2_048
 """Trajectories over which the floor shown in training is averaged."""
@@ -62,8 +62,7 @@ class PretrainJob:
         began, batch = time.perf_counter(), self.stream[i]
         tokens = int(batch.mask.sum())
         chunks = batch.chunks(self.config.chunk)
-        losses = [partial(self.loss, chunk, tokens) for chunk in chunks]
-        figures = backward(self.model.parameters(), losses)
+        figures = self.backward([partial(self.loss, chunk, tokens) for chunk in chunks])
         nll = sum(figure["nll"] for figure in figures)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
@@ -74,6 +73,13 @@ class PretrainJob:
             "grad_norm": float(norm),
             "tokens_per_second": tokens / (time.perf_counter() - began),
         }
+
+    def backward(self, losses: Sequence[Callable[[], tuple[Tensor, Figures]]]) -> list[Figures]:
+        """Sets the gradient of a sum of losses, and returns their figures."""
+        blocks = {id(parameter) for parameter in self.fast.weights.parameters}
+        rest = [p for p in self.model.parameters() if id(p) not in blocks]
+        with self.fast.weights.shared() as leaves:
+            return backward([*rest, *leaves], losses)
 
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""

@@ -36,6 +36,36 @@ def test_chunks_have_the_gradient_of_the_padded_batch():
     torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("precision", "near"), [("float32", 1e-6), ("bfloat16", 2**-8)])
+def test_weights_fused_once_a_step_have_the_gradient_of_weights_fused_in_every_pass(
+    precision, near
+):
+    smoke = replace(SMOKE, pretrain=replace(SMOKE.pretrain, precision=precision, chunk=8))
+    job = PretrainJob(smoke, 0)
+    batch = job.stream[0]
+    losses = [partial(job.loss, c, int(batch.mask.sum())) for c in batch.chunks(8)]
+    gradients = []
+    for take in (partial(backward, list(job.model.parameters())), job.backward):
+        figures = take(losses)
+        gradients.append({name: p.grad for name, p in job.model.named_parameters()})
+        assert sum(f["nll"] for f in figures) == pytest.approx(1.6, abs=0.3)
+    for name, every in gradients[0].items():
+        assert every is not None
+        once, scale = gradients[1][name], every.abs().max()
+        torch.testing.assert_close(once, every, atol=near * float(scale), rtol=0)
+
+
+def test_an_error_in_a_pass_leaves_the_model_its_own_weights():
+    job = PretrainJob(SMOKE, 0)
+    with pytest.raises(ZeroDivisionError):
+        job.backward([lambda: 1 // 0])
+    batch = job.stream[0]
+    before = predictions(job.model, job.fast, batch)[0]
+    with torch.no_grad():
+        job.model.hooked.blocks[0].mlp.W_in.mul_(2)
+    assert not torch.equal(before, predictions(job.model, job.fast, batch)[0])
+
+
 def test_padding_does_not_matter():
     job = PretrainJob(SMOKE, 0)
     batch = job.stream[0]

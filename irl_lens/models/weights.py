@@ -1,0 +1,90 @@
+"""A base's block weights as the fast path multiplies by them: fused, transposed, in its type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from irl_lens.models.base import TrajectoryModel
+
+
+class BlockWeights(NamedTuple):
+    """One block's weights as ``F.linear`` wants them, ``[out, in]``."""
+
+    qkv: Tensor
+    qkv_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+    mlp_in: Tensor
+    mlp_in_bias: Tensor
+    mlp_out: Tensor
+    mlp_out_bias: Tensor
+
+
+class FusedWeights:
+    """The weights of all blocks, made of the model's own at each call, or as often as they change.
+
+    Args:
+        model: Whose weights.
+        dtype: Type of the products.
+    """
+
+    def __init__(self, model: TrajectoryModel, dtype: torch.dtype) -> None:
+        self.dtype, self._blocks = dtype, model.hooked.blocks
+        # Listed once: walking the modules would take a fifth of a small decoding step.
+        self._parameters = [
+            (*block.attn.parameters(), *block.mlp.parameters()) for block in self._blocks
+        ]
+        self._kept: dict[int, tuple[tuple[int, ...], BlockWeights]] = {}
+        self._leaves: list[BlockWeights] | None = None
+
+    def __getitem__(self, layer: int) -> BlockWeights:
+        """Returns the weights of a block; with a graph to the model's where those are trained."""
+        if self._leaves is not None:
+            return self._leaves[layer]
+        parameters = self._parameters[layer]
+        if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
+            return self._fuse(layer)
+        versions = tuple(p._version for p in parameters)
+        if layer not in self._kept or self._kept[layer][0] != versions:
+            with torch.inference_mode(False), torch.no_grad():
+                self._kept[layer] = versions, self._fuse(layer)
+        return self._kept[layer][1]
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """The model's own weights that these are made of."""
+        return [parameter for block in self._parameters for parameter in block]
+
+    @contextmanager
+    def shared(self) -> Iterator[list[Tensor]]:
+        """Fuses once for any number of passes, and sends what they leave back once.
+
+            L(w) = sum_i L_i(f(w))  =>  dL/dw = (df/dw)^T sum_i dL_i/df
+
+        Inside, the passes multiply by leaf tensors f, which this yields: give each the sum of its
+        gradients. On leaving, the gradients of the model's own weights are set from those.
+        """
+        fused = [weight for layer in range(len(self._blocks)) for weight in self._fuse(layer)]
+        leaves = [weight.detach().requires_grad_() for weight in fused]
+        width = len(BlockWeights._fields)
+        blocks = [leaves[i : i + width] for i in range(0, len(leaves), width)]
+        self._leaves = [BlockWeights(*block) for block in blocks]
+        try:
+            yield leaves
+        finally:
+            self._leaves = None
+        gradients = torch.autograd.grad(fused, self.parameters, [leaf.grad for leaf in leaves])
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def _fuse(self, layer: int) -> BlockWeights:
+        a, m = self._blocks[layer].attn, self._blocks[layer].mlp
+        qkv = torch.cat([a.W_Q, a.W_K, a.W_V]).transpose(1, 2).flatten(0, 1)
+        qkv_bias = torch.cat([a.b_Q, a.b_K, a.b_V]).flatten()
+        fused = (qkv, qkv_bias, a.W_O.flatten(0, 1).T, a.b_O, m.W_in.T, m.b_in, m.W_out.T, m.b_out)
+        return BlockWeights(*(weight.to(self.dtype) for weight in fused))  # type: ignore[union-attr]
