@@ -50,6 +50,14 @@ def test_recurrence_is_the_written_equation() -> None:
     torch.testing.assert_close(unit(x, h)[1], expected)
 
 
+def test_the_sum_of_shifted_products_is_the_grouped_convolution() -> None:
+    torch.manual_seed(0)
+    layer, window = HawkLayer(8), torch.randn(2, 3 + 5, 8)
+    expected = layer.convolution(window.mT).mT
+    assert expected.shape == (2, 5, 8)
+    torch.testing.assert_close(layer._convolved(window), expected)
+
+
 def test_initial_decay_spans_the_stated_range() -> None:
     decay = torch.exp(-8 * F.softplus(RGLRU(256).decay))
     assert 0.9 <= decay.min() < 0.91
