@@ -37,7 +37,13 @@ _GRID = Preset(
         precision="auto",
     ),
     controllers=ControllersConfig(
-        layers=(1, 3, 5), steps=1_500, batch=64, lr=1e-2, schedule="cosine", targets="policy"
+        layers=(1, 3, 5),
+        rank=64,
+        steps=2_000,
+        batch=64,
+        lr=1e-2,
+        schedule="cosine",
+        targets="policy",
     ),
     # Finds when to switch: the base follows whole tasks, so the encoder must not name them.
     discovery=DiscoveryConfig(

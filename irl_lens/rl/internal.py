@@ -45,8 +45,8 @@ DEMONSTRATIONS = 1_024
 """How many demonstrations' codes a policy may start from."""
 RIDGE = 1e-6
 """Added to the variances of the codes, some of whose directions may not be used."""
-CHUNK = 128
-"""Episodes whose decisions are scored at once."""
+CHUNK = 512
+"""Most decisions that are scored at once."""
 
 
 class InternalAgent:

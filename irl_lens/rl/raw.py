@@ -50,8 +50,8 @@ class RawAgent:
         self.player = Player(self.fast, horizon, temperature=config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
-        """Cuts the episodes, sorted by length, into chunks as long as their longest."""
-        order = np.argsort(rollout.lengths, kind="stable")
+        """Cuts the episodes, the longest first, into chunks as long as their longest."""
+        order = np.argsort(-rollout.lengths, kind="stable")
         parts = [rollout.rows(order[i : i + CHUNK]) for i in range(0, len(order), CHUNK)]
         weights = advantages[torch.from_numpy(order)].split(CHUNK)
         return [

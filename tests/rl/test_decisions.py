@@ -28,14 +28,18 @@ def test_switches_are_where_decisions_were_made() -> None:
 
 def test_chunks_hold_every_decision_once_and_in_order() -> None:
     decisions, seen = record(), {}
-    for part in decisions.chunks(2):
+    for part in decisions.chunks(4):
         for row, mask, log_probs in zip(part.rows, part.mask, part.log_probs, strict=True):
             seen[int(row)] = log_probs[mask].tolist()
     assert seen == {0: [0, 5], 1: [1], 2: [2, 3, 4]}
 
 
-def test_chunks_are_as_long_as_their_longest() -> None:
-    assert [tuple(part.mask.shape) for part in record().chunks(2)] == [(2, 2), (1, 3)]
+def test_chunks_are_as_long_as_their_longest_and_the_longest_come_first() -> None:
+    assert [tuple(part.mask.shape) for part in record().chunks(4)] == [(1, 3), (2, 2)]
+
+
+def test_an_episode_longer_than_a_chunk_is_one() -> None:
+    assert [tuple(part.mask.shape) for part in record().chunks(1)] == [(1, 3), (1, 2), (1, 1)]
 
 
 def test_where_and_select_leave_the_rest_out() -> None:
