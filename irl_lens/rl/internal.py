@@ -5,11 +5,13 @@ the policy learns, from the residuals and codes recorded at switches, without a 
 through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task. How far
 composition goes is how many of its first abstract subgoals at least half of the episodes
 complete: as many as the policy of the whole task does, or more, each tried from scratch on
-that many alone for as long as it works, and until it does.
+that many alone, until it works. The next is tried only where this one works with something to
+spare, as one more subgoal for the same reward only makes it harder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -38,9 +40,10 @@ from irl_lens.training.pretrain import load_base
 
 STAGE = "internal-rl"
 LEARNED = 0.5
-"""Success from which the next longer prefix is tried."""
+"""Success that counts."""
 ENOUGH = 0.55
-"""Recent success at which a prefix needs no more training to be found LEARNED afresh."""
+"""Recent success at which a prefix needs no more training to be found LEARNED afresh, and from
+which the next longer one is tried."""
 DEMONSTRATIONS = 1_024
 """How many demonstrations' codes a policy may start from."""
 RIDGE = 1e-6
@@ -86,7 +89,8 @@ def internal_rl(run: Run, progress: Progress) -> None:
     """The stage ``internal-rl``: trains policies over the codes of a run's metacontroller.
 
     Result: figures on fresh boards after training on the whole task, and under
-    ``prefixes`` the same for each prefix trained on alone, by its number of abstract subgoals.
+    ``prefixes`` the same for each prefix trained on alone, by its number of abstract subgoals,
+    with ``recent``, the mean success of its last batches.
     A prefix's own log and weights are in the folder ``prefix-N`` of the stage.
 
     Raises:
@@ -106,11 +110,16 @@ def internal_rl(run: Run, progress: Progress) -> None:
                 job, figures = _train(run, part, progress, prefix)
             finally:  # the time spent here counts, even when it is interrupted
                 stage.save_state(whole.steps, whole.state())
-            part.finish(parameters(job.agent.trained), figures)
+            part.finish(parameters(job.agent.trained), {**figures, "recent": job.recent_success})
         prefixes[str(prefix)] = part.result
-        if part.result["success"] < LEARNED:
+        if not spare(part.result):
             break
     stage.finish(parameters(whole.agent.trained), {**result, "prefixes": prefixes})
+
+
+def spare(result: Mapping[str, float]) -> bool:
+    """Whether a prefix was learned so well that the next longer one is worth trying."""
+    return result["success"] >= LEARNED and result["recent"] >= ENOUGH
 
 
 def _train(

@@ -12,7 +12,14 @@ import torch
 from irl_lens.config import BaseConfig, EvaluationConfig, Preset, RLConfig
 from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.progress import QuietProgress
-from irl_lens.rl.internal import InternalAgent, internal_rl, load_policy
+from irl_lens.rl.internal import (
+    ENOUGH,
+    LEARNED,
+    InternalAgent,
+    internal_rl,
+    load_policy,
+    spare,
+)
 from irl_lens.rl.raw import RawAgent, raw_rl
 from irl_lens.rl.trainer import RECENT, RLJob, parameters
 from irl_lens.runs import Run
@@ -132,6 +139,7 @@ def test_the_internal_stage(run: Run) -> None:
     assert stage.done
     assert [row["episodes"] for row in stage.metrics()] == [16, 32]
     assert {"success", "success_all", "subgoals", "prefixes"} <= set(stage.result)
+    assert 0 <= stage.result["prefixes"]["2"]["recent"] < ENOUGH
     assert list(stage.result["prefixes"]) == ["2"]  # far from half: no longer prefix is tried
     for prefix in (None, 2):
         network = load_policy(run, prefix).network
@@ -162,6 +170,12 @@ def test_a_prefix_is_trained_on_only_until_it_works(
     internal_rl(run, QuietProgress())
     assert len(run.stage("internal-rl").metrics()) == 2
     assert Stage(run.stage("internal-rl").folder / "prefix-2").metrics() == []
+
+
+def test_the_next_prefix_is_tried_where_one_works_with_something_to_spare() -> None:
+    assert spare({"success": LEARNED, "recent": ENOUGH})
+    assert not spare({"success": LEARNED, "recent": ENOUGH - 1e-6})
+    assert not spare({"success": LEARNED - 1e-6, "recent": ENOUGH})
 
 
 def test_recent_success_is_that_of_the_last_batches(planted: Planted) -> None:
