@@ -67,7 +67,8 @@ class FusedWeights:
             L(w) = sum_i L_i(f(w))  =>  dL/dw = (df/dw)^T sum_i dL_i/df
 
         Inside, the passes multiply by leaf tensors f, which this yields: give each the sum of its
-        gradients. On leaving, the gradients of the model's own weights are set from those.
+        gradients. On leaving, the gradients of the model's own weights are set from those. Passes
+        through TransformerLens' own forward do not see f.
         """
         fused = [weight for layer in range(len(self._blocks)) for weight in self._fuse(layer)]
         leaves = [weight.detach().requires_grad_() for weight in fused]

@@ -48,7 +48,8 @@ def backward(
     """Sets the gradient of a sum of losses.
 
     Args:
-        parameters: What is trained; their gradients are replaced.
+        parameters: What is trained, leaf tensors of any type; their gradients are replaced, by
+            sums made in float32.
         losses: Each computes one term of the loss, and figures about it.
 
     Returns:
