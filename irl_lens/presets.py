@@ -61,7 +61,7 @@ _GRID = Preset(
         log_sigma=-2.0,
         targets="policy",
     ),
-    codes=CodesConfig(steps=3_000),
+    codes=CodesConfig(steps=2_000),
     internal_rl=RLConfig(
         episodes=204_800,
         batch=1_024,
