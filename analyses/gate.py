@@ -99,8 +99,10 @@ class GateResult:
         self._strokes(figure)
         figure.update_xaxes(title="step", showgrid=False)
         figure.update_yaxes(title="episode", autorange="reversed", showgrid=False)
-        height = 160 + 20 * len(raster.subgoals)
-        return styled(figure, "The gate and the true subgoals", height, plot_bgcolor="white")
+        height = 200 + 20 * len(raster.subgoals)
+        # The legend takes three lines where the figure is narrow.
+        look = {"plot_bgcolor": "white", "margin": {"t": 130}}
+        return styled(figure, "The gate and the true subgoals", height, **look)
 
     def _strokes(self, figure: go.Figure) -> None:
         raster = self.raster

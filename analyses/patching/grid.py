@@ -168,7 +168,7 @@ def heatmaps(grids: Sequence[Grid], title: str, unit: str) -> go.Figure:
         if col == 1:
             axis = "head" if grid.component in BY_HEAD else "layer"
             figure.update_yaxes(title=axis, row=row, col=col)
-    figure.update_xaxes(title="step from the decision", showgrid=False, title_standoff=4)
+    figure.update_xaxes(title="step", showgrid=False, title_standoff=4)
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return styled(figure, title, height, **_scales(grids, unit))
 
@@ -211,7 +211,8 @@ def introduction(setting: Setting, changed: float, examples: Sequence[str]) -> s
         f"{setting.pairs} pairs of episodes that differ in one edit ({setting.edit}: "
         f"{'; '.join(examples)}), those of {setting.pairs * setting.pool} on which the base's "
         f"choice depends most; the edit makes it prefer another action in {changed:.0%} of them. "
-        f"Metric: {setting.metric}, 0 in the corrupted run and 1 in the clean one."
+        f"Metric: {setting.metric}, 0 in the corrupted run and 1 in the clean one. Steps are "
+        "counted from the decision."
     ).replace("%", " %")
 
 
