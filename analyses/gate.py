@@ -100,9 +100,8 @@ class GateResult:
         figure.update_xaxes(title="step", showgrid=False)
         figure.update_yaxes(title="episode", autorange="reversed", showgrid=False)
         height = 200 + 20 * len(raster.subgoals)
-        # The legend takes three lines where the figure is narrow.
-        look = {"plot_bgcolor": "white", "margin": {"t": 130}}
-        return styled(figure, "The gate and the true subgoals", height, **look)
+        figure.update_layout(margin_t=130)  # three lines of legend where the figure is narrow
+        return styled(figure, "The gate and the true subgoals", height, plot_bgcolor="white")
 
     def _strokes(self, figure: go.Figure) -> None:
         raster = self.raster
