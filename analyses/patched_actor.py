@@ -20,7 +20,7 @@ from torch import Tensor
 
 from irl_lens.hooks import Intervention
 from irl_lens.models.causal import THRESHOLD, CausalHalf
-from irl_lens.rl.acting import Actor
+from irl_lens.rl.acting import Actor, SteppedActor
 
 Part = Literal["gate", "z", "U", "residual"]
 PARTS: tuple[Part, ...] = ("gate", "z", "U", "residual")
@@ -50,7 +50,7 @@ class Recording:
     residual: Float[Tensor, "n steps d_model"]
 
 
-class PatchedActor(Actor):
+class PatchedActor(SteppedActor):
     """Takes a given code whenever its gate opens.
 
     Args:
@@ -67,6 +67,7 @@ class PatchedActor(Actor):
     ) -> None:
         super().__init__(meta.hook_name)
         self.meta, self.codes, self.edit = meta, codes, edit
+        self._rows, self._state = torch.arange(0), meta.start(0)
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
         """Drops all rows but ``index``, in that order."""
@@ -79,8 +80,10 @@ class PatchedActor(Actor):
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
         """Acts at one step; at ``offset`` 0 new episodes begin."""
+        self.check_single(x)
         if self.offset == 0:
             self._begin(x)
+        self.check_window(x, self._state.steps, len(self._rows))
         residual = self._patched("residual", x[:, 0])
         opened = self._patched("gate", self.meta.gate(residual, self._state) >= THRESHOLD)
         proposed = self.codes[self._rows, self.offset]
@@ -111,7 +114,7 @@ class PatchedActor(Actor):
         self._recording.residual[at] = residual
 
 
-class HeldCode(Actor):
+class HeldCode(SteppedActor):
     """Holds one code in each row from a step on, without a gate; the base is alone before.
 
     Args:
@@ -128,6 +131,7 @@ class HeldCode(Actor):
     ) -> None:
         super().__init__(meta.hook_name)
         self.meta, self.codes, self.since = meta, codes, since
+        self._rows, self._steps = torch.arange(0), 0
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
         """Drops all rows but ``index``, in that order."""
@@ -136,8 +140,11 @@ class HeldCode(Actor):
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
         """Acts at one step; at ``offset`` 0 new episodes begin."""
+        self.check_single(x)
         if self.offset == 0:
-            self._rows = torch.arange(len(self.codes))
+            self._rows, self._steps = torch.arange(len(self.codes)), 0
+        self.check_window(x, self._steps, len(self._rows))
+        self._steps += 1
         active = self.since[self._rows] <= self.offset
         change = self.meta.decoder.delta(self.codes[self._rows], x[:, 0])
         return torch.where(active[:, None], x[:, 0] + change, x[:, 0])[:, None]

@@ -26,6 +26,7 @@ from .bank_controller import BankController
 from .combine import Compose, Interpolate, Scale, Sum
 from .controller import Controller
 from .decoder import Decoder
+from .decoding import starting_at
 from .export import export_fwd_hooks
 from .files import inspect, load, save
 from .full import FullController
@@ -102,5 +103,6 @@ __all__ = [
     "shifted",
     "shuffled",
     "silenced",
+    "starting_at",
     "switches",
 ]

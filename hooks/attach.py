@@ -3,7 +3,10 @@
 Our hooks are permanent to TransformerLens: ``model.reset_hooks()`` inside the block leaves
 them in place, and so do ``run_with_hooks`` and ``run_with_cache``, which take off what they
 put on. Only ``reset_hooks(including_permanent=True)`` removes them, as it says; the block
-then ends without them, and without an error.
+then ends without them.
+
+What was attached and never acted is an error, at the end of the block: nothing else would tell
+a run without the intervention from one with it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+
+from .key_values import announcing
 
 if TYPE_CHECKING:
     from transformer_lens.hook_points import HookPoint
@@ -57,24 +62,48 @@ class Handle:
 
         return counting
 
+    def check(self) -> None:
+        """Raises ValueError if a hook never fired.
+
+        Examples:
+            >>> handle = Handle({"hook_embed": 0, "hook_pos_embed": 1})
+            >>> handle.check()
+            Traceback (most recent call last):
+            ValueError: nothing has run hook_embed in this block, ...
+        """
+        silent = [name for name, times in self.fired.items() if not times]
+        if silent:
+            raise ValueError(
+                f"nothing has run {', '.join(silent)} in this block, so what was attached there "
+                "has changed nothing. Run the model inside the block, over these hook points: "
+                "stop_at_layer and start_at_layer leave some out, HookedTransformer.generate "
+                "the embedding's, and a compiled model any. Where that is meant, attach with "
+                "must_fire=False"
+            )
+
 
 @contextmanager
-def attach(model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]]) -> Iterator[Handle]:
+def attach(
+    model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]], must_fire: bool = True
+) -> Iterator[Handle]:
     """Keeps hooks on a model inside a ``with`` block.
 
     Only these are added, and only they are removed, whatever happens inside. Blocks nest:
-    what was attached first acts first.
+    what was attached first acts first. Inside, each forward pass announces at which step of
+    the sequence it starts (:mod:`irl_lens.hooks.key_values`).
 
     Args:
         model: a hooked model, or any module with one inside.
         fwd_hooks: (hook name, function) pairs, as TransformerLens takes them.
+        must_fire: whether it is an error if the block ends and a hook never fired. An
+            exception that leaves the block is not replaced by that error.
 
     Yields:
         A handle that counts how often each hook fired.
 
     Raises:
         ValueError: no hook point of the model has the name, or the model is set not to run
-            it. Nothing is attached then.
+            it, or is compiled. Nothing is attached then. At the end: a hook never fired.
 
     Examples:
         >>> from transformer_lens.hook_points import HookPoint
@@ -86,14 +115,17 @@ def attach(model: nn.Module, fwd_hooks: Iterable[tuple[str, HookFunction]]) -> I
         >>> model(1)
         1
     """
+    _check_not_compiled(model)
     points, handle = hook_points(model), Handle()
     hooks = [(name, find_hook_point(points, name), function) for name, function in fwd_hooks]
     for name, point, function in hooks:
         _check_runs(model, name, point, function)
-    with ExitStack() as stack:
+    with announcing(model), ExitStack() as stack:
         for name, point, function in hooks:
             stack.callback(_added(point, handle.counted(name, function)))
         yield handle
+    if must_fire:
+        handle.check()
 
 
 def hook_points(model: nn.Module) -> dict[str, HookPoint]:
@@ -145,6 +177,21 @@ def find_hook_point(points: dict[str, HookPoint], name: str) -> HookPoint:
         nearest = difflib.get_close_matches(name, points, n=5, cutoff=0.0)
         raise ValueError(f"no hook point is called {name!r}; the closest are {nearest}")
     return points[name]
+
+
+def _check_not_compiled(model: nn.Module) -> None:
+    """Refuses a compiled model: what it was compiled to before runs on without our hooks."""
+    if hasattr(model, "_orig_mod"):
+        raise ValueError(
+            f"the model is compiled, and what has been compiled runs without hooks; attach to "
+            f"the {type(model._orig_mod).__name__} it was made of, model._orig_mod, and run that"
+        )
+    compiled = [n or "the model" for n, m in model.named_modules() if m._compiled_call_impl]
+    if compiled:
+        raise ValueError(
+            f"{', '.join(compiled[:3])} was compiled in place, and what has been compiled runs "
+            "without hooks; attach to copy.deepcopy(model), which is not compiled, and run that"
+        )
 
 
 def _check_runs(model: nn.Module, name: str, point: HookPoint, function: HookFunction) -> None:

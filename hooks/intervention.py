@@ -4,8 +4,8 @@
 
 The same object runs in plain TransformerLens (``model.run_with_hooks(tokens,
 fwd_hooks=c.fwd_hooks())``), as a context manager (``with c.attached(model): ...``), under
-autograd, and in cached decoding, where :attr:`Intervention.offset` says which step of the
-sequence the hooked tensor starts at.
+autograd, and in cached decoding, where the runner announces which step of the sequence the
+hooked tensor starts at (:mod:`irl_lens.hooks.decoding`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .address import Axes
 from .attach import Handle, HookFunction, attach
+from .decoding import start
 from .part import Part
 
 
@@ -42,7 +43,6 @@ class Intervention(Part, ABC):
     def __init__(self, hook_name: str) -> None:
         super().__init__()
         self.hook_name = hook_name
-        self._offset: int | None = None
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -75,40 +75,36 @@ class Intervention(Part, ABC):
     def offset(self) -> int:
         """Step of the sequence that the first position of the hooked tensor is at.
 
-        Never set, or set to None: the tensor is a whole sequence, and a step addressed
-        beyond its end is an error. Set to a number, 0 included: the tensor is a window on
-        a longer sequence, as in cached decoding. Interventions inside this one follow.
+        As the runner announces it for the present forward pass: the fast path, and every
+        model this is attached to, do so by themselves; elsewhere see
+        :func:`~irl_lens.hooks.starting_at`. With left padding steps count the padding.
 
         Examples:
-            >>> import torch
-            >>> from irl_lens.hooks import VectorController
-            >>> per_step = VectorController(torch.arange(4.0).reshape(1, 4, 1), "hook_embed")
-            >>> per_step.offset = 3
-            >>> per_step(torch.zeros(1, 1, 1)).item()
-            3.0
+            >>> from irl_lens.hooks import AblatePatch, starting_at
+            >>> patch = AblatePatch("hook_embed")
+            >>> with starting_at(3):
+            ...     patch.offset
+            3
         """
-        if self._offset is None or Axes.of(self.hook_name).past:
-            return 0
-        return self._offset
-
-    @offset.setter
-    def offset(self, step: int | None) -> None:
-        if step is not None and step < 0:
-            raise ValueError(f"offset {step} is before the sequence; the first step is 0")
-        for module in self.modules():
-            if isinstance(module, Intervention):
-                module._offset = step
+        begin = start()
+        return 0 if begin is None or Axes.of(self.hook_name).past else begin
 
     @property
     def windowed(self) -> bool:
         """Whether the hooked tensor is a window on a longer sequence.
 
+        If not, it is a whole sequence, and a step addressed beyond its end is an error.
+
         Examples:
-            >>> from irl_lens.hooks import AblatePatch
-            >>> AblatePatch("hook_embed").windowed
+            >>> from irl_lens.hooks import AblatePatch, starting_at
+            >>> patch = AblatePatch("hook_embed")
+            >>> with starting_at(0):
+            ...     patch.windowed
+            True
+            >>> patch.windowed
             False
         """
-        return self._offset is not None
+        return start() is not None
 
     def window(
         self, values: Shaped[Tensor, "_ ..."], x: Shaped[Tensor, "_ ..."], axis: int = 1
@@ -125,10 +121,10 @@ class Intervention(Part, ABC):
 
         Examples:
             >>> import torch
-            >>> from irl_lens.hooks import AblatePatch
+            >>> from irl_lens.hooks import AblatePatch, starting_at
             >>> patch = AblatePatch("hook_embed")
-            >>> patch.offset = 2
-            >>> patch.window(torch.arange(6).reshape(1, 6), torch.zeros(1, 3)).tolist()
+            >>> with starting_at(2):
+            ...     patch.window(torch.arange(6).reshape(1, 6), torch.zeros(1, 3)).tolist()
             [[2, 3, 4]]
         """
         if values.shape[0] not in (1, x.shape[0]):
@@ -140,12 +136,17 @@ class Intervention(Part, ABC):
         if stop > steps or (stop < steps and not self.windowed):
             raise ValueError(
                 f"{type(self).__name__} holds {steps} steps, the sequence at {self.hook_name} "
-                f"ends at step {stop}; give as many steps, or set offset to run a part of them"
+                f"ends at step {stop}; give as many steps, or run windows of a longer sequence "
+                "with a cache (see starting_at)"
             )
         return values.narrow(axis, self.offset, x.shape[axis]).to(x.device)
 
     def fwd_hooks(self) -> list[tuple[str, HookFunction]]:
         """Returns (hook name, function) pairs, as TransformerLens' ``run_with_hooks`` takes.
+
+        A hook function is not told of a key-value cache. With ``past_kv_cache``, either attach
+        the intervention, or say yourself where the window starts:
+        ``with starting_at(steps_so_far): model.run_with_hooks(...)``.
 
         Examples:
             >>> from irl_lens.hooks import AblatePatch
@@ -159,7 +160,7 @@ class Intervention(Part, ABC):
 
         return [(self.hook_name, apply)]
 
-    def attached(self, model: nn.Module) -> AbstractContextManager[Handle]:
+    def attached(self, model: nn.Module, must_fire: bool = True) -> AbstractContextManager[Handle]:
         """Keeps the intervention on `model` inside a ``with`` block.
 
         Only our own hooks are added, and only they are removed, whatever happens inside.
@@ -168,12 +169,14 @@ class Intervention(Part, ABC):
 
         Args:
             model: a hooked model, or any module with one inside.
+            must_fire: whether it is an error if the block ends and a hook never fired.
 
         Returns:
             A context manager; it yields a handle that counts how often each hook fired.
 
         Raises:
-            ValueError: no hook point of the model has the name, or the model does not run it.
+            ValueError: no hook point of the model has the name, or the model does not run it;
+                at the end of the block, a hook never fired.
 
         Examples:
             >>> import torch
@@ -187,4 +190,4 @@ class Intervention(Part, ABC):
             >>> handle.fired
             {'stream': 1}
         """
-        return attach(model, self.fwd_hooks())
+        return attach(model, self.fwd_hooks(), must_fire)

@@ -106,10 +106,10 @@ class Patch(Operators):
         Anywhere else, and in whole sequences, the values as they are.
 
         Examples:
-            >>> from irl_lens.hooks import AblatePatch
+            >>> from irl_lens.hooks import AblatePatch, starting_at
             >>> patch = AblatePatch("blocks.0.attn.hook_pattern")
-            >>> patch.offset = 2
-            >>> patch.seen(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 1, 3)).shape[-1]
+            >>> with starting_at(2):
+            ...     patch.seen(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 1, 3)).shape[-1]
             3
         """
         key = Axes.of(self.hook_name).key

@@ -78,9 +78,7 @@ class OwnAdapter(Adapter):
         actor = _Scripted(self._shifted(shift), proposals)
         observations = self._observations(rows, steps)
         with actor.attached(self.base.model):
-            outputs = (
-                self._step_by_step(actor, observations) if cached else self.base.model(observations)
-            )
+            outputs = self._step_by_step(observations) if cached else self.base.model(observations)
         codes = torch.stack(actor.in_force, dim=1)
         return Rollout(codes, actor.record().switches(rows, steps), outputs)
 
@@ -93,12 +91,10 @@ class OwnAdapter(Adapter):
         (terms.nll + terms.kl).backward()
         return self.base.model, self.meta
 
-    def _step_by_step(self, actor: GatedActor, observations: Tensor) -> Tensor:
-        cache, outputs = self.base.cache(*observations.shape[:2]), []
-        for t in range(observations.shape[1]):
-            actor.offset = t
-            outputs.append(self.base.logits(observations[:, t : t + 1], cache=cache))
-        return torch.cat(outputs, dim=1)
+    def _step_by_step(self, observations: Tensor) -> Tensor:
+        cache = self.base.cache(*observations.shape[:2])
+        steps = observations.split(1, dim=1)
+        return torch.cat([self.base.logits(step, cache=cache) for step in steps], dim=1)
 
     def _observations(self, rows: int, steps: int) -> Tensor:
         size = self.world.observation.size

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from irl_lens.hooks.decoding import announced
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.cache import KVCache
 from irl_lens.models.sharing import sharing
@@ -86,7 +87,7 @@ class FastPath:
             fwd_hooks: Hooks on the residual stream, as in ``run_with_hooks``.
             start: Layer of ``resid``.
         """
-        with self._hooked(fwd_hooks):
+        with self._hooked(fwd_hooks), announced(None):
             return self._stream(observation, resid, start, stop, None)
 
     def logits(
@@ -106,7 +107,8 @@ class FastPath:
                 of that hook point, which are applied to it.
             start: Layer of ``resid``.
             fwd_hooks: Hooks on the residual stream, as in ``run_with_hooks``.
-            cache: Steps seen before; the new ones are appended.
+            cache: Steps seen before; the new ones are appended. Interventions are told how
+                many there are.
         """
         return self.model.hooked.unembed(
             self.final(observation, resid=resid, start=start, fwd_hooks=fwd_hooks, cache=cache)
@@ -122,7 +124,7 @@ class FastPath:
         cache: KVCache | None = None,
     ) -> Float[Tensor, "rows pos d_model"]:
         """Returns the normalised last residual stream, which the heads read; see logits."""
-        with self._hooked(fwd_hooks):
+        with self._hooked(fwd_hooks), announced(None if cache is None else cache.length):
             if (observation is None) == (resid is None):
                 raise ValueError("give either observations or a residual stream, not both or none")
             if resid is not None and start > 0:

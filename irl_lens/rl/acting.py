@@ -40,6 +40,40 @@ class Actor(Intervention):
         """Returns the decisions made since step 0, if this actor makes any."""
         return None
 
+    def check_window(self, x: Tensor, steps: int, rows: int) -> None:
+        """Refuses a window that does not follow on what this actor has seen.
+
+        Args:
+            x: The window.
+            steps: How many steps it has seen.
+            rows: Of how many rows.
+
+        Raises:
+            ValueError: It begins at another step, or has other rows.
+        """
+        if self.offset != steps or len(x) != rows:
+            raise ValueError(
+                f"{type(self).__name__} has acted up to step {steps} in {rows} rows; this window "
+                f"begins at step {self.offset} and has {len(x)}; run each sequence from step 0, "
+                "window after window"
+            )
+
+
+class SteppedActor(Actor):
+    """An actor that is told or keeps something for one step at a time, in roll-outs only."""
+
+    def check_single(self, x: Tensor) -> None:
+        """Refuses more than one step.
+
+        Raises:
+            ValueError: There are more.
+        """
+        if x.shape[1] != 1:
+            raise ValueError(
+                f"{type(self).__name__} acts on one step at a time, and {self.hook_name} carries "
+                f"{x.shape[1]}; play it with a Player"
+            )
+
 
 class GatedActor(Actor):
     """Takes a new code when the frozen gate opens and holds it until it opens again.
@@ -56,6 +90,7 @@ class GatedActor(Actor):
         super().__init__(meta.hook_name)
         self.meta = meta
         self.generator: torch.Generator | None = None
+        self._rows, self._state = torch.arange(0), meta.start(0)
 
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""
@@ -95,6 +130,7 @@ class GatedActor(Actor):
         """Acts at each position in turn; at ``offset`` 0 new episodes begin."""
         if self.offset == 0:
             self.begin(x.shape[0])
+        self.check_window(x, self._state.steps, len(self._rows))
         return torch.stack([self._act(residual) for residual in x.unbind(dim=1)], dim=1)
 
     def _act(self, residual: Float[Tensor, "rows d_model"]) -> Float[Tensor, "rows d_model"]:

@@ -12,12 +12,37 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, starting_at
 from irl_lens.models.causal import CausalHalf
-from irl_lens.rl.acting import Actor, GatedActor
+from irl_lens.rl.acting import GatedActor, SteppedActor
 
 
-class OracleControllers(Actor):
+class _Told(SteppedActor):
+    """Takes one label a row before each step, and uses it for that step alone."""
+
+    label = "subgoal"
+    _told: Int[Tensor, " rows"] | None = None
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Takes the labels; rows with -1 are over, or left alone."""
+        self._told = labels[self.label]
+
+    def labels(self, x: Tensor) -> Int[Tensor, " rows"]:
+        """Returns the labels of this step, once.
+
+        Raises:
+            ValueError: There are none, or more than one step.
+        """
+        self.check_single(x)
+        labels, self._told = self._told, None
+        if labels is None:
+            raise ValueError(
+                f"{type(self).__name__} was not told the labels of this step; a Player tells it"
+            )
+        return labels
+
+
+class OracleControllers(_Told):
     """The bank's controller of the true subgoal, at every step.
 
     Args:
@@ -29,16 +54,14 @@ class OracleControllers(Actor):
         super().__init__(bank.hook_name)
         self.bank, self.label = bank, label
 
-    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
-        """Takes the labels; rows with -1 are left alone."""
-        self._active = labels[self.label]
-
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
         """Controls one step."""
-        return self.bank.labelled(self._active[:, None])(x)
+        controller = self.bank.labelled(self.labels(x)[:, None])
+        with starting_at(None):  # the labels are of this step, not of the sequence
+            return controller(x)
 
 
-class OracleCodes(GatedActor):
+class OracleCodes(_Told, GatedActor):
     """The true subgoal's code, taken up when the gate opens.
 
     Args:
@@ -52,9 +75,10 @@ class OracleCodes(GatedActor):
         super().__init__(meta)
         self.hold("codes", codes)
 
-    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
-        """Takes the labels."""
-        self._active = labels["subgoal"]
+    def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
+        """Acts at one step; at ``offset`` 0 new episodes begin."""
+        self._active = self.labels(x)
+        return super().forward(x)
 
     def decide(
         self, index: Tensor, residual: Tensor, noise: Tensor

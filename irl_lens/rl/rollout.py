@@ -9,7 +9,8 @@ noise of a row does not depend on which other rows are still there.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,24 @@ class Player:
             The episodes, cut to the longest.
         """
         generator = torch.Generator().manual_seed(seed)
-        if isinstance(self.hook, GatedActor):
-            # Another stream: what is drawn of it depends on the hook alone.
-            self.hook.generator = torch.Generator().manual_seed(seed + 1)
-        with self.hook.attached(self.fast.model) if self.hook else nullcontext():
+        with (
+            self._seeded(seed),
+            self.hook.attached(self.fast.model) if self.hook else nullcontext(),
+        ):
             return self._episodes(env, seed, generator, given)
+
+    @contextmanager
+    def _seeded(self, seed: int) -> Iterator[None]:
+        """Gives the hook noise of its own, and afterwards back the generator it had."""
+        if not isinstance(self.hook, GatedActor):
+            yield
+            return
+        # Another stream: what is drawn of it depends on the hook alone.
+        before, self.hook.generator = self.hook.generator, torch.Generator().manual_seed(seed + 1)
+        try:
+            yield
+        finally:
+            self.hook.generator = before
 
     def _episodes(
         self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
@@ -91,7 +105,7 @@ class Player:
         cache = self.fast.cache(env.num_envs, self.horizon)
         while tape.live.any() and tape.step < self.horizon:
             rows = torch.from_numpy(tape.rows)
-            self._prepare(tape.step, info, rows)
+            self._tell(info, rows)
             uniform = torch.rand(env.num_envs, generator=generator)[rows]
             logits = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)
             taken = None
@@ -104,9 +118,7 @@ class Player:
             self._compact(tape, cache)
         return tape.rollout(self.hook.record() if isinstance(self.hook, Actor) else None)
 
-    def _prepare(self, step: int, info: dict[str, Any], rows: Tensor) -> None:
-        if self.hook is not None:
-            self.hook.offset = step
+    def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):
             labels = ("subgoal", "visit")
             self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in labels})

@@ -79,7 +79,6 @@ def test_roll_outs_carry_any_patch_exactly(session: Explorer, component: str) ->
         cache = fast.cache(1, step + 1)
         with torch.inference_mode(), hook.attached(fast.model):
             for t in range(step + 1):
-                hook.offset = t
                 seen = torch.from_numpy(runs.pairs.corrupted[:, t : t + 1])
                 last = fast.logits(seen, cache=cache)[0, 0]
         torch.testing.assert_close(last.float(), logits[-1], atol=2e-3, rtol=2e-3)

@@ -30,6 +30,7 @@ from irl_lens.hooks import (
     kinds,
     load,
     save,
+    starting_at,
 )
 
 D, ROWS, STEPS = 16, 3, 6
@@ -169,8 +170,8 @@ def test_windows_are_the_whole(kind, sizes):
     for _ in range(2):  # a second sequence begins where the first has ended
         start, parts = 0, []
         for part in x.split(sizes, 1):
-            intervention.offset = start
-            parts.append(intervention(part))
+            with starting_at(start):
+                parts.append(intervention(part))
             start += part.shape[1]
         torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=1e-5)
 
@@ -181,8 +182,7 @@ def test_a_predicate_in_cached_decoding_is_that_of_the_full_forward(model, token
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", ROWS)
     with intervention.attached(model):
         full, decoded = model(tokens), []
-        for step, token in enumerate(tokens.split(1, 1)):
-            intervention.offset = step
+        for token in tokens.split(1, 1):
             ones = torch.ones_like(token)
             decoded.append(model(token, past_kv_cache=cache, attention_mask=ones))
     torch.testing.assert_close(torch.cat(decoded, 1), full, atol=1e-4, rtol=0)

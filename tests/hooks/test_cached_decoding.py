@@ -35,13 +35,11 @@ def test_with_transformer_lens_cache(model, tokens, intervention, windows):
     with intervention.attached(model):
         whole = model(tokens)
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", ROWS)
-    start, decoded = 0, []
+    decoded = []
     with intervention.attached(model) as handle:
         for window in tokens.split(windows, dim=1):
-            intervention.offset = start
             ones = torch.ones_like(window)
             decoded.append(model(window, past_kv_cache=cache, attention_mask=ones))
-            start += window.shape[1]
     assert handle.fired == {intervention.hook_name: len(windows)}
     torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
 
@@ -69,8 +67,7 @@ def test_with_hugging_face_cache(hugging_face, tokens, intervention):
     with intervention.attached(hugging_face) as handle:
         whole = hugging_face(tokens)
         cache, decoded = DynamicCache(), []
-        for step, token in enumerate(tokens.split(1, dim=1)):
-            intervention.offset = step
+        for token in tokens.split(1, dim=1):
             decoded.append(hugging_face(token, past_key_values=cache, use_cache=True))
     assert handle.fired == {intervention.hook_name: 1 + STEPS}
     torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
@@ -96,7 +93,6 @@ def test_with_the_fast_path(fast, observations, intervention, windows):
         slow, whole = fast.model(observations), fast.logits(observations)
         cache, decoded = fast.cache(ROWS, STEPS), []
         for window in observations.split(windows, dim=1):
-            intervention.offset = cache.length
             decoded.append(fast.logits(window, cache=cache))
     torch.testing.assert_close(whole, slow, atol=1e-4, rtol=0)
     torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)

@@ -9,8 +9,6 @@ from torch import nn
 from irl_lens.hooks import (
     Intervention,
     LowRankController,
-    Mask,
-    ReplacePatch,
     VectorController,
     attach,
     hook_points,
@@ -174,17 +172,6 @@ def test_nested_attachments_apply_in_order(bare):
         with double.attached(bare):
             torch.testing.assert_close(bare(x), 2 * (plain + 1))
         assert torch.equal(bare(x), plain + 1)
-
-
-def test_offset_reaches_inner_interventions_and_must_not_be_negative():
-    inner = ReplacePatch(torch.zeros(1, 9, 16), HOOK)
-    outer = Mask(inner, steps=[0])
-    outer.offset = 4
-    assert inner.offset == 4 and inner.windowed
-    outer.offset = None
-    assert inner.offset == 0 and not inner.windowed
-    with pytest.raises(ValueError, match="-1 is before the sequence"):
-        outer.offset = -1
 
 
 def test_an_intervention_is_abstract():

@@ -21,6 +21,7 @@ from irl_lens.hooks import (
     Sum,
     TransplantPatch,
     VectorController,
+    starting_at,
 )
 
 D, ROWS, STEPS = 16, 3, 6
@@ -146,10 +147,12 @@ def test_steps_beyond_the_sequence_are_errors(build):
     for steps in (STEPS - 1, STEPS + 1):
         with pytest.raises(ValueError, match=f"holds 6 steps.* ends at step {steps}"):
             intervention(torch.randn(ROWS, steps, D))
-    intervention.offset = STEPS - 1
-    intervention(torch.randn(ROWS, 1, D))
-    intervention.offset = STEPS
-    with pytest.raises(ValueError, match=r"holds 6 steps.* ends at step 7"):
+    with starting_at(STEPS - 1):
+        intervention(torch.randn(ROWS, 1, D))
+    with (
+        starting_at(STEPS),
+        pytest.raises(ValueError, match=r"holds 6 steps.* ends at step 7"),
+    ):
         intervention(torch.randn(ROWS, 1, D))
 
 

@@ -13,6 +13,7 @@ from irl_lens.hooks import (
     ReplacePatch,
     SubspacePatch,
     TransplantPatch,
+    starting_at,
 )
 from irl_lens.hooks.patches.ablate import another_row
 
@@ -227,8 +228,7 @@ def test_addresses_outside_are_refused(address, message):
 def test_rows_and_heads_outside_are_refused_in_a_window_too():
     """Steps outside it come later or came before; rows and heads never come."""
     for patch in (AblatePatch(Z, rows=[3]), AblatePatch(Z, heads=[2])):
-        patch.offset = 4
-        with pytest.raises(ValueError, match="the last is"):
+        with starting_at(4), pytest.raises(ValueError, match="the last is"):
             patch(torch.zeros(ROWS, 1, 2, 8))
 
 

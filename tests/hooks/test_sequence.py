@@ -14,6 +14,7 @@ from irl_lens.hooks import (
     VectorController,
     first_switch,
     save,
+    starting_at,
 )
 
 HOOK = "blocks.1.hook_resid_post"
@@ -44,30 +45,33 @@ def test_rows_that_changed_are_remembered_and_forgotten_at_the_next_sequence(siz
     for x, expected in ((X, LATE), (X.flip(0), LATE.flip(0)), (X[:2], LATE[:2])):
         start, parts = 0, []
         for part in x.split(sizes, 1):
-            one.offset = start
-            parts.append(late(one, part))
+            with starting_at(start):
+                parts.append(late(one, part))
             start += part.shape[1]
         assert torch.equal(torch.cat(parts, 1), expected)
-    one.offset = None
     assert torch.equal(late(one, X), LATE)
     assert torch.equal(late(one, X), LATE)
 
 
 def test_windows_that_do_not_follow_one_another_are_refused():
     one = sequence(fires)
-    one.offset = 2
-    with pytest.raises(ValueError, match=r"last asked up to step 0.* begins at step 2"):
+    with (
+        starting_at(2),
+        pytest.raises(ValueError, match=r"last asked up to step 0.* begins at step 2"),
+    ):
         one(X[:, 2:])
-    one.offset = 0
-    one(X[:, :2])
-    for offset in (1, 3):
-        one.offset = offset
-        with pytest.raises(ValueError, match=rf"up to step 2.* begins at step {offset}"):
+    with starting_at(0):
+        one(X[:, :2])
+    for step in (1, 3):
+        with (
+            starting_at(step),
+            pytest.raises(ValueError, match=rf"up to step 2.* begins at step {step}"),
+        ):
             one(X[:, :1])
-    one.offset = 2
-    with pytest.raises(ValueError, match="of 4 rows; this window has 3 rows"):
-        one(X[:3, 2:])
-    one(X[:, 2:])
+    with starting_at(2):
+        with pytest.raises(ValueError, match="of 4 rows; this window has 3 rows"):
+            one(X[:3, 2:])
+        one(X[:, 2:])
 
 
 def test_a_predicate_that_answers_otherwise_is_refused():
@@ -90,11 +94,10 @@ def test_a_predicate_that_is_no_part_is_not_saved(tmp_path):
 def test_a_latch_works_on_in_grad_mode_after_inference_mode():
     v = nn.Parameter(torch.ones(1))
     one = Sequence(VectorController(v, HOOK), VectorController(2 * v, HOOK), fires)
-    one.offset = 0
-    with torch.inference_mode():
+    with torch.inference_mode(), starting_at(0):
         one(X[:, :2])
-    one.offset = 2
-    one(X[:, 2:]).sum().backward(inputs=[v])
+    with starting_at(2):
+        one(X[:, 2:]).sum().backward(inputs=[v])
     changed = int(LATE[:, 2:].sum())
     assert v.grad is not None and v.grad.item() == 2 * changed + (12 - changed)
 
@@ -118,8 +121,8 @@ def test_a_trace_says_nothing_of_other_steps():
     for steps in (4, 6):
         with pytest.raises(ValueError, match=f"holds 5 steps, .* ends at step {steps}"):
             traced(torch.zeros(4, steps, 1))
-    traced.offset = 4
-    assert torch.equal(late(traced, X[:, 4:])[:, 0], BETA[:, 1:].amax(1) >= 0.5)
+    with starting_at(4):
+        assert torch.equal(late(traced, X[:, 4:])[:, 0], BETA[:, 1:].amax(1) >= 0.5)
     with pytest.raises(ValueError, match="holds 4 rows"):
         sequence(BETA)(X[:3])
 

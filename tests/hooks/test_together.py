@@ -90,8 +90,7 @@ def test_it_is_shifted_as_one_in_cached_decoding(model, tokens):
     cache = TransformerLensKeyValueCache.init_cache(model.cfg, "cpu", len(tokens))
     with both.attached(model) as handle:
         full, decoded = model(tokens), []
-        for step, token in enumerate(tokens.split(1, 1)):
-            both.offset = step
+        for token in tokens.split(1, 1):
             ones = torch.ones_like(token)
             decoded.append(model(token, past_kv_cache=cache, attention_mask=ones))
     assert handle.fired == dict.fromkeys(NAMES[1:3], 7)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from irl_lens.hooks import CodeController
+from irl_lens.hooks import CodeController, starting_at
 from irl_lens.rl.acting import THRESHOLD
 from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
@@ -92,8 +92,8 @@ def test_a_held_code_is_the_same_bits(parts: Parts) -> None:
     stream = torch.randn(6, 20, 16)
     states = []
     for t in range(20):
-        policy.offset = t
-        policy(stream[:, t : t + 1])
+        with starting_at(t):
+            policy(stream[:, t : t + 1])
         states.append(policy._state.code)
     drawn = {tuple(row.tolist()) for pair in codes for row in pair[0]}
     assert {tuple(row.tolist()) for state in states for row in state} == drawn
@@ -109,8 +109,8 @@ def test_a_plain_forward_equals_steps(parts: Parts) -> None:
     policy.generator = torch.Generator().manual_seed(1)
     steps = []
     for t in range(12):
-        policy.offset = t
-        steps.append(policy(stream[:, t : t + 1]))
+        with starting_at(t):
+            steps.append(policy(stream[:, t : t + 1]))
     assert torch.equal(torch.cat(steps, 1), at_once)
 
 
@@ -121,11 +121,12 @@ def test_rows_do_not_depend_on_the_others(parts: Parts) -> None:
     policy.generator = torch.Generator().manual_seed(1)
     index, steps = torch.tensor([1, 4]), []
     for t in range(12):
-        policy.offset = t
         if t == 5:
             policy.keep(index)
         rows = index if t >= 5 else torch.arange(5)
-        steps.append(policy(stream[rows, t : t + 1])[-2 if t >= 5 else index.tolist()[0] :][:1])
+        with starting_at(t):
+            acted = policy(stream[rows, t : t + 1])
+        steps.append(acted[-2 if t >= 5 else index.tolist()[0] :][:1])
     torch.testing.assert_close(torch.cat(steps, 1), at_once[1:2])
 
 
