@@ -115,9 +115,9 @@ def attach(
         >>> model(1)
         1
     """
-    _check_not_compiled(model)
     points, handle = hook_points(model), Handle()
     hooks = [(name, find_hook_point(points, name), function) for name, function in fwd_hooks]
+    _check_not_compiled(model, [point for _, point, _ in hooks])
     for name, point, function in hooks:
         _check_runs(model, name, point, function)
     with announcing(model), ExitStack() as stack:
@@ -179,19 +179,17 @@ def find_hook_point(points: dict[str, HookPoint], name: str) -> HookPoint:
     return points[name]
 
 
-def _check_not_compiled(model: nn.Module) -> None:
-    """Refuses a compiled model: what it was compiled to before runs on without our hooks."""
-    if hasattr(model, "_orig_mod"):
-        raise ValueError(
-            f"the model is compiled, and what has been compiled runs without hooks; attach to "
-            f"the {type(model._orig_mod).__name__} it was made of, model._orig_mod, and run that"
-        )
-    compiled = [n or "the model" for n, m in model.named_modules() if m._compiled_call_impl]
-    if compiled:
-        raise ValueError(
-            f"{', '.join(compiled[:3])} was compiled in place, and what has been compiled runs "
-            "without hooks; attach to copy.deepcopy(model), which is not compiled, and run that"
-        )
+def _check_not_compiled(model: nn.Module, points: Iterable[HookPoint]) -> None:
+    """Refuses hook points in compiled modules: what was compiled before runs on without hooks."""
+    for name, module in model.named_modules():
+        if "_orig_mod" not in module._modules and module._compiled_call_impl is None:
+            continue
+        if not set(module.modules()).isdisjoint(points):
+            raise ValueError(
+                f"{name or 'the model'} is compiled, and what was compiled runs on without our "
+                "hooks; attach to the uncompiled module and run that: `_orig_mod` of what "
+                "torch.compile returned, copy.deepcopy of what was compiled in place"
+            )
 
 
 def _check_runs(model: nn.Module, name: str, point: HookPoint, function: HookFunction) -> None:
