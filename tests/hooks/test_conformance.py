@@ -19,7 +19,7 @@ from torch import Tensor
 from irl_lens import cli
 from irl_lens.adapters import own
 from irl_lens.adapters.own import OwnAdapter
-from irl_lens.hooks import HypernetworkDecoder
+from irl_lens.hooks import HypernetworkDecoder, starting_at
 from irl_lens.hooks.conformance import (
     ORACLES,
     Adapter,
@@ -187,10 +187,15 @@ def not_frozen(adapter: OwnAdapter) -> None:
 
 
 class FreshContext(FastPath):
-    """Every step is the first the base sees."""
+    """Every step is the first the base sees, though not the first of its sequence."""
 
     def logits(self, *arguments, cache=None, **named) -> Tensor:  # type: ignore[override]
-        return super().logits(*arguments, **named)
+        if cache is None:
+            return super().logits(*arguments, **named)
+        with starting_at(cache.length):
+            logits = super().logits(*arguments, **named)
+        cache.length += logits.shape[1]
+        return logits
 
 
 def of_class(part: str, wrong: type) -> Callable[[OwnAdapter], None]:
