@@ -54,7 +54,7 @@ class OracleControllers(_Told):
         super().__init__(bank.hook_name)
         self.bank, self.label = bank, label
 
-    def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
+    def forward(self, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
         """Controls one step."""
         controller = self.bank.labelled(self.labels(x)[:, None])
         with starting_at(None):  # the labels are of this step, not of the sequence
@@ -75,7 +75,7 @@ class OracleCodes(_Told, GatedActor):
         super().__init__(meta)
         self.hold("codes", codes)
 
-    def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
+    def forward(self, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
         """Acts at one step; at ``offset`` 0 new episodes begin."""
         self._active = self.labels(x)
         return super().forward(x)

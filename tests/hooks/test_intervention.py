@@ -1,14 +1,18 @@
-"""Attaching: names, counts, other hooks, exceptions, offsets."""
+"""Attaching: names, counts, other hooks, exceptions, hooks that never fire."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
 from torch import nn
 
 from irl_lens.hooks import (
+    AblatePatch,
     Intervention,
     LowRankController,
+    Together,
     VectorController,
     attach,
     hook_points,
@@ -172,6 +176,62 @@ def test_nested_attachments_apply_in_order(bare):
         with double.attached(bare):
             torch.testing.assert_close(bare(x), 2 * (plain + 1))
         assert torch.equal(bare(x), plain + 1)
+
+
+@pytest.mark.parametrize("layers", [0, 1])
+def test_what_never_fires_says_so_when_the_block_ends(model, tokens, layers):
+    both = Together(AblatePatch("hook_embed"), AblatePatch(HOOK))
+    missed = f"hook_embed, {HOOK}" if layers == 0 else HOOK
+    message = f"nothing has run {missed} in this block"
+    with pytest.raises(ValueError, match=message), both.attached(model):
+        if layers:
+            model(tokens, stop_at_layer=layers)
+    assert hook_count(model) == 0
+
+
+def test_never_firing_may_be_meant_and_hides_no_other_error(model):
+    with AblatePatch(HOOK).attached(model, must_fire=False) as handle:
+        pass
+    assert handle.fired == {HOOK: 0}
+    for error in (KeyboardInterrupt, RuntimeError):
+        with pytest.raises(error), AblatePatch(HOOK).attached(model):
+            raise error
+    assert hook_count(model) == 0
+
+
+@pytest.fixture
+def compiled(bare):
+    """A model that has been compiled, and run."""
+    made = torch.compile(bare, backend="eager")
+    made(torch.zeros(1, 2, 16))
+    yield made
+    torch.compiler.reset()
+
+
+def test_a_compiled_model_is_refused_and_the_remedy_works(bare, compiled):
+    x, ablate = torch.zeros(1, 2, 16), AblatePatch("hook_second")
+    with pytest.raises(ValueError, match=r"the model is compiled, .* `_orig_mod`"):
+        ablate.attached(compiled).__enter__()
+    with ablate.attached(compiled._orig_mod):
+        assert not compiled._orig_mod(x).any()
+    bare.hook_second.compile(backend="eager")
+    with pytest.raises(ValueError, match=r"hook_second is compiled, .* copy\.deepcopy"):
+        ablate.attached(bare).__enter__()
+    with AblatePatch("hook_first").attached(bare):  # is in no compiled module
+        bare(x)
+    uncompiled = copy.deepcopy(bare)
+    with ablate.attached(uncompiled):
+        assert not uncompiled(x).any()
+    assert hook_count(bare) == 0
+
+
+def test_running_what_was_compiled_of_the_model_says_so(bare, compiled):
+    x, ablate = torch.zeros(1, 2, 16), AblatePatch("hook_second")
+    message = "nothing has run hook_second.*compiled"
+    with pytest.raises(ValueError, match=message), ablate.attached(bare):
+        assert compiled(x).any()
+    with torch.compiler.set_stance("force_eager"), ablate.attached(bare):
+        assert not compiled(x).any()
 
 
 def test_an_intervention_is_abstract():

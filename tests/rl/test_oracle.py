@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 
 from irl_lens.hooks import ControllerBank
@@ -45,3 +46,15 @@ def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:
         player = Player(planted.fast, 3, OracleCodes(right, planted.meta))
         success.append(player.play(planted.world.vector_env(64), seed=0).success.mean())
     assert success == [1, 0]
+
+
+def test_labels_are_of_one_step_and_used_once(parts: Parts) -> None:
+    bank = ControllerBank.low_rank("abcd", 16, 2, parts.meta.hook_name, init=1.0)
+    x, told = torch.randn(2, 3, 16), {"subgoal": torch.tensor([0, 1])}
+    for oracle in (OracleControllers(bank), OracleCodes(torch.randn(4, 3), parts.meta)):
+        oracle.observe(told)
+        with pytest.raises(ValueError, match=r"one step at a time.* carries 3; play it"):
+            oracle(x)
+        oracle(x[:, :1])
+        with pytest.raises(ValueError, match="not told the labels of this step"):
+            oracle(x[:, :1])

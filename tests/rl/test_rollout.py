@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import irl_lens.rl.rollout as rollout_module
-from irl_lens.hooks import LowRankController
+from irl_lens.hooks import Intervention, LowRankController, Mask, VectorController
+from irl_lens.hooks import Sequence as HookSequence
+from irl_lens.rl.policy import LatentPolicy
 from irl_lens.rl.rollout import Player, sample
 from irl_lens.rl.tape import Rollout
 
@@ -98,6 +100,80 @@ def test_any_intervention_can_be_rolled_out(parts: Parts) -> None:
 def test_nothing_stays_on_the_model(parts: Parts) -> None:
     play(parts, parts.policy())
     assert not any(p.fwd_hooks for p in parts.fast.model.hooked.hook_dict.values())
+
+
+class Stopped:
+    """Stops the roll-out in the environment's step of a number, counted from 0."""
+
+    def __init__(self, env, step: int, error: type[BaseException]) -> None:
+        self.env, self.left, self.error = env, step, error
+        self.num_envs = env.num_envs
+
+    def reset(self, *, seed: int):
+        return self.env.reset(seed=seed)
+
+    def step(self, actions):
+        self.left -= 1
+        if self.left < 0:
+            raise self.error
+        return self.env.step(actions)
+
+
+def acts(parts: Parts) -> dict[str, Intervention]:
+    """Interventions whose effect depends on the step."""
+    vector = VectorController(torch.linspace(-3, 3, 16), parts.meta.hook_name)
+    policy = parts.policy()
+    policy.generator = torch.Generator().manual_seed(3)
+    return {
+        "mask": Mask(vector, steps=[3]),
+        "step": HookSequence(vector, -vector, until=5),
+        "predicate": HookSequence(vector, -vector, until=lambda x: x[..., 0] > 1),
+        "policy": policy,
+    }
+
+
+@pytest.mark.parametrize("name", ["mask", "step", "predicate", "policy"])
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_a_hook_is_as_before_play_whatever_happens_in_it(
+    parts: Parts, name: str, error: type[BaseException] | None
+) -> None:
+    observations = torch.from_numpy(parts.world.demonstrate(8, seed=0).observations[:, :9])
+    fresh, played = (acts(parts)[name] for _ in range(2))
+    generator = getattr(played, "generator", None)
+    env = parts.world.vector_env(8)
+    player = Player(parts.fast, parts.world.horizon, played)
+    if error is None:
+        player.play(env, 5)
+    else:
+        with pytest.raises(error):
+            player.play(Stopped(env, 7, error), 5)  # type: ignore[arg-type]
+    assert getattr(played, "generator", None) is generator
+    assert not any(p._forward_hooks for p in parts.fast.model.hooked.hook_dict.values())
+    found = []
+    for hook in (fresh, played):
+        with hook.attached(parts.fast.model):
+            found.append((parts.fast.logits(observations), parts.fast.model(observations)))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+    plain = parts.fast.logits(observations)
+    assert not torch.allclose(found[1][0], plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["mask", "step", "predicate", "policy"])
+@pytest.mark.parametrize("sizes", [[1] * 9, [4, 1, 1, 3]], ids=str)
+def test_the_fast_path_announces_its_cache(parts: Parts, name: str, sizes: list[int]) -> None:
+    observations = torch.from_numpy(parts.world.demonstrate(8, seed=0).observations[:, :9])
+    whole, hook = acts(parts)[name], acts(parts)[name]
+    with whole.attached(parts.fast.model):
+        expected = parts.fast.logits(observations)
+    cache = parts.fast.cache(8, 9)
+    with hook.attached(parts.fast.model):
+        found = [parts.fast.logits(x, cache=cache) for x in observations.split(sizes, 1)]
+    torch.testing.assert_close(torch.cat(found, 1), expected, atol=1e-4, rtol=1e-4)
+    if isinstance(hook, LatentPolicy) and isinstance(whole, LatentPolicy):
+        decided, once = hook.record(), whole.record()
+        assert torch.equal(decided.rows, once.rows) and torch.equal(decided.steps, once.steps)
+        torch.testing.assert_close(decided.codes, once.codes)
 
 
 def test_rows_select_episodes_with_their_decisions(parts: Parts) -> None:
