@@ -26,6 +26,7 @@ from irl_lens.hooks import (
     starting_at,
 )
 from irl_lens.hooks.decoding import announced, start
+from irl_lens.hooks.key_values import announcing
 
 D, ROWS, STEPS = 16, 3, 6
 HOOK, LAST = "blocks.0.hook_resid_post", "blocks.1.hook_resid_post"
@@ -175,11 +176,12 @@ def early(request: pytest.FixtureRequest) -> Intervention:
     return EARLY[request.param]()
 
 
-@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize(
+    ("model", "cached"),
+    [("alibi", True), ("alibi", False), ("standard", False)],
+    indirect=["model"],
+)
 def test_generation_of_a_hooked_transformer(model, tokens, early, cached):
-    if cached and model.cfg.positional_embedding_type == "standard":
-        pytest.skip("positions of TransformerLens' own are wrong without a tokenizer")
-
     def generate() -> Tensor:
         return model.generate(tokens[:, :3], max_new_tokens=5, use_past_kv_cache=cached, **GREEDY)
 
@@ -195,8 +197,16 @@ def native() -> TransformerBridge:
 
 @pytest.fixture(scope="module")
 def hugging_face() -> TransformerBridge:
-    sizes = {"n_layer": 2, "n_embd": D, "n_head": 2, "n_positions": 16, "vocab_size": 11}
-    config = GPT2Config(**sizes, bos_token_id=0, eos_token_id=None, initializer_range=0.3)
+    config = GPT2Config(
+        n_layer=2,
+        n_embd=D,
+        n_head=2,
+        n_positions=16,
+        vocab_size=11,
+        bos_token_id=0,
+        eos_token_id=None,
+        initializer_range=0.3,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = GPT2LMHeadModel(config).eval().requires_grad_(False)
@@ -299,8 +309,7 @@ def test_a_forward_of_the_objects_own_is_run_and_kept(hugging_face, tokens):
     try:
         with where.attached(hugging_face):
             hugging_face(tokens, past_key_values=DynamicCache())
-        # What hides its arguments hides the cache's: its passes announce whole sequences, and
-        # those in the modules inside it what they see.
+        # It hides its arguments, so the decoder inside it announces the cache.
         assert vars(model)["forward"] is mine and calls == [1]
     finally:
         del model.forward
@@ -347,8 +356,6 @@ def test_a_model_of_two_decoders_asks_each():
 
         def forward(self, x, **kwargs):
             return self.one(x, **kwargs), self.two(x)
-
-    from irl_lens.hooks.key_values import announcing
 
     outer = Outer()
     with announcing(outer):

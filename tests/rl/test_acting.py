@@ -144,10 +144,10 @@ def test_it_is_a_hook_like_any_other(parts: Parts) -> None:
 
 def test_windows_that_do_not_follow_one_another_are_refused(parts: Parts) -> None:
     stream, policy = torch.randn(5, 12, 16), parts.policy()
-    with starting_at(3), pytest.raises(ValueError, match="up to step 0 in 0 rows; .* at step 3"):
+    with starting_at(3), pytest.raises(ValueError, match=r"up to step 0 in 0 rows; .* at step 3"):
         policy(stream[:, 3:])
     policy(stream)
-    with starting_at(11), pytest.raises(ValueError, match="up to step 12 in 5 rows; .* at step 11"):
+    with starting_at(11), pytest.raises(ValueError, match=r"step 12 in 5 rows; .* at step 11"):
         policy(stream[:, 11:])
     with starting_at(12), pytest.raises(ValueError, match=r"in 5 rows; .* and has 3"):
         policy(stream[:3, :1])
