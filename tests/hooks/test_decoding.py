@@ -360,4 +360,5 @@ def test_a_model_of_two_decoders_asks_each():
     outer = Outer()
     with announcing(outer):
         assert outer(0, past_key_values=DynamicCache()) == (0, None)
+        assert outer.two(0, DynamicCache()) == 0
     assert outer(0, past_key_values=DynamicCache()) == (None, None)
