@@ -67,7 +67,7 @@ def held(arguments: Mapping[str, Any]) -> int | Exception | None:
             first = min(arguments.get("start_at_layer") or 0, len(cache.entries) - 1)
             return cache.entries[first].past_keys.shape[1]
         return int(cache.get_seq_length())
-    except (AttributeError, ValueError) as error:
+    except (AttributeError, NotImplementedError, ValueError) as error:
         return ValueError(
             f"a {type(cache).__name__} does not say how many steps it holds ({error}); what is "
             "attached depends on the step: run whole sequences, without a cache"
