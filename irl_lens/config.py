@@ -23,7 +23,7 @@ Schedule = Literal["constant", "cosine"]
 class BaseConfig:
     """The base sequence model: a causal pre-norm HookedTransformer (paper, Table A4).
 
-    ``positions`` is ALiBi, which TransformerLens implements and which extrapolates to
+    Positions are ALiBi's, which TransformerLens implements and which extrapolates to
     the held-out task's longer episodes; the paper uses T5-like relative biases, which
     HookedTransformer does not offer.
     """
@@ -33,7 +33,6 @@ class BaseConfig:
     n_heads: int = 4
     d_mlp: int = 512
     act_fn: str = "relu"
-    positions: str = "alibi"
 
 
 @dataclass(frozen=True)

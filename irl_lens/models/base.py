@@ -4,44 +4,24 @@
 
 One token a time step; no action, task or reward goes in (arXiv 2512.20605, App. A.1, B).
 The transformer *is* a TransformerLens ``HookedTransformer``: its embedding reads
-observations, its unembedding is the action head, so ``run_with_cache``, logit lens and
-direct logit attribution mean what they mean for a language model.
+observations, its unembedding is the action head, so ``run_with_cache`` and hooks mean what
+they mean for a language model. Its final norm is trained like the rest; tools that read
+``W_U`` and ``b_U`` as if there were none (a logit lens, ``logits = attributions + b_U``) are
+right on :meth:`TrajectoryModel.folded`, which gives the same logits.
 """
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
-from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.hooks import model_hash
-
-
-class ObservationEmbedding(nn.Module):
-    """Sums one vector for each active entry of an observation.
-
-    Args:
-        spec: Columns of the observation.
-        d_model: Width of the residual stream.
-    """
-
-    def __init__(self, spec: ObservationSpec, d_model: int) -> None:
-        super().__init__()
-        # Columns add up: this keeps the sum at unit variance.
-        self.W_E = nn.Parameter(torch.randn(spec.size, d_model) / spec.columns**0.5)
-
-    def forward(
-        self, observation: Int[Tensor, "*batch columns"] | Float[Tensor, "*batch size"]
-    ) -> Float[Tensor, "*batch d_model"]:
-        """Embeds sparse (integer) or dense (float) observations; both give the same."""
-        if observation.is_floating_point():
-            return observation @ self.W_E
-        flat = observation.reshape(-1, observation.shape[-1])
-        return F.embedding_bag(flat, self.W_E, mode="sum").unflatten(0, observation.shape[:-1])
+from irl_lens.models.transformer import ObservationTransformer
 
 
 class TrajectoryModel(nn.Module):
@@ -56,27 +36,7 @@ class TrajectoryModel(nn.Module):
     def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
         super().__init__()
         self.config, self.spec, self.n_actions = config, spec, n_actions
-        self.hooked = HookedTransformer(
-            HookedTransformerConfig(
-                n_layers=config.n_layers,
-                d_model=config.d_model,
-                n_heads=config.n_heads,
-                d_head=config.d_model // config.n_heads,
-                d_mlp=config.d_mlp,
-                act_fn=config.act_fn,
-                # ALiBi has no table to run out of; this only sizes the causal mask.
-                n_ctx=1024,
-                d_vocab=spec.size,
-                d_vocab_out=n_actions,
-                normalization_type="LN",
-                positional_embedding_type=config.positions,
-                device="cpu",
-            )
-        )
-        self.hooked.embed = ObservationEmbedding(spec, config.d_model)  # type: ignore[assignment]
-        # ALiBi has no position table, and TransformerLens makes one all the same.
-        del self.hooked.pos_embed
-        self.hooked.setup()
+        self.hooked = ObservationTransformer(config, spec, n_actions)
         predicted = sum(spec.sizes[c] for c in spec.predicted)
         self.next_observation = nn.Linear(config.d_model, predicted)
 
@@ -99,6 +59,25 @@ class TrajectoryModel(nn.Module):
     def frozen(self) -> TrajectoryModel:
         """Turns gradients of all parameters off and returns the model."""
         return self.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def folded(self) -> TrajectoryModel:
+        """Returns a copy with the final norm's gain and bias in the unembedding.
+
+            W_U <- diag(gain) W_U,    b_U <- b_U + bias @ W_U,    gain <- 1,    bias <- 0
+
+        The head for the next observation likewise. Logits are the same, and ``cache.logit_attrs``
+        of all that is written to the stream adds up to them, less ``b_U``.
+        """
+        model = deepcopy(self)
+        norm, head, other = model.hooked.ln_final, model.hooked.unembed, model.next_observation
+        head.b_U += norm.b @ head.W_U
+        head.W_U *= norm.w[:, None]
+        other.bias += other.weight @ norm.b
+        other.weight *= norm.w
+        norm.w.fill_(1)
+        norm.b.zero_()
+        return model
 
     def weights(self) -> dict[str, Tensor]:
         """Returns the parameters by name (the causal masks of TransformerLens left out)."""

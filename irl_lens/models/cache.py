@@ -19,10 +19,19 @@ class KVCache:
         heads: Attention heads.
         steps: Most steps the cache can hold.
         d_head: Width of a head.
+        device: Where it lies.
     """
 
-    def __init__(self, layers: int, rows: int, heads: int, steps: int, d_head: int) -> None:
-        self.keys = torch.empty(layers, steps, rows, heads, d_head)
+    def __init__(
+        self,
+        layers: int,
+        rows: int,
+        heads: int,
+        steps: int,
+        d_head: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.keys = torch.empty(layers, steps, rows, heads, d_head, device=device)
         self.values = torch.empty_like(self.keys)
         self.length = 0
 
@@ -34,7 +43,7 @@ class KVCache:
     def keep(self, index: Int[Tensor, " rows"]) -> None:
         """Keeps the rows ``index`` selects and drops the others."""
         # Only what moves is copied: with gaps filled from the end, that is next to nothing.
-        moved = (index != torch.arange(len(index))).nonzero()[:, 0]
+        moved = (index != torch.arange(len(index), device=index.device)).nonzero()[:, 0]
         for buffer in (self.keys, self.values):
             written = buffer[:, : self.length]
             written[:, :, moved] = written[:, :, index[moved]]

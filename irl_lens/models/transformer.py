@@ -1,0 +1,129 @@
+"""The base's HookedTransformer, which reads observations and chooses among actions.
+
+TransformerLens is made for tokens. What it would get wrong for observations without a word is
+put right here, or refused by name.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
+
+from irl_lens.config import BaseConfig
+from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.errors import UserError
+
+
+class ObservationEmbedding(nn.Module):
+    """Sums one vector for each active entry of an observation.
+
+    Args:
+        spec: Columns of the observation.
+        d_model: Width of the residual stream.
+    """
+
+    def __init__(self, spec: ObservationSpec, d_model: int) -> None:
+        super().__init__()
+        # Columns add up: this keeps the sum at unit variance.
+        self.W_E = nn.Parameter(torch.randn(spec.size, d_model) / spec.columns**0.5)
+
+    def forward(
+        self, observation: Int[Tensor, "*batch columns"] | Float[Tensor, "*batch size"]
+    ) -> Float[Tensor, "*batch d_model"]:
+        """Embeds sparse (integer) or dense (float) observations; both give the same."""
+        if observation.is_floating_point():
+            return observation.to(self.W_E.dtype) @ self.W_E
+        flat = observation.reshape(-1, observation.shape[-1])
+        return F.embedding_bag(flat, self.W_E, mode="sum").unflatten(0, observation.shape[:-1])
+
+
+def transformer_config(
+    config: BaseConfig, spec: ObservationSpec, n_actions: int
+) -> HookedTransformerConfig:
+    """Returns TransformerLens' settings for a base of these sizes."""
+    return HookedTransformerConfig(
+        n_layers=config.n_layers,
+        d_model=config.d_model,
+        n_heads=config.n_heads,
+        d_head=config.d_model // config.n_heads,
+        d_mlp=config.d_mlp,
+        act_fn=config.act_fn,
+        # ALiBi has no table to run out of; this only sizes the causal mask.
+        n_ctx=1024,
+        d_vocab=spec.size,
+        d_vocab_out=n_actions,
+        normalization_type="LN",
+        positional_embedding_type="alibi",
+        device="cpu",
+    )
+
+
+class ObservationTransformer(HookedTransformer):
+    """A HookedTransformer over observations ``[batch, pos, columns]``, its logits those of actions.
+
+    Args:
+        config: Sizes.
+        spec: What is observed.
+        n_actions: Number of primitive actions.
+    """
+
+    def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
+        super().__init__(transformer_config(config, spec, n_actions))
+        self.embed = ObservationEmbedding(spec, config.d_model)  # type: ignore[assignment]
+        # ALiBi has no position table, and TransformerLens makes one all the same.
+        del self.pos_embed
+        self.setup()
+
+    def tokens_to_residual_directions(self, tokens: Any) -> Float[Tensor, "*tokens d_model"]:
+        """The directions of the normalised stream that actions' logits are read along.
+
+            w_a = gain * W_U[:, a],    x_a = sum_i w_a . (r_i - mean(r_i)) / s + constant_a
+
+        The final norm's gain is in them, so ``cache.logit_attrs`` attributes this model's own
+        logits, but for the constant, ``bias @ W_U + b_U``; TransformerLens leaves the gain out.
+        """
+        return super().tokens_to_residual_directions(tokens) * self.ln_final.w
+
+    def run_with_hooks(self, *model_args: Any, **options: Any) -> Any:
+        """Runs with temporary hooks; see TransformerLens.
+
+        Raises:
+            UserError: A helper of ``transformer_lens.patching`` counts columns as positions.
+        """
+        _refuse_columns_as_positions(model_args)
+        return super().run_with_hooks(*model_args, **options)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> ObservationTransformer:
+        """Moves or casts, and tells TransformerLens, which reads both from its configuration."""
+        super()._apply(fn, recurse)
+        weight = self.unembed.W_U
+        self.cfg.dtype, self.cfg.device = weight.dtype, str(weight.device)
+        for block in self.blocks:
+            block.attn.alibi = None  # kept on the device it was made on
+        return self
+
+
+def _refuse_columns_as_positions(model_args: tuple[Any, ...]) -> None:
+    """Stops the helpers of ``transformer_lens.patching`` that would go along the wrong axis.
+
+    They take the last axis of their input for positions. Only they know whether they go along
+    positions or were given a table of what to patch.
+    """
+    helper = sys._getframe(2)
+    if helper.f_code is not patching.generic_activation_patch.__code__:
+        return
+    axes = helper.f_locals["index_axis_names"] or ()
+    if any(axis.endswith("pos") for axis in axes):
+        *_, steps, columns = model_args[0].shape
+        raise UserError(
+            f"transformer_lens.patching takes the last axis for positions, and would patch "
+            f"{columns}, the columns of an observation, in place of {steps} steps; give it "
+            "index_axis_names=None and index_df, a table of what to patch with one column for "
+            f"each of {', '.join(axes)}; or use the patches of irl_lens.hooks"
+        )
