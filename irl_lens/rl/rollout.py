@@ -75,7 +75,11 @@ class Player:
 
         Returns:
             The episodes, cut to the longest.
+
+        Raises:
+            UserError: The model was not made for what ``env`` shows.
         """
+        self.fast.model.check_fits(env)
         generator = torch.Generator().manual_seed(seed)
         if isinstance(self.hook, GatedActor):
             # Another stream: what is drawn of it depends on the hook alone.
