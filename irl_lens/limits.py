@@ -86,7 +86,7 @@ def describe(kind: Any) -> str:
             return f"one or more between commas, each {describe(parts[0])}"
         return f"{len(parts)} numbers between commas"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return words.get(kind, "none")
+    return words.get(kind, "none" if kind is NoneType else kind.__name__)
 
 
 def _fits(kind: Any, value: Any) -> bool:

@@ -13,8 +13,8 @@ from typing import Any, get_type_hints
 from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
-from irl_lens.provenance import describe
 from irl_lens.limits import check
+from irl_lens.provenance import describe
 from irl_lens.stage import Stage
 from irl_lens.validation import check_preset, check_seed, try_world
 

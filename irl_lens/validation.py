@@ -13,7 +13,7 @@ from irl_lens.config import Preset
 from irl_lens.envs.protocol import World
 from irl_lens.envs.worlds import make_world
 from irl_lens.errors import UserError
-from irl_lens.limits import Range, check
+from irl_lens.limits import Range, check, describe
 
 SEEDS = Range(0, 2**32 - 1)
 MOST_WEIGHTS = 1_000_000_000
@@ -25,7 +25,7 @@ TRIED = 32
 def check_seed(seed: int) -> None:
     """Raises :class:`UserError` if a run cannot have this seed."""
     if not isinstance(seed, int) or isinstance(seed, bool) or seed not in SEEDS:
-        raise UserError(f"seed {seed!r}; take a whole number {SEEDS}")
+        raise UserError(f"seed {seed}; take a whole number {SEEDS}")
 
 
 def check_preset(preset: Preset) -> World:
@@ -66,15 +66,15 @@ def try_world(preset: Preset, world: World) -> None:
 
 def check_types(part: Any, path: str) -> None:
     """Checks every setting of a part by itself; those of parts within it too."""
-    kinds = get_type_hints(type(part), include_extras=True)
+    kinds: dict[str, Any] = get_type_hints(type(part), include_extras=True)
     for field in fields(part):
         value, name, kind = getattr(part, field.name), f"{path}{field.name}", kinds[field.name]
         if not is_dataclass(kind):
             check(kind, value, name)
-        elif isinstance(value, kind):
+        elif type(value) is kind:
             check_types(value, f"{name}.")
         else:
-            raise UserError(f"{name} is a {type(value).__name__}; give a {kind.__name__}")
+            raise UserError(f"{name} is of type {type(value).__name__}; give a {describe(kind)}")
 
 
 def _layers(preset: Preset) -> None:
@@ -144,4 +144,3 @@ def _weights(preset: Preset, world: World) -> None:
                 f"{part} would have more than {count:,} weights; take smaller sizes, with at most "
                 f"{MOST_WEIGHTS:,}"
             )
-

@@ -120,9 +120,8 @@ class Episodes:
             if not len(missing):
                 return self._begin(rows)
         raise ValueError(
-            f"{len(rows) - len(missing)} of {drawn} boards drawn are such that the task can be done "
-            f"within horizon {self.options.horizon}; take a longer horizon, fewer walls or "
-            "solvable=False"
+            f"on {len(rows) - len(missing)} of {drawn} boards drawn the task can be done within "
+            f"horizon {self.options.horizon}; take a longer horizon, fewer walls or solvable=False"
         )
 
     def _draw(

@@ -5,6 +5,8 @@ The largest board with the most colours takes about 1 MB while its shortest path
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 MAX_SIZE = 32
@@ -23,7 +25,7 @@ def too_rare(found: int, drawn: int) -> bool:
     return drawn >= TRIES and found < RARE * drawn
 
 
-def check_whole(name: str, value: object, low: int, high: int) -> None:
+def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Raises ``ValueError`` unless ``value`` is a whole number from ``low`` to ``high``."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or not low <= value <= high:

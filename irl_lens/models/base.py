@@ -34,6 +34,8 @@ class ObservationEmbedding(nn.Module):
         super().__init__()
         self.spec = spec
         first = torch.from_numpy(spec.offsets).int()
+        self.first: Tensor
+        self.end: Tensor
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("end", first + torch.tensor(spec.sizes).int(), persistent=False)
         # Columns add up: this keeps the sum at unit variance.
@@ -64,7 +66,8 @@ class ObservationEmbedding(nn.Module):
         if dense:
             return
         outside = (observation < self.first) | (observation >= self.end)
-        if outside.any():
+        # Zeros are padding; but for the first column, no world has them.
+        if outside.any() and (outside := outside & (observation != 0)).any():
             column = int(outside.flatten(0, -2).any(0).nonzero()[0])
             value = int(observation[..., column][outside[..., column]][0])
             first, last = int(self.first[column]), int(self.end[column]) - 1

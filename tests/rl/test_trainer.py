@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, EvaluationConfig, InternalRLConfig, Preset, RLConfig
+from irl_lens.config import (
+    BaseConfig,
+    ControllersConfig,
+    EvaluationConfig,
+    InternalRLConfig,
+    Preset,
+    RLConfig,
+)
 from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import (
@@ -116,6 +123,7 @@ def run(parts: Parts, tmp_path: Path) -> Run:
         name="tiny",
         world=PinpadConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16),
+        controllers=ControllersConfig(layers=(1,), rank=4),
         discovery=parts.meta.config,
         internal_rl=replace(TINY, episodes=32, prefix_episodes=48, start="posterior"),
         raw_rl=RLConfig(episodes=32, batch=16, lr=1e-2),
