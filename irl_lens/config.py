@@ -8,15 +8,32 @@ the presets override sizes.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from irl_lens.envs.protocol import MAX_HORIZON
 from irl_lens.envs.worlds import GRID, WorldConfig
+from irl_lens.limits import Range
 
 Targets = Literal["actions", "policy"]
 """What action logits learn from: the actions drawn (the paper), or the probabilities the expert
 drew them from. The expected gradient is the same; the latter's is less noisy."""
 Schedule = Literal["constant", "cosine"]
 """Learning rate over training: constant (the paper), or down to zero along half a cosine."""
+Activation = Literal["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]
+"""TransformerLens' activations but those that come with a layer norm of their own."""
+
+# What is larger would not fit into memory, or never end.
+Steps = Annotated[int, Range(0, 1_000_000_000)]
+Rows = Annotated[int, Range(1, 8_192)]
+"""Trajectories or episodes at once."""
+Width = Annotated[int, Range(1, 8_192)]
+Layer = Annotated[int, Range(1, 256)]
+LearningRate = Annotated[float, Range(0, 1e38, above=True)]
+"""As large as float32 holds: what diverges is for training to say."""
+Decay = Annotated[float, Range(0, 1e6)]
+LogSigma = Annotated[float, Range(-20, 10)]
+Knots = Annotated[tuple[tuple[float, float], ...], Range(0, 1e6)]
+Temperature = Annotated[float, Range(1e-3, 1e3)]
 
 
 @dataclass(frozen=True)
@@ -28,33 +45,33 @@ class BaseConfig:
     HookedTransformer does not offer.
     """
 
-    d_model: int = 256
-    n_layers: int = 6
-    n_heads: int = 4
-    d_mlp: int = 512
-    act_fn: str = "relu"
+    d_model: Width = 256
+    n_layers: Layer = 6
+    n_heads: Annotated[int, Range(1, 256)] = 4
+    d_mlp: Annotated[int, Range(1, 65_536)] = 512
+    act_fn: Activation = "relu"
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """Pretraining of the base model on expert trajectories (paper, Table A4)."""
 
-    steps: int = 256_000
-    batch: int = 1024
-    chunk: int = 64
+    steps: Steps = 256_000
+    batch: Rows = 1024
+    chunk: Rows = 64
     """Rows computed at once: a batch is sorted by length and cut into chunks of this
     many rows, each cut to its longest row, so that little padding is computed."""
     optimizer: Literal["adamw", "muon"] = "adamw"
-    lr: float = 3e-4
-    weight_decay: float = 0.03
-    betas: tuple[float, float] = (0.9, 0.999)
+    lr: LearningRate = 3e-4
+    weight_decay: Decay = 0.03
+    betas: Annotated[tuple[float, float], Range(0, 1, below=True)] = (0.9, 0.999)
     schedule: Schedule = "constant"
-    warmup: int = 0
+    warmup: Steps = 0
     targets: Targets = "actions"
-    observation_weight: float = 0.01
-    epsilon: float = 0.0
+    observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
+    epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Probability that the expert takes a random non-terminating action."""
-    clip: float = 1.0
+    clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
 
@@ -62,17 +79,17 @@ class PretrainConfig:
 class ControllersConfig:
     """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
 
-    layers: tuple[int, ...] = (3,)
+    layers: tuple[Layer, ...] = (3,)
     """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
     label: Literal["subgoal", "visit"] = "subgoal"
     kind: Literal["low-rank", "full", "vector"] = "low-rank"
     """U of ``rank`` (the paper's grid), a full U (its ant), or a vector that is added."""
-    rank: int = 16
-    steps: int = 3_200
-    batch: int = 512
-    lr: float = 1e-3
-    weight_decay: float = 0.03
-    init: float = 0.1
+    rank: Width = 16
+    steps: Steps = 3_200
+    batch: Rows = 512
+    lr: LearningRate = 1e-3
+    weight_decay: Decay = 0.03
+    init: Annotated[float, Range(0, 1e3)] = 0.1
     """Standard deviation of U e relative to e at initialisation."""
     targets: Targets = "actions"
     schedule: Schedule = "constant"
@@ -82,32 +99,32 @@ class ControllersConfig:
 class DiscoveryConfig:
     """The metacontroller and its training (paper, section D of the facts, Table A9)."""
 
-    layer: int = 3
-    history: int = 32
-    sequence: int = 32
-    lookahead: int = 0
+    layer: Layer = 3
+    history: Width = 32
+    sequence: Width = 32
+    lookahead: Annotated[int, Range(0, MAX_HORIZON)] = 0
     """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
-    hidden: int = 64
-    latent: int = 8
+    hidden: Width = 64
+    latent: Width = 8
     decoder: Literal["hypernetwork", "linear"] = "hypernetwork"
-    decoder_hidden: int = 32
-    rank: int = 16
+    decoder_hidden: Width = 32
+    rank: Width = 16
     """Width of the hypernetwork's hidden layer, and rank of what it decodes to."""
-    steps: int = 64_000
-    batch: int = 512
-    lr: float = 1e-3
-    decoder_lr: float | None = None
+    steps: Steps = 64_000
+    batch: Rows = 512
+    lr: LearningRate = 1e-3
+    decoder_lr: LearningRate | None = None
     """Of the decoder; as of the rest when None."""
-    base_lr: float = 0.0
+    base_lr: Annotated[float, Range(0, 1e38)] = 0.0
     """Of the base, which is then trained too, from where pretraining left it (the paper's Fig. 7);
     0: it stays frozen."""
-    weight_decay: float = 0.03
+    weight_decay: Decay = 0.03
     """Of all but a linear decoder, which has none."""
     schedule: Schedule = "constant"
-    alpha: tuple[tuple[float, float], ...] = ((0.0, 0.17),)
+    alpha: Knots = ((0.0, 0.17),)
     """KL weight as (fraction of training, alpha) knots, interpolated in log alpha.
     One knot is the paper's constant alpha."""
-    log_sigma: float = 0.0
+    log_sigma: LogSigma = 0.0
     """Initial log standard deviation of the encoder."""
     targets: Targets = "actions"
 
@@ -119,56 +136,62 @@ class CodesConfig:
     Not in the paper; :mod:`irl_lens.models.segments` says what and why.
     """
 
-    steps: int = 0
+    steps: Steps = 0
     """0: the metacontroller keeps its own codes, as in the paper."""
-    layer: int = 1
-    history: int = 32
-    hidden: int = 64
-    latent: int = 8
-    batch: int = 64
-    lr: float = 3e-3
-    decoder_lr: float = 1e-3
-    weight_decay: float = 0.03
+    layer: Layer = 1
+    history: Width = 32
+    hidden: Width = 64
+    latent: Width = 8
+    batch: Rows = 64
+    lr: LearningRate = 3e-3
+    decoder_lr: LearningRate = 1e-3
+    weight_decay: Decay = 0.03
     """Of all but the decoder, which has none."""
     schedule: Schedule = "cosine"
-    alpha: tuple[tuple[float, float], ...] = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
+    alpha: Knots = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
     """KL weight, as :attr:`DiscoveryConfig.alpha`."""
-    log_sigma: float = -2.0
+    log_sigma: LogSigma = -2.0
     targets: Targets = "policy"
 
 
 @dataclass(frozen=True)
 class RLConfig:
-    """Internal RL, and raw-action RL in the same trainer (paper, App. E)."""
+    """Reinforcement learning: of raw actions, and what internal RL has in common with it."""
 
-    episodes: int = 102_400_000
-    prefix_episodes: int | None = None
-    """Of each training on the first subgoals only; as many as on the whole task when None."""
-    batch: int = 1024
-    lr: float = 3e-5
-    weight_decay: float = 0.0
-    clip: float = 0.2
-    epochs: int = 1
-    entropy: float = 0.0
-    width: int = 256
-    """Width of the policy's recurrent block (internal RL only)."""
-    initial_std: float = 1.0
-    start: Literal["prior", "posterior"] = "prior"
-    """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
-    codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
-    temperature: float = 1.0
+    episodes: Steps = 102_400_000
+    batch: Rows = 1024
+    lr: LearningRate = 3e-5
+    weight_decay: Decay = 0.0
+    clip: Annotated[float, Range(0, 1e6, above=True)] = 0.2
+    epochs: Annotated[int, Range(1, 1_000)] = 1
+    entropy: Annotated[float, Range(0, 1e6)] = 0.0
+    temperature: Temperature = 1.0
     """Temperature of the primitive actions sampled from the base."""
     solvable: bool = True
     """Train on solvable layouts only."""
 
 
 @dataclass(frozen=True)
+class InternalRLConfig(RLConfig):
+    """Internal RL (paper, App. E): its policy over codes, and prefixes of the task."""
+
+    prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
+    """Of each training on the first subgoals only; as many as on the whole task when None."""
+    width: Width = 256
+    """Width of the policy's recurrent block."""
+    initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
+    start: Literal["prior", "posterior"] = "prior"
+    """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
+    codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """How much the evaluation samples."""
 
-    trajectories: int = 4_096
-    rollouts: int = 1_024
-    probe_iterations: int = 100
+    trajectories: Annotated[int, Range(1, 16_384)] = 4_096
+    rollouts: Annotated[int, Range(1, 65_536)] = 1_024
+    probe_iterations: Annotated[int, Range(1, 100_000)] = 100
     """Most L-BFGS iterations of a probe."""
 
 
@@ -183,7 +206,7 @@ class Preset:
     controllers: ControllersConfig = field(default_factory=ControllersConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
-    internal_rl: RLConfig = field(default_factory=RLConfig)
+    internal_rl: InternalRLConfig = field(default_factory=InternalRLConfig)
     raw_rl: RLConfig = field(default_factory=RLConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

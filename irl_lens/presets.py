@@ -14,6 +14,7 @@ from irl_lens.config import (
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
+    InternalRLConfig,
     Preset,
     PretrainConfig,
     RLConfig,
@@ -62,7 +63,7 @@ _GRID = Preset(
         targets="policy",
     ),
     codes=CodesConfig(steps=2_000),
-    internal_rl=RLConfig(
+    internal_rl=InternalRLConfig(
         episodes=204_800,
         batch=1_024,
         lr=1e-3,
@@ -96,7 +97,7 @@ _SMOKE = Preset(
         log_sigma=-2.0,
     ),
     codes=CodesConfig(steps=20, history=16, hidden=16, latent=4, batch=16),
-    internal_rl=RLConfig(episodes=256, batch=64, width=32, start="posterior"),
+    internal_rl=InternalRLConfig(episodes=256, batch=64, width=32, start="posterior"),
     raw_rl=RLConfig(episodes=256, batch=64),
     evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )

@@ -13,8 +13,10 @@ from typing import Any, get_type_hints
 from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
+from irl_lens.limits import check
 from irl_lens.provenance import describe
 from irl_lens.stage import Stage
+from irl_lens.validation import check_preset, check_seed, try_world
 
 READS = {
     "base": ("world", "base", "pretrain"),
@@ -43,7 +45,9 @@ class Run:
         self.folder = folder
         self.config = config
         self.preset = _restore(Preset, config["preset"], "preset")
-        self.seed = int(config["seed"])
+        self.seed = config["seed"]
+        check_seed(self.seed)
+        check_preset(self.preset)
         self._stages = {name: Stage(folder / name) for name in STAGES}
 
     @classmethod
@@ -59,9 +63,12 @@ class Run:
             seed: Where every random stream starts from.
 
         Raises:
-            UserError: If the folder holds a run of another preset or seed, or other files.
+            UserError: If a setting or the seed is out of range, or does not fit the others; or
+                the folder holds a run of another preset or seed, or other files.
         """
         folder = Path(folder)
+        check_seed(seed)
+        try_world(preset, check_preset(preset))
         if (folder / "config.json").is_file():
             run = _same(cls.open(folder), preset, seed)
             if run.preset != preset:
@@ -211,7 +218,7 @@ def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
         raise UserError(
             f"{path}: this version has no setting {unknown}; use the one it was made with"
         )
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     known = {
         name: _value(hints[name], values[name], f"{path}.{name}")
         for name in names
@@ -221,7 +228,11 @@ def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
 
 
 def _value(kind: Any, value: Any, path: str) -> Any:
-    return _restore(kind, value, path) if is_dataclass(kind) else _tuples(value)
+    if is_dataclass(kind):
+        return _restore(kind, value, path)
+    restored = _tuples(value)
+    check(kind, restored, path)
+    return restored
 
 
 def _tuples(value: Any) -> Any:

@@ -67,7 +67,7 @@ def test_mistakes_are_one_line_and_exit_2(
     out = str(tmp_path / "run")
     for said, arguments in {
         "no preset 'gird'": ("run", "gird", "--out", out),
-        "--seed -1": ("run", "smoke", "--out", out, "--seed", "-1"),
+        "seed -1; take a whole number from 0": ("run", "smoke", "--out", out, "--seed", "-1"),
         "--threads 0": ("run", "smoke", "--out", out, "--threads", "0"),
         "neither a run folder": ("evaluate", out),
         "nor a bundled model": ("report", out),

@@ -25,6 +25,7 @@ from irl_lens.cli.looking import measure
 from irl_lens.errors import UserError
 
 if TYPE_CHECKING:
+    from irl_lens.config import Preset
     from irl_lens.progress import Progress
     from irl_lens.runs import Run
 
@@ -119,8 +120,12 @@ def sweep(
 
     if not stages:
         raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
-    folder = out or Path("runs") / f"{preset_name}-sweep"
-    for choice, seed in product(combinations(over), seeds):
+    if not seeds:
+        raise UserError("a sweep needs a seed; write --seeds 0, or leave --seeds out")
+    folder, choices = out or Path("runs") / f"{preset_name}-sweep", combinations(over)
+    for choice, seed in product(choices, seeds):  # all of them, before the first is trained
+        _checked(preset_name, (*settings, *choice), seed)
+    for choice, seed in product(choices, seeds):
         own = folder / "_".join((*choice, f"seed{seed}"))
         chosen = (*settings, *choice)
         opened = _open_for_training(preset_name, chosen, own, seed, threads, base)
@@ -138,12 +143,7 @@ def _open_for_training(
     threads: int | None,
     base: str | None,
 ) -> Run:
-    from irl_lens.presets import preset
-    from irl_lens.settings import changed
-
-    chosen = changed(preset(name), settings)
-    if seed < 0:
-        raise UserError(f"--seed {seed}: a seed is 0 or more")
+    chosen = _checked(name, settings, seed)
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: at least 1 is needed")
     import torch
@@ -157,6 +157,18 @@ def _open_for_training(
     if source is not None:
         opened.take_base(source)
     return opened
+
+
+def _checked(name: str, settings: Sequence[str], seed: int) -> Preset:
+    """A preset with settings, both of which are possible; torch is not needed to say so."""
+    from irl_lens.presets import preset
+    from irl_lens.settings import changed
+    from irl_lens.validation import check_preset, check_seed, try_world
+
+    check_seed(seed)
+    chosen = changed(preset(name), settings)
+    try_world(chosen, check_preset(chosen))
+    return chosen
 
 
 def _run_stage(name: str, opened: Run, shown: Progress) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 from numpy.typing import NDArray
 
+from irl_lens.envs.limits import MAX_COLOURS, MAX_SIZE, check_whole
+
 
 @dataclass(frozen=True)
 class BoardSpec:
@@ -22,11 +24,9 @@ class BoardSpec:
     walls: int = 4
 
     def __post_init__(self) -> None:
-        if self.size < 2 or self.colours < 1 or self.walls < 0:
-            raise ValueError(
-                f"board of size {self.size} with {self.colours} colours and {self.walls} walls; "
-                "size must be at least 2, colours at least 1, walls at least 0"
-            )
+        check_whole("size", self.size, 2, MAX_SIZE)
+        check_whole("colours", self.colours, 1, MAX_COLOURS)
+        check_whole("walls", self.walls, 0, MAX_SIZE**2)
         if self.objects + 1 > self.cells:
             raise ValueError(
                 f"{self.colours} colours, {self.walls} walls and the agent need "

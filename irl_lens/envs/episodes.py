@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 
 from irl_lens.envs.board import BoardSpec, Layouts
 from irl_lens.envs.dynamics import terrain, transition
+from irl_lens.envs.limits import too_rare
 from irl_lens.envs.options import PinpadOptions
 from irl_lens.envs.planner import distances, move_table, optimal_length
-
-DRAWS = 1_000
-"""Boards drawn in search of a solvable one before giving up."""
 
 
 @dataclass
@@ -110,7 +108,9 @@ class Episodes:
     ) -> None:
         """Begins new episodes in ``rows``, each drawn from its own generator."""
         state, missing = self._state, np.arange(len(rows))
-        for _ in range(DRAWS):
+        drawn = 0
+        while not too_rare(len(rows) - len(missing), drawn):
+            drawn += len(missing)
             layouts, task, solvable = self._draw([generators[int(i)] for i in missing])
             keep = solvable | (not self.options.solvable)
             at = rows[missing[keep]]
@@ -120,8 +120,8 @@ class Episodes:
             if not len(missing):
                 return self._begin(rows)
         raise ValueError(
-            f"{DRAWS} boards drawn and none on which the task can be done within horizon "
-            f"{self.options.horizon}; take a longer horizon, fewer walls or solvable=False"
+            f"on {len(rows) - len(missing)} of {drawn} boards drawn the task can be done within "
+            f"horizon {self.options.horizon}; take a longer horizon, fewer walls or solvable=False"
         )
 
     def _draw(

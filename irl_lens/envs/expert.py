@@ -25,6 +25,7 @@ from irl_lens.envs.board import (
     sample_layouts,
     wall_mask,
 )
+from irl_lens.envs.limits import too_rare
 from irl_lens.envs.planner import (
     UNREACHABLE,
     distances,
@@ -32,6 +33,11 @@ from irl_lens.envs.planner import (
     optimal_actions,
     optimal_length,
 )
+
+PLAYED = 200
+"""Games played before it is asked how many of them ended in time."""
+IN_TIME = 0.1
+"""Share of games that must: with fewer, noise would have most of them played for nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +78,10 @@ def sample_games(
     equally likely: the prior of the exact Bayes filter.
     """
     kept: list[Games] = []
-    missing, moves = n, move_table(spec.size)
-    for _ in range(1_000):
+    missing, moves, drawn = n, move_table(spec.size), 0
+    while not too_rare(n - missing, drawn):
         draw = int(missing * 1.4) + 8
+        drawn += draw
         layouts, tasks = sample_layouts(spec, draw, rng), rng.integers(len(table), size=draw)
         distance = distances(spec, layouts)
         length = optimal_length(distance, layouts, table[tasks], moves)
@@ -84,7 +91,7 @@ def sample_games(
         if missing == 0:
             return _join(kept)
     raise ValueError(
-        f"found {n - missing} of {n} boards solvable within horizon {horizon} "
+        f"{n - missing} of {drawn} boards drawn are solvable within horizon {horizon} "
         f"(size {spec.size}, {spec.colours} colours, {spec.walls} walls); "
         "take a larger board or horizon, or fewer walls"
     )
@@ -151,17 +158,18 @@ def demonstrations(
     """Draws and plays ``n`` games, drawing anew those that noise delays too long."""
     games = sample_games(spec, table, n, horizon, rng)
     walk = play(spec, games, horizon, rng, epsilon)
-    for _ in range(1_000):
-        late = np.flatnonzero(~walk.finished)
-        if not len(late):
-            return games, walk
+    played = n
+    while len(late := np.flatnonzero(~walk.finished)):
+        if played >= PLAYED and n - len(late) < IN_TIME * played:
+            raise ValueError(
+                f"noise of {epsilon} lets {n - len(late)} of {played} games end within horizon "
+                f"{horizon}; take less noise or a longer horizon"
+            )
+        played += len(late)
         again = sample_games(spec, table, len(late), horizon, rng)
         games = _replace(games, late, again)
         walk = _replace_walk(walk, late, play(spec, again, horizon, rng, epsilon))
-    raise ValueError(
-        f"noise of {epsilon} keeps {len(late)} of {n} games from ending within horizon "
-        f"{horizon}; take less noise or a longer horizon"
-    )
+    return games, walk
 
 
 def _replace(games: Games, rows: Int[NDArray[np.intp], " k"], by: Games) -> Games:

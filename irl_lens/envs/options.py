@@ -49,8 +49,11 @@ class PinpadOptions:
     solvable: bool = True
 
     def __post_init__(self) -> None:
-        if self.horizon < 1:
-            raise ValueError(f"horizon {self.horizon}; an episode needs at least 1 step")
+        for name in ("sparse", "solvable"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} {getattr(self, name)!r}; take True or False")
+        if not isinstance(self.task, str | Sequence):
+            raise ValueError(f"task {self.task!r}; name one, or give a tuple of subgoals")
 
     def world(self) -> PinpadWorld:
         """Returns the world these options describe; raises ``ValueError`` if there is none."""
@@ -81,4 +84,6 @@ class PinpadOptions:
             return [self.task]
         if not any(isinstance(part, Sequence) for part in self.task):
             return [tuple(self.task)]  # type: ignore[arg-type]
+        if not all(isinstance(part, Sequence) for part in self.task):
+            raise ValueError(f"task {self.task!r}; give subgoals, or tuples of subgoals, not both")
         return [tuple(task) for task in self.task]  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,8 @@ from numpy.typing import NDArray
 from irl_lens.envs.trajectories import Trajectories
 
 Seed = int | Sequence[int]
+MAX_HORIZON = 1_024
+"""Most steps of an episode in any world, and so the longest sequence of any model."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,15 @@ class ObservationSpec:
     def columns(self) -> int:
         """Number of columns, K."""
         return len(self.sizes)
+
+    def described(self) -> str:
+        """Names the columns, those of one size together: "12 of 169 values (a to l), .."."""
+        parts = []
+        for size, group in groupby(zip(self.sizes, self.names, strict=True), lambda c: c[0]):
+            names = [name for _, name in group]
+            named = f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
+            parts.append(f"{len(names)} of {size} values ({named})")
+        return ", ".join(parts)
 
     @cached_property
     def size(self) -> int:
@@ -80,7 +92,22 @@ class Floor:
 
 
 @runtime_checkable
-class VectorWorld(Protocol):
+class Observed(Protocol):
+    """What is the same of a world, of its rows to act on, and of a model that was made for it."""
+
+    @property
+    def observation(self) -> ObservationSpec:
+        """The columns of an observation."""
+        ...
+
+    @property
+    def n_actions(self) -> int:
+        """Number of primitive actions."""
+        ...
+
+
+@runtime_checkable
+class VectorWorld(Observed, Protocol):
     """Rows to act on: Gymnasium's vector environment with autoreset disabled.
 
     The info of both methods has one entry a row of ``subgoal`` and ``visit`` (the abstract and
@@ -103,22 +130,12 @@ class VectorWorld(Protocol):
 
 
 @runtime_checkable
-class World(Protocol):
+class World(Observed, Protocol):
     """Where experts are watched and tasks are done.
 
     Tasks are sequences of abstract subgoals, and abstract subgoals sequences of finest
     subgoals, the visits. Both are numbered from 0, in the order of their names.
     """
-
-    @property
-    def observation(self) -> ObservationSpec:
-        """What a base model reads."""
-        ...
-
-    @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        ...
 
     @property
     def horizon(self) -> int:
@@ -150,8 +167,13 @@ class World(Protocol):
         """
         ...
 
-    def floor(self, trajectories: Trajectories) -> Floor:
-        """Returns what the exact Bayes filter over training tasks believes at every step."""
+    def floor(self, trajectories: Trajectories, epsilon: float = 0.0) -> Floor:
+        """Returns what the exact Bayes filter over training tasks believes at every step.
+
+        Args:
+            trajectories: What the expert did.
+            epsilon: The expert's probability of a random harmless action.
+        """
         ...
 
     def vector_env(

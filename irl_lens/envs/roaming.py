@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from irl_lens.envs.board import Layouts, sample_layouts
 from irl_lens.envs.dynamics import terrain
+from irl_lens.envs.limits import MAX_ROWS, check_whole
+from irl_lens.envs.protocol import ObservationSpec
 
 if TYPE_CHECKING:
     from irl_lens.envs.situation import PinpadSituation
@@ -41,6 +43,8 @@ class Roaming:
     def __init__(
         self, world: PinpadWorld, n: int, subgoals: int = 1, layouts: Layouts | None = None
     ) -> None:
+        check_whole("n", n, 1, MAX_ROWS)
+        check_whole("subgoals", subgoals, 1, world.horizon)
         self.world, self.num_envs, self.subgoals = world, n, subgoals
         self._given = layouts
         colours = world.grammar.subgoals
@@ -80,6 +84,16 @@ class Roaming:
         done = self.reached[:, -1] >= 0
         observation, info = self._observe()
         return observation, (live & done).astype(float), done, self._over & ~done, info
+
+    @property
+    def observation(self) -> ObservationSpec:
+        """The columns of an observation."""
+        return self.world.observation
+
+    @property
+    def n_actions(self) -> int:
+        """Number of primitive actions."""
+        return self.world.n_actions
 
     @property
     def path(self) -> Int[NDArray[np.int64], "n steps"]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 Task = tuple[int, ...]
 
 
@@ -60,7 +62,7 @@ class Grammar:
 
     def _checked(self, task: Task) -> Task:
         for s in task:
-            if not 0 <= s < len(self.subgoals):
+            if not isinstance(s, int | np.integer) or not 0 <= s < len(self.subgoals):
                 raise ValueError(
                     f"grammar {self.name!r}: task {task} names subgoal {s}; it has "
                     f"{len(self.subgoals)} subgoals, numbered from 0"
@@ -107,7 +109,10 @@ GRAMMARS = {grammar.name: grammar for grammar in (PAPER_GRID, PAPER_ANT)}
 def grammar(name: str) -> Grammar:
     """Returns the named grammar; raises ``ValueError`` listing the names there are."""
     if name not in GRAMMARS:
-        raise ValueError(f"no grammar {name!r}; there are: {', '.join(sorted(GRAMMARS))}")
+        raise ValueError(
+            f"no grammar {name!r}; there are: {', '.join(sorted(GRAMMARS))}; one of your own is "
+            "known after irl_lens.envs.tasks.register"
+        )
     return GRAMMARS[name]
 
 

@@ -20,8 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from irl_lens.envs.board import Layouts
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.grid import GridPinpadEnv
+from irl_lens.envs.limits import MAX_ROWS, check_whole
 from irl_lens.envs.options import PinpadOptions
 from irl_lens.envs.planner import MOVES
+from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.envs.render import check_mode, render
 
 Infos = dict[str, Any]
@@ -51,8 +53,7 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs {num_envs}; take at least 1")
+        check_whole("num_envs", num_envs, 1, MAX_ROWS)
         self.num_envs, self.render_mode = num_envs, check_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**GridPinpadEnv.metadata, "autoreset_mode": self.autoreset_mode}
@@ -64,6 +65,16 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.single_observation_space = self.options.space(self._episodes.world.observation)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
+
+    @property
+    def observation(self) -> ObservationSpec:
+        """The columns of an observation."""
+        return self._episodes.world.observation
+
+    @property
+    def n_actions(self) -> int:
+        """Number of primitive actions."""
+        return len(MOVES)
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from irl_lens.envs.bayes import posterior
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.expert import Games, Walk, demonstrations, visit_table
+from irl_lens.envs.limits import MAX_ROWS, check_whole
 from irl_lens.envs.observe import Observer
 from irl_lens.envs.planner import MOVES
-from irl_lens.envs.protocol import Floor, ObservationSpec, Seed
+from irl_lens.envs.protocol import MAX_HORIZON, Floor, ObservationSpec, Seed
 from irl_lens.envs.tasks import Grammar, Task, grammar
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.worlds import PinpadConfig
@@ -38,6 +39,7 @@ class PinpadWorld:
     """
 
     def __init__(self, config: PinpadConfig) -> None:
+        check_whole("horizon", config.horizon, 1, MAX_HORIZON)
         self.config = config
         self.grammar: Grammar = grammar(config.grammar)
         self.board = BoardSpec(config.size, config.colours, config.walls)
@@ -93,11 +95,8 @@ class PinpadWorld:
             raise ValueError(f"no task {task!r}; name 'train', 'heldout' or a tuple of subgoals")
         named = {"train": self.grammar.train, "heldout": (self.grammar.heldout,)}
         chosen = named[task] if isinstance(task, str) else (task,)
-        if prefix is not None and not 1 <= prefix <= min(map(len, chosen)):
-            raise ValueError(
-                f"prefix {prefix} of task {task!r}; it has {min(map(len, chosen))} abstract "
-                "subgoals, so take 1 up to that"
-            )
+        if prefix is not None:
+            check_whole(f"prefix of task {task!r}", prefix, 1, min(map(len, chosen)))
         return tuple(t[:prefix] for t in chosen)
 
     def demonstrate(
@@ -111,15 +110,22 @@ class PinpadWorld:
         """Plays ``n`` fresh solvable boards with the expert.
 
         Args:
-            n: Number of trajectories.
+            n: Number of trajectories, at least 1.
             seed: Seed of everything random.
-            epsilon: Probability of a random harmless action.
+            epsilon: Probability of a random harmless action, below 1.
             task: See :meth:`tasks`.
             prefix: See :meth:`tasks`.
 
         Returns:
             Successful trajectories, padded to the longest.
+
+        Raises:
+            ValueError: A number is out of range, next to no board can be solved, or noise keeps
+                next to all games from ending within the horizon.
         """
+        check_whole("n", n, 1, MAX_ROWS)
+        if not 0 <= epsilon < 1:
+            raise ValueError(f"epsilon {epsilon}; take a probability from 0 to below 1")
         rng = np.random.default_rng(seed)
         tasks = self.tasks(task, prefix)
         table = visit_table([self.grammar.colours(t) for t in tasks])

@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_lens.config import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.protocol import ObservationSpec, Observed
+from irl_lens.errors import UserError
 from irl_lens.hooks import model_hash
 from irl_lens.models.transformer import ObservationTransformer
 
@@ -55,6 +56,23 @@ class TrajectoryModel(nn.Module):
     ) -> Float[Tensor, "batch pos actions"]:
         """Returns action logits through TransformerLens' own forward."""
         return self.hooked(observation, return_type="logits")
+
+    def check_fits(self, world: Observed) -> None:
+        """Checks that the model was made for the observations and actions of a world.
+
+        Args:
+            world: A world, or rows of one to act on.
+
+        Raises:
+            UserError: If it was not; names both.
+        """
+        if (world.observation, world.n_actions) != (self.spec, self.n_actions):
+            raise UserError(
+                f"the world shows columns {world.observation.described()} and has "
+                f"{world.n_actions} actions, and the model was made for columns "
+                f"{self.spec.described()} and {self.n_actions} actions; take the world of the "
+                "model's own run"
+            )
 
     def frozen(self) -> TrajectoryModel:
         """Turns gradients of all parameters off and returns the model."""

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config import RLConfig
+from irl_lens.config import InternalRLConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
@@ -64,7 +64,7 @@ class InternalAgent:
     """
 
     def __init__(
-        self, fast: FastPath, meta: CausalHalf, config: RLConfig, horizon: int, seed: int
+        self, fast: FastPath, meta: CausalHalf, config: InternalRLConfig, horizon: int, seed: int
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -76,7 +76,11 @@ class Player:
 
         Returns:
             The episodes, cut to the longest.
+
+        Raises:
+            UserError: The model was not made for what ``env`` shows.
         """
+        self.fast.model.check_fits(env)
         generator = torch.Generator().manual_seed(seed)
         with (
             self._seeded(seed),

@@ -82,6 +82,7 @@ class CodesJob:
         discovered: Metacontroller,
         seed: int,
     ) -> None:
+        base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.discovered, self.steps = discovered, config.steps
         self.stream = Stream(world, seed, "codes", config.batch)

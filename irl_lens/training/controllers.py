@@ -59,6 +59,7 @@ class ControllersJob:
     """
 
     def __init__(self, config: ControllersConfig, world: World, base: FastPath, seed: int) -> None:
+        base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
         self.stream = Stream(world, seed, "controllers", config.batch)

@@ -144,6 +144,7 @@ class DiscoveryJob:
     """
 
     def __init__(self, config: DiscoveryConfig, world: World, base: FastPath, seed: int) -> None:
+        base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
         self.stream = Stream(world, seed, "discovery", config.batch)

@@ -99,7 +99,7 @@ class SteeringOptimizer:
         base_lr: float = 0.0,
     ) -> None:
         self.meta, self.base, self.config = meta, base, config
-        self.rates = [config.lr, config.decoder_lr or config.lr]
+        self.rates = [config.lr, config.lr if config.decoder_lr is None else config.decoder_lr]
         decoder = set(meta.decoder.parameters())
         readers = [p for p in meta.parameters() if p not in decoder]
         # Decay would pull a linear decoder back to where nothing is controlled.

@@ -54,7 +54,9 @@ class PretrainJob:
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         self.stream = Stream(world, seed, "base", self.config.batch, self.config.epsilon)
-        self.floor = floor_nll(world, Stream(world, seed, "floor", FLOOR_SAMPLE)[0])
+        epsilon = self.config.epsilon
+        sample = Stream(world, seed, "floor", FLOOR_SAMPLE, epsilon)[0]
+        self.floor = floor_nll(world, sample, epsilon)
         self._recent: float | None = None
 
     def step(self, i: int) -> dict[str, float]:
@@ -129,9 +131,16 @@ def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) 
     return total
 
 
-def floor_nll(world: World, sample: Trajectories) -> float:
-    """Mean action NLL of the exact Bayes filter on ``sample``, in nats."""
-    chosen = np.take_along_axis(world.floor(sample).probs, sample.actions[..., None], -1)[..., 0]
+def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float:
+    """Mean action NLL of the exact Bayes filter on ``sample``, in nats.
+
+    Args:
+        world: Where the sample was played.
+        sample: Demonstrations.
+        epsilon: The expert's probability of a random harmless action.
+    """
+    probs = world.floor(sample, epsilon).probs
+    chosen = np.take_along_axis(probs, sample.actions[..., None], -1)[..., 0]
     return float(-np.log(chosen[sample.mask]).mean())
 
 

@@ -95,8 +95,8 @@ def test_solvable_means_every_board_is() -> None:
         ({"task": "x"}, "no task 'x'"),
         ({"task": (0, 9)}, "names subgoal 9"),
         ({"task": ()}, "empty task"),
-        ({"prefix": 4}, "prefix 4"),
-        ({"horizon": 0}, "at least 1 step"),
+        ({"prefix": 4}, r"prefix of task 'train' 4; take a whole number from 1 to 3"),
+        ({"horizon": 0}, "horizon 0; take a whole number from 1 to 1024"),
         ({"render_mode": "human"}, "no render mode 'human'"),
     ],
 )
@@ -107,7 +107,7 @@ def test_wrong_options_are_named(options: dict[str, object], message: str) -> No
 
 def test_a_board_that_can_never_be_solved_is_an_error() -> None:
     env = GridPinpadEnv(horizon=3)
-    with pytest.raises(ValueError, match="none on which the task can be done within horizon 3"):
+    with pytest.raises(ValueError, match=r"on 0 of 1000 boards drawn the task .* within horizon 3"):
         env.reset(seed=0)
 
 

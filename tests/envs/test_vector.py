@@ -178,7 +178,7 @@ def test_wrong_actions_are_refused(actions: np.ndarray) -> None:
 
 
 def test_wrong_numbers_of_rows_and_seeds_are_refused() -> None:
-    with pytest.raises(ValueError, match="num_envs 0; take at least 1"):
+    with pytest.raises(ValueError, match="num_envs 0; take a whole number from 1"):
         GridPinpadVectorEnv(0)
     with pytest.raises(ValueError, match="2 seeds for 6 rows"):
         GridPinpadVectorEnv(N).reset(seed=[1, 2])

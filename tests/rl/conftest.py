@@ -68,7 +68,7 @@ class PlantedWorld:
         """There is no expert here."""
         raise NotImplementedError
 
-    def floor(self, trajectories: Trajectories) -> Floor:
+    def floor(self, trajectories: Trajectories, epsilon: float = 0.0) -> Floor:
         """There are no demonstrations here."""
         raise NotImplementedError
 
@@ -79,6 +79,8 @@ class PlantedWorld:
 
 class PlantedEnv:
     """See :class:`PlantedWorld`."""
+
+    observation, n_actions = PlantedWorld.observation, PlantedWorld.n_actions
 
     def __init__(self, n: int) -> None:
         self.num_envs = n

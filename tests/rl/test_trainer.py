@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, EvaluationConfig, Preset, RLConfig
+from irl_lens.config import (
+    BaseConfig,
+    ControllersConfig,
+    EvaluationConfig,
+    InternalRLConfig,
+    Preset,
+    RLConfig,
+)
 from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import (
@@ -29,17 +36,17 @@ from irl_lens.training.loop import train
 if TYPE_CHECKING:
     from tests.rl.conftest import Parts, Planted
 
-TINY = RLConfig(episodes=64, batch=16, lr=1e-2, width=8)
+TINY = InternalRLConfig(episodes=64, batch=16, lr=1e-2, width=8)
 
 
-def internal(planted: Planted, config: RLConfig) -> RLJob:
+def internal(planted: Planted, config: InternalRLConfig) -> RLJob:
     """Internal RL in the planted world."""
     agent = InternalAgent(planted.fast, planted.meta, config, planted.world.horizon, seed=0)
     return RLJob(agent, planted.world, config, 0, "test")
 
 
 def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted) -> None:
-    job = internal(planted, RLConfig(batch=128, lr=1e-2, width=16))
+    job = internal(planted, InternalRLConfig(batch=128, lr=1e-2, width=16))
     base, meta = planted.fast.model.hash(), parameters(planted.meta)
     before = {name: value.clone() for name, value in meta.items()}
     figures = [job.step(i) for i in range(40)]
@@ -116,9 +123,10 @@ def run(parts: Parts, tmp_path: Path) -> Run:
         name="tiny",
         world=PinpadConfig(size=5, colours=4, walls=2, horizon=12, grammar="paper-ant"),
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16),
+        controllers=ControllersConfig(layers=(1,), rank=4),
         discovery=parts.meta.config,
         internal_rl=replace(TINY, episodes=32, prefix_episodes=48, start="posterior"),
-        raw_rl=replace(TINY, episodes=32),
+        raw_rl=RLConfig(episodes=32, batch=16, lr=1e-2),
         evaluation=EvaluationConfig(rollouts=32),
     )
     from irl_lens.training.discovery import DiscoveryJob
@@ -179,11 +187,11 @@ def test_the_next_prefix_is_tried_where_one_works_with_something_to_spare() -> N
 
 
 def test_recent_success_is_that_of_the_last_batches(planted: Planted) -> None:
-    job = internal(planted, RLConfig(batch=32, lr=1e-2, width=16))
+    job = internal(planted, InternalRLConfig(batch=32, lr=1e-2, width=16))
     assert job.recent_success == 0
     success = [job.step(i)["success"] for i in range(RECENT + 2)]
     assert job.recent_success == pytest.approx(sum(success[-RECENT:]) / RECENT)
-    resumed = internal(planted, RLConfig(batch=32, lr=1e-2, width=16))
+    resumed = internal(planted, InternalRLConfig(batch=32, lr=1e-2, width=16))
     resumed.load(job.state())
     assert resumed.recent_success == pytest.approx(job.recent_success)
 

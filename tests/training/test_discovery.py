@@ -120,14 +120,15 @@ def test_padding_changes_no_loss_and_no_gradient(job: DiscoveryJob, batch: Batch
     cut = Batch.of(rows)
     wide = rows.mask.shape[1] + 4
 
-    def padded(array: np.ndarray, value: int) -> np.ndarray:
+    def padded(array: np.ndarray, value: int | np.ndarray) -> np.ndarray:
         full = np.full((len(array), wide, *array.shape[2:]), value, array.dtype)
         full[:, : array.shape[1]] = array
         return full
 
     names = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
     for name in names:  # nonsense on the padding: other observations, another action
-        object.__setattr__(rows, name, padded(getattr(rows, name), 0 if name == "mask" else 1))
+        nonsense = rows.observations[0, 0] if name == "observations" else int(name != "mask")
+        object.__setattr__(rows, name, padded(getattr(rows, name), nonsense))
     long = Batch(
         rows,
         torch.from_numpy(rows.observations),
