@@ -19,13 +19,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.sample import Sample, per_step, pieces
 from irl_lens.analyses.style import CEILING, GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath

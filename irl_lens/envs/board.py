@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
+
+from irl_lens.arrays import NDArray
 
 
 @dataclass(frozen=True)

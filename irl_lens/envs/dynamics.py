@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts, colour_map, wall_mask
 from irl_lens.envs.planner import move_table
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts
 from irl_lens.envs.dynamics import terrain, transition
 from irl_lens.envs.options import PinpadOptions

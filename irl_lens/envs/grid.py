@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.options import PinpadOptions
 from irl_lens.envs.planner import MOVES

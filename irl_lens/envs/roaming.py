@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts, sample_layouts
 from irl_lens.envs.dynamics import terrain
 

@@ -15,8 +15,9 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Bool, Float, Int
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.grid import GridPinpadEnv
