@@ -66,6 +66,27 @@ class Layouts:
         return Layouts(self.objects[index], self.start[index])
 
 
+def check_layouts(spec: BoardSpec, layouts: Layouts) -> None:
+    """Refuses boards whose objects and start are no cells of their own.
+
+    Raises:
+        ValueError: A cell is not on the board, or holds two things.
+    """
+    cells = np.column_stack([layouts.objects, layouts.start])
+    if cells.shape[1] != spec.objects + 1:
+        raise ValueError(
+            f"a board of {cells.shape[1] - 1} objects; this world's have {spec.objects}"
+        )
+    ordered = np.sort(cells, axis=1)
+    off = (ordered[:, 0] < 0) | (ordered[:, -1] >= spec.cells)
+    wrong = np.flatnonzero(off | (np.diff(ordered, axis=1) == 0).any(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"board {wrong[0]} has things on the cells {cells[wrong[0]].tolist()}, the agent's "
+            f"start last; each needs a cell of its own, from 0 to {spec.cells - 1}"
+        )
+
+
 def concatenate(batches: list[Layouts]) -> Layouts:
     """Joins batches of boards in order."""
     return Layouts(

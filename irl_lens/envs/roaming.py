@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts, sample_layouts
-from irl_lens.envs.dynamics import terrain
+from irl_lens.envs.dynamics import checked_actions, terrain
 
 if TYPE_CHECKING:
     from irl_lens.envs.situation import PinpadSituation
@@ -67,7 +67,8 @@ class Roaming:
     def step(
         self, actions: Int[NDArray[np.int64], " n"]
     ) -> tuple[NDArray[np.int32], Any, Any, Any, dict[str, Any]]:
-        """Moves all agents whose episode is not over."""
+        """Moves all agents whose episode is not over; refuses what is no move."""
+        actions = checked_actions(actions, self.num_envs)
         live, rows = ~self._over, np.arange(self.num_envs)
         there = np.where(live, self._terrain.reach[rows, self._cell, actions], self._cell)
         moved = there != self._cell
