@@ -13,8 +13,8 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath

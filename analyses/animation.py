@@ -20,7 +20,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.animation_export import encoded, exported, gif_is_possible
@@ -30,6 +29,7 @@ from irl_lens.analyses.codes import Centroids, class_means, nearest
 from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
 from irl_lens.analyses.result import Result
+from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError

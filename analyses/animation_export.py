@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import UInt8
-from numpy.typing import NDArray
 
 from irl_lens.analyses.style import GREY, INK, MAIN, paler, subgoal_colours
+from irl_lens.arrays import NDArray
 from irl_lens.checkpoint import write_bytes
 from irl_lens.errors import UserError
 

@@ -18,7 +18,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.calibration import Calibration, calibration
@@ -30,6 +29,7 @@ from irl_lens.analyses.readable import by_token, labels_of, stream_of_steps
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import per_step
 from irl_lens.analyses.style import CEILING, GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 

@@ -19,7 +19,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.belief import Probs, Reader, compare, probe_probabilities, true_probability
 from irl_lens.analyses.belief_steps_figure import draw
@@ -36,6 +35,7 @@ from irl_lens.analyses.readable import (
 )
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 

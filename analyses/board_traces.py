@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.style import INK
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene, Thing
 
 FLOOR = "#F2F2F2"

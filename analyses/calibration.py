@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, ratio
+from irl_lens.arrays import NDArray
 
 BINS = 10
 

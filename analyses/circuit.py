@@ -22,7 +22,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from scipy import stats
 from transformer_lens import HookedTransformer
 
@@ -36,6 +35,7 @@ from irl_lens.analyses.result import Result
 from irl_lens.analyses.statistics import permutation_pvalue
 from irl_lens.analyses.steerers import Source, Steerers
 from irl_lens.analyses.switched import ALL, Parts, Switched
+from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
 

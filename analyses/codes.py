@@ -18,11 +18,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.heldout import Outcome, Trial
 from irl_lens.analyses.style import INK, styled, subgoal_colours
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath

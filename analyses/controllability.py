@@ -20,7 +20,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.control_figure import PANELS, control_panels
@@ -30,6 +29,7 @@ from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
 from irl_lens.analyses.statistics import holm, permutation_pvalue
 from irl_lens.analyses.style import styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import (
     Controller,

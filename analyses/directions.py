@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +20,7 @@ from irl_lens.analyses.estimates import ratio
 from irl_lens.analyses.probes import fit_probe, layer_streams
 from irl_lens.analyses.readable import shuffled_labels
 from irl_lens.analyses.sample import pieces
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import ControllerBank
 from irl_lens.models.fast import FastPath

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, mean, step_mean
 from irl_lens.analyses.gate import score_gate
 from irl_lens.analyses.gate_scores import later
 from irl_lens.analyses.sample import action_log_probs, pieces, taken
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import CodeController
 from irl_lens.models.causal import CausalHalf

@@ -14,11 +14,11 @@ from math import nan
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, proportion
 from irl_lens.analyses.roaming import Course
 from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
+from irl_lens.arrays import NDArray
 
 Steps = Int[NDArray[np.int64], " n"]
 Rows = Bool[NDArray[np.bool_], " n"]

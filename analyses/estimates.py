@@ -15,7 +15,8 @@ from math import nan, sqrt
 
 import numpy as np
 from jaxtyping import Bool, Shaped
-from numpy.typing import NDArray
+
+from irl_lens.arrays import NDArray
 
 Z = 1.96
 """Normal quantile of a two-sided 95 % interval."""

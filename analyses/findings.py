@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.codes import CodesResult, codes_at_switches
 from irl_lens.analyses.controllability import ControlResult, control_by_layer
@@ -23,6 +22,7 @@ from irl_lens.analyses.heldout import Outcome, Trial
 from irl_lens.analyses.learning import LearningResult, learning_curves
 from irl_lens.analyses.probes import ProbeResult, probe_layers
 from irl_lens.analyses.sample import Sample, action_log_probs, draw
+from irl_lens.arrays import NDArray
 from irl_lens.data import Stream
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel

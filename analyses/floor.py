@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.sample import Sample, action_log_probs, taken
 from irl_lens.analyses.style import CEILING, FLOOR, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
 from irl_lens.stage import Stage
 

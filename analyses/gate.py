@@ -18,10 +18,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, ratio
 from irl_lens.analyses.style import CONTRAST, INK, paler, styled, subgoal_colours
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import circularly_shifted
 from irl_lens.models.trace import MetaTrace

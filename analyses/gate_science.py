@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.estimates import Estimate, ratio, step_mean
@@ -25,6 +24,7 @@ from irl_lens.analyses.gate_science_figure import REACH, draw
 from irl_lens.analyses.gate_scores import NONE, hits, latencies, later, poisson, rand_index
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.statistics import bootstrap_ci, permutation_pvalue
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
 from irl_lens.analyses.gate import Marks
+from irl_lens.arrays import NDArray
 
 Counts = Int[NDArray[np.int64], " n"]
 NONE = np.iinfo(np.int64).max

@@ -21,7 +21,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
@@ -31,6 +30,7 @@ from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.harvest import Harvest
 from irl_lens.analyses.latent_figure import draw
 from irl_lens.analyses.result import Result
+from irl_lens.arrays import NDArray
 
 Numbers = Int[NDArray[np.int64], " codes"]
 Tables = Float[NDArray[np.float64], "... clusters subgoals"]

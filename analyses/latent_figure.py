@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.style import GREY, MAIN, styled, subgoal_colours
+from irl_lens.arrays import NDArray
 
 if TYPE_CHECKING:
     from irl_lens.analyses.latent import LatentSpace, Score

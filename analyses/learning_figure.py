@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.style import CONTRAST, PALE, PALETTE, paler, styled
+from irl_lens.arrays import NDArray
 
 if TYPE_CHECKING:
     from irl_lens.analyses.learning_methods import Method

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.claims import chance
 from irl_lens.analyses.estimates import Estimate, proportion
 from irl_lens.analyses.learning import HALF, NAMES
 from irl_lens.analyses.statistics import permutation_pvalue
+from irl_lens.arrays import NDArray
 from irl_lens.runs import Run
 
 READ = {

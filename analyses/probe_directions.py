@@ -25,7 +25,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from scipy import stats
 from torch.nn import functional as F
 
@@ -47,6 +46,7 @@ from irl_lens.analyses.readable import by_token, stream_of_steps
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.statistics import exchange_pvalues
 from irl_lens.analyses.steerers import Source, Steerers
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import ControllerBank
 
 ALPHA = 0.05

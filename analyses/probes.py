@@ -19,16 +19,20 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.analyses.estimates import Estimate, step_mean
 from irl_lens.analyses.sample import Sample, per_step, pieces
 from irl_lens.analyses.style import CEILING, GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
+
+ROUNDING = 1e-6
+"""A feature whose standard deviation is no larger a share of its mean is constant."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +169,16 @@ def fit_probe(
         labels: Classes from 0.
         classes: Number of classes.
         iterations: Most iterations; fewer when the loss stands still (1e-6 nats).
+
+    Returns:
+        The probe; its weight of a feature that is constant but for rounding is 0.
+
+    Raises:
+        UserError: The tokens are not of two classes at least, or of a class there is not.
     """
-    centre, scale = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    _check_labels(labels, classes)
+    centre, spread = features.mean(dim=0), features.std(dim=0)
+    scale = torch.where(spread > ROUNDING * centre.abs(), spread, torch.inf)
     x = (features - centre) / scale
     weight = torch.zeros(classes, x.shape[1], requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
@@ -199,6 +211,20 @@ def layer_streams(
     observations = torch.from_numpy(piece.observations)
     base.residual(observations, fwd_hooks=[(name, keep) for name in names])
     return [streams[name].float() for name in names]
+
+
+def _check_labels(labels: Int[Tensor, " tokens"], classes: int) -> None:
+    there = labels.unique().tolist()
+    if there and not 0 <= there[0] <= there[-1] < classes:
+        raise UserError(
+            f"labels from {there[0]} to {there[-1]} for {classes} classes; number them from 0 "
+            f"to {classes - 1}"
+        )
+    if len(there) < 2:
+        raise UserError(
+            f"{len(labels)} tokens of {len(there)} classes; a probe needs tokens of 2 classes at "
+            "least: give it more episodes"
+        )
 
 
 def _labels(trajectories: Trajectories) -> tuple[list[Trajectories], Int[Tensor, " tokens"]]:

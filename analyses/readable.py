@@ -20,7 +20,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.sample import per_step, pieces
 from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath

@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld, World
 from irl_lens.envs.scenes import Situation
 from irl_lens.errors import UserError

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import Floor, World
 from irl_lens.envs.trajectories import Trajectories

@@ -18,10 +18,10 @@ from math import factorial, nan
 
 import numpy as np
 from jaxtyping import Float, Shaped
-from numpy.typing import NDArray
 from scipy import stats
 
 from irl_lens.analyses.estimates import Estimate
+from irl_lens.arrays import NDArray
 
 Values = Shaped[NDArray[np.generic], " episodes"]
 

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.patching.direct import split_logits
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention, ReplacePatch
 
 KEPT = (

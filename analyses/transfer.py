@@ -19,7 +19,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.claims import Claim
@@ -32,6 +31,7 @@ from irl_lens.analyses.result import Result
 from irl_lens.analyses.roaming import Field
 from irl_lens.analyses.statistics import bootstrap_ci, holm, permutation_pvalue
 from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
 from irl_lens.training.codes import load_metacontroller

@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    if arguments.steps < 1:
+        parser.error(f"--steps {arguments.steps}: at least 1 is timed")
     torch.set_num_threads(arguments.threads)
     stages = {name: _measure(job, arguments.steps) for name, job in _jobs(find_run(arguments.run))}
     print(json.dumps({"threads": arguments.threads, "stages": stages}, indent=2))
@@ -50,7 +52,7 @@ def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
     yield "controllers", ControllersJob(preset.controllers, world, base, seed)
     yield "metacontroller", DiscoveryJob(preset.discovery, world, base, seed)
     meta = load_metacontroller(run)
-    if preset.codes:
+    if "codes" in run.chain:
         yield "codes", CodesJob(preset.codes, world, base, load_discovered(run), seed)
     agent = InternalAgent(base, meta, preset.internal_rl, world.horizon, seed)
     start_at_codes(agent.trained, encode(meta, base, demonstrations(world, seed), seed))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load, save
 
+from irl_lens import __version__
 from irl_lens.checkpoint import CheckpointError, read_json, write_bytes, write_json
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.worlds import WorldConfig
@@ -38,7 +38,7 @@ def write_trajectories(
         "seed": seed,
         "trajectories": len(trajectories),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "versions": {name: metadata.version(name) for name in ("irl-lens", "numpy")},
+        "versions": {"irl-lens": __version__, "numpy": np.__version__},
     }
     write_json(Path(folder) / "manifest.json", manifest)
 

@@ -29,6 +29,8 @@ def describe() -> dict[str, Any]:
 
 
 def _version(library: str) -> str | None:
+    if library == "torch":  # the package's own version does not say which device it was built for
+        return str(torch.__version__)
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

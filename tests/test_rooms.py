@@ -25,7 +25,7 @@ FORBIDDEN = {
 """What each room may not import, but for what is in ``ALLOWED``."""
 
 ALLOWED = {
-    "envs": ("irl_lens.envs",),
+    "envs": ("irl_lens.envs", "irl_lens.arrays"),
     "hooks": ("irl_lens.hooks",),
     "pipeline": INTERFACE,
     "analyses": INTERFACE,

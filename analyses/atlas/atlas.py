@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.atlas.behaviour import Behaviour
 from irl_lens.analyses.atlas.boards import Board
@@ -24,6 +23,7 @@ from irl_lens.analyses.atlas.page import pages
 from irl_lens.analyses.atlas.weights import Score
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.result import Result
+from irl_lens.arrays import NDArray
 
 ALPHA = 0.05
 """Level below which a difference from the placebo is said to be one."""

@@ -14,7 +14,6 @@ from math import nan
 
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.atlas.ending import Ending, ending
 from irl_lens.analyses.atlas.subjects import Subject
@@ -22,6 +21,7 @@ from irl_lens.analyses.estimates import Estimate, mean, proportion
 from irl_lens.analyses.patched_actor import Everywhere, PatchedActor
 from irl_lens.analyses.roaming import Course, Field
 from irl_lens.analyses.statistics import holm, permutation_pvalue
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 from irl_lens.hooks import Intervention
 from irl_lens.models.causal import CausalHalf

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.action_field import action_field
 from irl_lens.analyses.patched_actor import Everywhere
 from irl_lens.analyses.roaming import Field
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene, Situation
 from irl_lens.hooks import Intervention
 

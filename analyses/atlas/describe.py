@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 
 from irl_lens.analyses.atlas.atlas import Atlas, Entry
 from irl_lens.analyses.atlas.behaviour import adjusted, behave
@@ -24,6 +23,7 @@ from irl_lens.analyses.harvest import Harvest
 from irl_lens.analyses.probes import fit_probe, layer_streams
 from irl_lens.analyses.roaming import Field
 from irl_lens.analyses.steerers import Steerers
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf

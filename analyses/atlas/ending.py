@@ -13,10 +13,10 @@ from math import nan
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
 from irl_lens.analyses.estimates import Estimate, mean, proportion
 from irl_lens.analyses.roaming import Course
+from irl_lens.arrays import NDArray
 
 Steps = Int[NDArray[np.int64], " n"]
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.board import (
@@ -20,6 +19,7 @@ from irl_lens.analyses.board import (
     draw_values,
 )
 from irl_lens.analyses.style import GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 
 if TYPE_CHECKING:
     from irl_lens.analyses.atlas.atlas import Atlas, Entry

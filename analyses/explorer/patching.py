@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.explorer.attended import ATTENDED
@@ -29,6 +28,7 @@ from irl_lens.analyses.patching.grid import place_names
 from irl_lens.analyses.patching.metrics import METRICS, Readout
 from irl_lens.analyses.patching.pairs import Pairs
 from irl_lens.analyses.patching.sweep import sweep
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Compose, Intervention, ReplacePatch, Together

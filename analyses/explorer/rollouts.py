@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.explorer.attended import attending
@@ -23,6 +22,7 @@ from irl_lens.analyses.explorer.shadow import Shadow
 from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patched_actor import PatchedActor
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene, Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, Mask, Scale

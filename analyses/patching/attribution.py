@@ -18,7 +18,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.claims import Claim
@@ -29,6 +28,7 @@ from irl_lens.analyses.patching.grid import Grid, introduction, table
 from irl_lens.analyses.patching.sweep import Effects, Sources, grids_of, itself, sweep, unrelated
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.style import GREY, PALETTE, styled
+from irl_lens.arrays import NDArray
 from irl_lens.hooks.address import Axes
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
 from irl_lens.analyses.patching.pairs import Pairs, make_pairs
+from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
 

@@ -21,7 +21,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
@@ -33,6 +32,7 @@ from irl_lens.analyses.patching.grid import introduction
 from irl_lens.analyses.patching.metrics import logit_difference, restored
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.style import GREY, MAIN, styled
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
 
 

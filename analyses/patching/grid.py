@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.claims import Claim
@@ -19,6 +18,7 @@ from irl_lens.analyses.estimates import Estimate
 from irl_lens.analyses.patching.contrast import BY_HEAD, Setting
 from irl_lens.analyses.patching.metrics import restored
 from irl_lens.analyses.style import styled
+from irl_lens.arrays import NDArray
 
 Effects = Float[NDArray[np.float64], "places lags pairs"]
 SCALE = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]]

@@ -20,10 +20,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.estimates import Estimate, ratio
+from irl_lens.arrays import NDArray
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable, Thing

@@ -23,7 +23,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
-from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 from torch import Tensor
 
@@ -34,6 +33,7 @@ from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import colour_axis, head_names, introduction, shares
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.style import PALE, styled
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import ReplacePatch
 
 INPUTS = ("q", "k", "v")

@@ -22,7 +22,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
 from irl_lens.analyses.claims import Claim
@@ -30,6 +29,7 @@ from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
 from irl_lens.analyses.result import Result
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import TransplantPatch
 
 Sources = Int[Tensor, "lags pairs 2"]

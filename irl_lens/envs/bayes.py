@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts, wall_mask
 from irl_lens.envs.expert import harmless_actions, mix, visit_table
 from irl_lens.envs.planner import distances, move_table, optimal_actions, optimal_length

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
+
+from irl_lens.arrays import NDArray
 
 from irl_lens.envs.limits import MAX_COLOURS, MAX_SIZE, check_whole
 
@@ -63,6 +64,27 @@ class Layouts:
     def rows(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Layouts:
         """Returns the boards that ``index`` selects."""
         return Layouts(self.objects[index], self.start[index])
+
+
+def check_layouts(spec: BoardSpec, layouts: Layouts) -> None:
+    """Refuses boards whose objects and start are no cells of their own.
+
+    Raises:
+        ValueError: A cell is not on the board, or holds two things.
+    """
+    cells = np.column_stack([layouts.objects, layouts.start])
+    if cells.shape[1] != spec.objects + 1:
+        raise ValueError(
+            f"a board of {cells.shape[1] - 1} objects; this world's have {spec.objects}"
+        )
+    ordered = np.sort(cells, axis=1)
+    off = (ordered[:, 0] < 0) | (ordered[:, -1] >= spec.cells)
+    wrong = np.flatnonzero(off | (np.diff(ordered, axis=1) == 0).any(axis=1))
+    if len(wrong):
+        raise ValueError(
+            f"board {wrong[0]} has things on the cells {cells[wrong[0]].tolist()}, the agent's "
+            f"start last; each needs a cell of its own, from 0 to {spec.cells - 1}"
+        )
 
 
 def concatenate(batches: list[Layouts]) -> Layouts:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts, colour_map, wall_mask
-from irl_lens.envs.planner import move_table
+from irl_lens.envs.planner import MOVES, move_table
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,22 @@ def terrain(spec: BoardSpec, layouts: Layouts) -> Terrain:
     moves, walls = move_table(spec.size), wall_mask(spec, layouts)
     reach = np.where(walls[:, moves], np.arange(spec.cells)[:, None], moves)
     return Terrain(reach, colour_map(spec, layouts))
+
+
+def checked_actions(actions: ArrayLike, n: int) -> Int[NDArray[np.int64], " n"]:
+    """Returns one action a row.
+
+    Raises:
+        ValueError: They are not ``n`` integers that number moves.
+    """
+    actions = np.asarray(actions)
+    whole = np.issubdtype(actions.dtype, np.integer) and actions.shape == (n,)
+    if not whole or actions.min() < 0 or actions.max() >= len(MOVES):
+        raise ValueError(
+            f"actions of {actions.dtype} and shape {actions.shape}; give "
+            f"{n} integers from 0 to {len(MOVES) - 1}"
+        )
+    return actions.astype(np.int64, copy=False)
 
 
 def transition(

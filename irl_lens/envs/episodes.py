@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts
 from irl_lens.envs.dynamics import terrain, transition
 from irl_lens.envs.limits import too_rare
@@ -51,10 +52,11 @@ class EpisodeState:
 
     @classmethod
     def empty(cls, n: int, objects: int) -> EpisodeState:
-        """Returns ``n`` rows that are over, to be reset before use."""
-        numbers = ("start", "task", "cell", "displacement", "progress", "steps")
+        """Returns ``n`` rows that are over, without a start, to be reset before use."""
+        numbers = ("task", "cell", "displacement", "progress", "steps")
         return cls(
             objects=np.zeros((n, objects), np.int64),
+            start=np.full(n, -1),
             terminated=np.ones(n, bool),
             truncated=np.zeros(n, bool),
             solvable=np.zeros(n, bool),
@@ -72,12 +74,16 @@ class Episodes:
     Args:
         n: Number of rows.
         options: World, tasks and observation.
+
+    Attributes:
+        goals: Colours of every visit of every task, ``[tasks, visits + 1]``, -1 after the last.
+        begun: Whether every row was reset at least once.
     """
 
     def __init__(self, n: int, options: PinpadOptions) -> None:
         self.options = options
         self.world = options.world()
-        self._goals, self._stages = options.tables(self.world)
+        self.goals, self._stages = options.tables(self.world)
         self._moves = move_table(options.size)
         self.state = EpisodeState.empty(n, self.board.objects)
         self.given: Layouts | None = None
@@ -97,6 +103,7 @@ class Episodes:
     def state(self, state: EpisodeState) -> None:
         self._state = state
         self._terrain = terrain(self.board, Layouts(state.objects, state.start))
+        self.begun = bool((state.start >= 0).all())
 
     @property
     def done(self) -> Bool[NDArray[np.bool_], " n"]:
@@ -133,9 +140,9 @@ class Episodes:
         layouts = Layouts(cells[:, :-1], cells[:, -1])
         if self.given is not None:
             layouts = self.given.rows(np.zeros(len(generators), np.intp))
-        task = (uniform[:, -1] * len(self._goals)).astype(np.int64)
+        task = (uniform[:, -1] * len(self.goals)).astype(np.int64)
         distance = distances(self.board, layouts)
-        length = optimal_length(distance, layouts, self._goals[task], self._moves)
+        length = optimal_length(distance, layouts, self.goals[task], self._moves)
         return layouts, task, length <= self.options.horizon
 
     def _begin(self, rows: Int[NDArray[np.intp], " k"]) -> None:
@@ -146,11 +153,17 @@ class Episodes:
         state.terminated[rows] = state.truncated[rows] = False
         fresh = terrain(self.board, Layouts(state.objects[rows], state.start[rows]))
         self._terrain.reach[rows], self._terrain.colours[rows] = fresh.reach, fresh.colours
+        self.begun = self.begun or bool((state.start >= 0).all())
 
     def step(self, actions: Int[NDArray[np.int64], " n"]) -> Float[NDArray[np.float64], " n"]:
-        """Plays one step in every row that is not over; returns the rewards."""
+        """Plays one step in every row that is not over; returns the rewards.
+
+        Raises:
+            ResetNeeded: A row was never reset.
+        """
+        self.check_begun()
         state, live = self._state, ~self.done
-        goals = self._goals[state.task]
+        goals = self.goals[state.task]
         new = transition(self._terrain, goals, state.cell, state.progress, actions)
         state.cell = np.where(live, new.cell, state.cell)
         state.displacement = np.where(live, new.displacement, state.displacement)
@@ -160,6 +173,12 @@ class Episodes:
         out_of_time = live & (state.steps >= self.options.horizon)
         state.truncated = state.truncated | out_of_time & ~state.terminated
         return (live & new.success).astype(np.float64)
+
+    def check_begun(self) -> None:
+        """Raises ``ResetNeeded`` if a row was never reset: there is no board in it."""
+        if not self.begun:
+            rows = np.flatnonzero(self._state.start < 0).tolist()
+            raise ResetNeeded(f"rows {rows} have no board yet; call reset() first")
 
     def observe(self) -> NDArray[np.int32] | NDArray[np.float32]:
         """Returns fresh observations: ``[n, columns]`` if sparse, else ``[n, size]``."""
@@ -174,7 +193,7 @@ class Episodes:
         success; ``progress``: visits completed; ``solvable``; ``success``.
         """
         state = self._state
-        visit = self._goals[state.task, state.progress]
+        visit = self.goals[state.task, state.progress]
         return {
             "subgoal": self._stages[state.task, state.progress],
             "visit": visit,

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.options import PinpadOptions
 from irl_lens.envs.planner import MOVES
 from irl_lens.envs.render import RENDER_MODES, check_mode, render
+from irl_lens.envs.snapshots import restore
 
 
 class GridPinpadEnv(gym.Env[NDArray[Any], np.int64]):
@@ -67,8 +68,10 @@ class GridPinpadEnv(gym.Env[NDArray[Any], np.int64]):
 
         Raises:
             ValueError: It is no such integer.
+            ResetNeeded: There was no reset before.
         """
-        if not self.action_space.contains(action):
+        # To Python, and so to Gymnasium's space, True is the integer 1.
+        if isinstance(action, bool) or not self.action_space.contains(action):
             raise ValueError(f"action {action!r}; take an integer from 0 to {len(MOVES) - 1}")
         reward = self._episodes.step(np.array([action], np.int64))
         state = self._episodes.state
@@ -80,6 +83,7 @@ class GridPinpadEnv(gym.Env[NDArray[Any], np.int64]):
         state = self._episodes.state
         if self.render_mode is None:
             return None
+        self._episodes.check_begun()
         return render(self.render_mode, self._episodes.board, state.objects[0], int(state.cell[0]))
 
     def get_state(self) -> dict[str, Any]:
@@ -94,9 +98,11 @@ class GridPinpadEnv(gym.Env[NDArray[Any], np.int64]):
 
         Returns:
             Observation and info there, as :meth:`reset` does.
+
+        Raises:
+            ValueError: It is no snapshot of such an environment; nothing is changed then.
         """
-        self._episodes.state = state["episodes"].copy()
-        self.np_random.bit_generator.state = state["generator"]
+        restore(self._episodes, state, [state.get("generator")], (self.np_random,))
         return self._episodes.observe()[0], self._info()
 
     def _info(self) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.planner import MOVES
 from irl_lens.envs.protocol import ObservationSpec

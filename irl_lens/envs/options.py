@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.expert import visit_table
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.envs.tasks import Task

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec, Layouts, colour_map, wall_mask
 
 MOVES = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])

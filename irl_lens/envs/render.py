@@ -6,8 +6,8 @@ import colorsys
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import BoardSpec
 
 RENDER_MODES = ("ansi", "rgb_array")

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts, sample_layouts
-from irl_lens.envs.dynamics import terrain
+from irl_lens.envs.dynamics import checked_actions, terrain
 from irl_lens.envs.limits import MAX_ROWS, check_whole
 from irl_lens.envs.protocol import ObservationSpec
 
@@ -71,7 +71,8 @@ class Roaming:
     def step(
         self, actions: Int[NDArray[np.int64], " n"]
     ) -> tuple[NDArray[np.int32], Any, Any, Any, dict[str, Any]]:
-        """Moves all agents whose episode is not over."""
+        """Moves all agents whose episode is not over; refuses what is no move."""
+        actions = checked_actions(actions, self.num_envs)
         live, rows = ~self._over, np.arange(self.num_envs)
         there = np.where(live, self._terrain.reach[rows, self._cell, actions], self._cell)
         moved = there != self._cell

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts
 from irl_lens.envs.expert import Games, play, visit_table
 from irl_lens.envs.planner import MOVES, distances, move_table, optimal_length

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.board import Layouts
 
 _BY_STEP = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")

@@ -14,10 +14,12 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from jaxtyping import Bool, Float, Int
-from numpy.typing import ArrayLike, NDArray
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
-from irl_lens.envs.board import Layouts
+from irl_lens.arrays import NDArray
+from irl_lens.envs.board import Layouts, check_layouts
+from irl_lens.envs.dynamics import checked_actions
 from irl_lens.envs.episodes import Episodes
 from irl_lens.envs.grid import GridPinpadEnv
 from irl_lens.envs.limits import MAX_ROWS, check_whole
@@ -25,6 +27,7 @@ from irl_lens.envs.options import PinpadOptions
 from irl_lens.envs.planner import MOVES
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.envs.render import check_mode, render
+from irl_lens.envs.snapshots import restore
 
 Infos = dict[str, Any]
 Flags = Bool[NDArray[np.bool_], " n"]
@@ -119,9 +122,10 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
 
         Raises:
             ValueError: They are no such integers.
+            ResetNeeded: A row was never reset.
         """
         ended, mode = self._episodes.done, self.autoreset_mode
-        rewards = self._episodes.step(self._checked(actions))
+        rewards = self._episodes.step(checked_actions(actions, self.num_envs))
         if mode is AutoresetMode.NEXT_STEP and ended.any():
             self._restart(ended)
         state = self._episodes.state
@@ -137,6 +141,7 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         """Draws every board as ``render_mode`` says."""
         if self.render_mode is None:
             return None
+        self._episodes.check_begun()
         state, board = self._episodes.state, self._episodes.board
         pairs = zip(state.objects, state.cell, strict=True)
         mode = self.render_mode
@@ -156,20 +161,20 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
             Observations and info there, as :meth:`reset` does.
 
         Raises:
-            ValueError: The snapshot has another number of rows.
+            ValueError: It is no snapshot of such an environment; nothing is changed then.
         """
-        if len(state["generators"]) != self.num_envs:
-            raise ValueError(
-                f"a snapshot of {len(state['generators'])} rows for {self.num_envs}; "
-                "take one of an environment of the same size"
-            )
-        self._episodes.state = state["episodes"].copy()
-        for generator, value in zip(self.np_random, state["generators"], strict=True):
-            generator.bit_generator.state = value
+        restore(self._episodes, state, state.get("generators"), self.np_random)
         return self._episodes.observe(), self._info(np.ones(self.num_envs, bool))
 
     def fix(self, layouts: Layouts) -> None:
-        """Makes every later episode begin on one board, given as a batch of one."""
+        """Makes every later episode begin on one board, given as a batch of one.
+
+        Raises:
+            ValueError: It is not one board of this world.
+        """
+        if len(layouts) != 1:
+            raise ValueError(f"{len(layouts)} boards; give one")
+        check_layouts(self._episodes.board, layouts)
         self._episodes.given = layouts
 
     def _generator(self, row: int) -> np.random.Generator:
@@ -221,13 +226,3 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
                 f"rows set; give bools of shape ({self.num_envs},) with at least one True"
             )
         return mask
-
-    def _checked(self, actions: ArrayLike) -> Int[NDArray[np.int64], " n"]:
-        actions = np.asarray(actions)
-        whole = np.issubdtype(actions.dtype, np.integer) and actions.shape == (self.num_envs,)
-        if not whole or actions.min() < 0 or actions.max() >= len(MOVES):
-            raise ValueError(
-                f"actions of {actions.dtype} and shape {actions.shape}; give "
-                f"{self.num_envs} integers from 0 to {len(MOVES) - 1}"
-            )
-        return actions.astype(np.int64, copy=False)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int
-from numpy.typing import NDArray
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.bayes import posterior
 from irl_lens.envs.board import BoardSpec
 from irl_lens.envs.expert import Games, Walk, demonstrations, visit_table

@@ -50,6 +50,9 @@ class Chunk:
 
 def advantages(returns: Float[Tensor, " rows"]) -> Float[Tensor, " rows"]:
     """Normalises the returns of a whole batch; exactly zero when they are all equal."""
+    # The mean of equal numbers need not be that number, and Adam makes a full step of any gradient.
+    if bool((returns == returns[0]).all()):
+        return torch.zeros_like(returns)
     centred = returns - returns.mean()
     return centred / (returns.std(correction=0) + SPREAD_FLOOR)
 

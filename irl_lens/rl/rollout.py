@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from numpy.typing import NDArray
 from torch import Tensor
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
 from irl_lens.models.cache import KVCache

@@ -10,7 +10,8 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
+
+from irl_lens.arrays import NDArray
 
 Marks = Bool[NDArray[np.bool_], "rows steps"]
 

@@ -10,6 +10,7 @@ import torch
 
 from irl_lens.analyses.probes import ProbeResult, fit_probe, probe_layers
 from irl_lens.analyses.sample import Sample
+from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath
 
 if TYPE_CHECKING:
@@ -37,6 +38,43 @@ def test_planted_direction_is_found_and_nothing_on_shuffled_labels(
     control = fit_probe(features[half[0]], shuffled, SUBGOALS)
     chance = (control.predict(features[half[1]]) == labels[half[1]]).float().mean()
     assert 0.15 < chance < 0.35
+
+
+@pytest.mark.parametrize("value", [0.0, 1 / 3, 1e4, -123.456])
+def test_a_feature_that_never_changes_has_weight_zero(
+    value: float, generator: torch.Generator
+) -> None:
+    features = torch.randn(4_001, 4, generator=generator)
+    labels = (features[:, 0] + torch.randn(4_001, generator=generator) > 0).long()
+    without = fit_probe(features[:, :3], labels, 2)
+    for rounding in (0.0, 1e-7):
+        noise = rounding * torch.randn(4_001, generator=generator)
+        features[:, 3] = value * (1 + noise)
+        probe = fit_probe(features, labels, 2)
+        assert torch.equal(probe.weight[:, 3], torch.zeros(2))
+        torch.testing.assert_close(probe.weight[:, :3], without.weight)
+
+
+def test_the_weight_of_a_feature_follows_its_unit(generator: torch.Generator) -> None:
+    features = torch.randn(500, 2, generator=generator)
+    labels = (features[:, 0] + torch.randn(500, generator=generator) > 0).long()
+    one, small = fit_probe(features, labels, 2), fit_probe(features * 2.0**-30, labels, 2)
+    torch.testing.assert_close(small.weight, one.weight * 2.0**30)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([], "0 tokens of 0 classes.*2 classes at least: give it more episodes"),
+        ([1], "1 tokens of 1 classes"),
+        ([2, 2, 2], "3 tokens of 1 classes"),
+        ([0, 3], "labels from 0 to 3 for 3 classes; number them from 0 to 2"),
+        ([-1, 2], "labels from -1 to 2"),
+    ],
+)
+def test_labels_that_no_probe_can_be_fitted_on_are_refused(labels: list[int], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        fit_probe(torch.ones(len(labels), 2), torch.tensor(labels, dtype=torch.int64), 3)
 
 
 Probing = Callable[[bool], ProbeResult]

@@ -111,7 +111,9 @@ def test_a_board_that_can_never_be_solved_is_an_error() -> None:
         env.reset(seed=0)
 
 
-@pytest.mark.parametrize("action", [4, -1, 1.0, None])
+@pytest.mark.parametrize(
+    "action", [4, -1, 1.0, None, True, "1", [1], np.array([1]), np.float32(1), np.bool_(True)]
+)
 def test_actions_out_of_range_are_refused(action: object) -> None:
     env = GridPinpadEnv()
     env.reset(seed=0)

@@ -168,9 +168,20 @@ def test_wrong_reset_masks_are_refused(mask: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "actions", [np.zeros(N), np.zeros(N - 1, int), np.full(N, 4), np.full(N, -1)]
+    "actions",
+    [
+        np.zeros(N),
+        np.zeros(N - 1, int),
+        np.zeros((N, 1), int),
+        np.full(N, 4),
+        np.full(N, -1),
+        np.full(N, 255, np.uint8),
+        np.ones(N, bool),
+        [None] * N,
+        1,
+    ],
 )
-def test_wrong_actions_are_refused(actions: np.ndarray) -> None:
+def test_wrong_actions_are_refused(actions: Any) -> None:
     env = GridPinpadVectorEnv(N)
     env.reset(seed=0)
     with pytest.raises(ValueError, match="give 6 integers from 0 to 3"):

@@ -38,18 +38,22 @@ def test_advantages_are_normalised_over_the_batch() -> None:
     assert abs(float(found.sum())) < 1e-6
 
 
-@pytest.mark.parametrize("value", [0.0, 1.0])
-def test_equal_returns_give_exactly_zero(value: float) -> None:
-    assert torch.equal(advantages(torch.full((1024,), value)), torch.zeros(1024))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.7, 1 / 3, -1e8])
+def test_equal_returns_give_exactly_zero(value: float, dtype: torch.dtype) -> None:
+    for rows in (1, 2, 3, 10, 1000, 1024):
+        found = advantages(torch.full((rows,), value, dtype=dtype))
+        assert torch.equal(found, torch.zeros(rows, dtype=dtype))
 
 
-def test_no_update_without_signal_even_with_momentum() -> None:
+@pytest.mark.parametrize("reward", [0.0, 0.7])
+def test_no_update_without_signal_even_with_momentum(reward: float) -> None:
     policy = Bandit()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=0.1, weight_decay=0.0)
     actions = torch.tensor([[0], [1], [2]])
     update([policy.chunk(actions, torch.tensor([0.0, 0, 1]))], optimizer, CONFIG)
     before = policy.logits.detach().clone()
-    figures = update([policy.chunk(actions, torch.zeros(3))], optimizer, CONFIG)
+    figures = update([policy.chunk(actions, torch.full((3,), reward))], optimizer, CONFIG)
     assert torch.equal(policy.logits.detach(), before)
     assert figures["kl"] == figures["clipped"] == 0
 
