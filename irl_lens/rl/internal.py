@@ -35,8 +35,9 @@ from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs import Run
 from irl_lens.stage import Stage
 from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 
 STAGE = "internal-rl"
 LEARNED = 0.5
@@ -85,6 +86,7 @@ class InternalAgent:
         ]
 
 
+@trains(STAGE)
 def internal_rl(run: Run, progress: Progress) -> None:
     """The stage ``internal-rl``: trains policies over the codes of a run's metacontroller.
 
@@ -97,8 +99,6 @@ def internal_rl(run: Run, progress: Progress) -> None:
         CheckpointError: If the base or the metacontroller is not trained yet.
     """
     stage = run.stage(STAGE)
-    if stage.done:
-        return
     whole, result = _train(run, stage, progress, None)
     prefixes = {}
     for prefix in range(2, len(whole.world.heldout_subgoals)):
@@ -110,11 +110,11 @@ def internal_rl(run: Run, progress: Progress) -> None:
                 job, figures = _train(run, part, progress, prefix)
             finally:  # the time spent here counts, even when it is interrupted
                 stage.save_state(whole.steps, whole.state())
-            part.finish(parameters(job.agent.trained), {**figures, "recent": job.recent_success})
+            finish(part, parameters(job.agent.trained), {**figures, "recent": job.recent_success})
         prefixes[str(prefix)] = part.result
         if not spare(part.result):
             break
-    stage.finish(parameters(whole.agent.trained), {**result, "prefixes": prefixes})
+    finish(stage, parameters(whole.agent.trained), {**result, "prefixes": prefixes})
 
 
 def spare(result: Mapping[str, float]) -> bool:

@@ -119,7 +119,10 @@ class RLJob:
         return join_parts(
             trained=parameters(self.agent.trained),
             optimizer=pack_optimizer(self.optimizer),
-            count={"silent": torch.tensor(self.silent), "recent": torch.tensor(self._recent)},
+            count={
+                "silent": torch.tensor(self.silent),
+                "recent": torch.tensor(self._recent, dtype=torch.float64),
+            },
         )
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
