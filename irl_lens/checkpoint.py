@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from irl_lens.errors import UserError
-from irl_lens.targets import destination, remove_leftovers, temporary_of
+from irl_lens.targets import destination, make_folder, remove_leftovers, temporary_of
 
 
 class CheckpointError(UserError):
@@ -42,7 +42,7 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         OSError: If it cannot be written; what was at ``path`` before is still there.
     """
     end = destination(path)
-    end.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(end)
     remove_leftovers(end)
     temporary = temporary_of(end)
     try:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from irl_lens.checkpoint import CheckpointError, read_json, write_json
 from irl_lens.errors import UserError
+from irl_lens.targets import make_folder
 
 FILES = (".lock", ".lock.json")
 """What a lock leaves in the folder."""
@@ -40,8 +41,8 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: If the file system has no locks.
         OSError: If the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock_file, holder = (folder.resolve() / name for name in FILES)
+    make_folder(lock_file)
     # The same path gives the same lock: what it counts are the times that this thread has it.
     lock = FileLock(lock_file, blocking=False, is_singleton=True)
     try:

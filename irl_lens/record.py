@@ -16,8 +16,10 @@ from irl_lens.errors import UserError
 from irl_lens.runs import Run
 from irl_lens.targets import is_temporary
 
-WRITTEN = ("evaluation.json", "config.json")
-"""Files of a record beside those of the stages; the last makes its folder a run."""
+CONFIG = "config.json"
+"""What makes a folder a run, and comes last."""
+WRITTEN = ("evaluation.json", CONFIG)
+"""Files of a record beside those of the stages."""
 
 
 def write_record(run: Run, folder: Path) -> Path:
@@ -64,8 +66,8 @@ def write_bundle(run: Run, folder: Path) -> Path:
 
 def _in_the_way(run: Run, folder: Path) -> Path | None:
     """The first file of a folder that is no part of a bundle of the run begun there."""
-    if (folder / WRITTEN[-1]).exists():
-        return Path(WRITTEN[-1])
+    if (folder / CONFIG).exists():
+        return Path(CONFIG)
     files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
     return next((f for f in files if not (run.folder / f).is_file() and not is_temporary(f)), None)
 

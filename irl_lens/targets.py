@@ -45,7 +45,7 @@ def require_writable(path: Path | str) -> None:
         OSError: If nothing can be written there.
     """
     end = destination(path)
-    end.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(end)
     trial = temporary_of(end)
     try:
         trial.touch()
@@ -53,6 +53,19 @@ def require_writable(path: Path | str) -> None:
         error.filename = str(path)  # and not a name that nobody has asked for
         raise
     trial.unlink()
+
+
+def make_folder(file: Path) -> None:
+    """Makes the folder of a file.
+
+    Raises:
+        UserError: If a file is in its place.
+        OSError: If it cannot be made.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{error.filename} is no folder, so {file} cannot be written") from error
 
 
 def temporary_of(file: Path) -> Path:

@@ -23,6 +23,7 @@ from irl_lens.config import RLConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
@@ -144,12 +145,23 @@ def _train(
 
 
 def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
-    """Gives an untrained policy the mean and covariance of the codes at switches."""
+    """Gives an untrained policy the mean and covariance of the codes at switches.
+
+    Raises:
+        UserError: If they are too few or too large to have a covariance.
+    """
     codes = torch.from_numpy(trace.z[trace.switches])
     covariance = codes.T.cov() + RIDGE * torch.eye(codes.shape[1])
+    scale, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        raise UserError(
+            f"the {len(codes)} codes of demonstrations, of up to {codes.abs().max():g}, have no "
+            "covariance to start a policy from; train them at a lower rate, or start the policy "
+            "at their prior with --set internal_rl.start=prior"
+        )
     with torch.no_grad():
         network.centre.copy_(codes.mean(dim=0))
-        network.scale.copy_(torch.linalg.cholesky(covariance))
+        network.scale.copy_(scale)
 
 
 def demonstrations(world: World, seed: int) -> Trajectories:

@@ -47,12 +47,13 @@ def _remedy(run: Run, name: str) -> str:
     """What to change, and how: the settings of a stage that has begun stay as they are."""
     part, stage = READS[name][-1], run.stage(name)
     rates = {
-        f"{part}.{setting} = {value:g}"
+        f"{part}.{setting}": value
         for setting, value in asdict(getattr(run.preset, part)).items()
         if setting.endswith("lr") and value
     }
+    highest = max(rates, key=lambda setting: rates[setting])
     afresh = f"delete {stage.folder} and " if stage.begun else ""
     return (
-        f"most likely too high: {', '.join(sorted(rates))}; to start the stage afresh, {afresh}"
-        f"give the command again with a lower one, such as --set {part}.lr=1e-3"
+        f"most likely {highest} = {rates[highest]:g} is too high; to start the stage afresh, "
+        f"{afresh}give the command again with --set {highest}={min(1e-3, rates[highest] / 10):g}"
     )
