@@ -7,6 +7,7 @@ is equal bit for bit; a file that was cut, extended or changed anywhere is refus
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -207,7 +208,11 @@ def _file(path: str | Path) -> Path:
 
 
 def write(file: Path, content: bytes) -> None:
-    """Writes a file whole or not at all.
+    """Writes a file whole or not at all; a symbolic link stays, and what it leads to is replaced.
+
+    Raises:
+        FileExistsError: something that is no regular file is there, such as a device.
+        OSError: it cannot be written.
 
     Examples:
         >>> import tempfile
@@ -216,6 +221,10 @@ def write(file: Path, content: bytes) -> None:
         ...     (Path(folder) / "a").read_bytes()
         b'content'
     """
+    end = Path(os.path.realpath(file))
+    if end.is_symlink() or (file.exists() and not file.is_file()):  # the former leads to itself
+        raise FileExistsError(errno.EEXIST, "there is no regular file to replace", str(file))
+    file = end
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as stream:

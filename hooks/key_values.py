@@ -74,7 +74,7 @@ def held(arguments: Mapping[str, Any]) -> int | Exception | None:
         )
 
 
-class _Announced:
+class AnnouncedForward:
     """A module's forward that announces where it starts; a copy is that of the module's copy."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -91,7 +91,7 @@ class _Announced:
 def _wrapped(module: nn.Module) -> Callable[[], None]:
     """Wraps the forward of a module, once for all blocks, and returns what ends a block."""
     found = vars(module).get("forward")
-    ours = found if isinstance(found, _Announced) else _Announced(module)
+    ours = found if isinstance(found, AnnouncedForward) else AnnouncedForward(module)
     module.forward = ours
     ours.blocks += 1
 

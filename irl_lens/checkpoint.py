@@ -1,7 +1,8 @@
 """Tensors on disk: safetensors, written whole or not at all.
 
 A file is written under a temporary name in the same folder, flushed to the disk and
-renamed, so that a crash, a kill or a full disk leaves the previous file as it was.
+renamed, so that a crash, a kill or a full disk leaves the previous file as it was
+(:mod:`irl_lens.targets`).
 Nothing is pickled: loading a file cannot run code.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from irl_lens.errors import UserError
+from irl_lens.targets import destination, make_folder, remove_leftovers, temporary_of
 
 
 class CheckpointError(UserError):
@@ -30,26 +33,30 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     """Writes a file whole or not at all.
 
     Args:
-        path: Where to; the folder is made when it is missing.
+        path: Where to, see :func:`irl_lens.targets.destination`; the folder is made when it is
+            missing.
         data: The content.
 
     Raises:
+        UserError: If something is there that is no regular file.
         OSError: If it cannot be written; what was at ``path`` before is still there.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    end = destination(path)
+    make_folder(end)
+    remove_leftovers(end)
+    temporary = temporary_of(end)
     try:
         with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, end)
     except OSError as error:
         error.filename = str(path)  # a full disk names no file by itself
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # after a rename it is gone, and a failure has been raised
+            temporary.unlink()
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -14,8 +14,11 @@ from pathlib import Path
 from irl_lens.checkpoint import load_tensors, rounded, save_tensors, write_bytes
 from irl_lens.errors import UserError
 from irl_lens.runs import Run
+from irl_lens.targets import is_temporary
 
-WRITTEN = ("config.json", "evaluation.json")
+CONFIG = "config.json"
+"""What makes a folder a run, and comes last."""
+WRITTEN = ("evaluation.json", CONFIG)
 """Files of a record beside those of the stages."""
 
 
@@ -39,19 +42,20 @@ def write_bundle(run: Run, folder: Path) -> Path:
     """Writes a finished run to ship: its record and the weights that act.
 
     Policies over the first subgoals only are left out, and so are snapshots of the base while
-    it trained: nothing that acts asks for them again.
+    it trained: nothing that acts asks for them again. The last file makes the folder a run; what
+    a bundle left that was interrupted before is written again.
 
     Args:
         run: The run.
-        folder: Where to, empty or not there yet.
+        folder: Where to; empty, not there yet, or begun by an interrupted bundle of the run.
 
     Raises:
-        UserError: A stage is not finished, or something is in the folder.
+        UserError: A stage is not finished, or something else is in the folder.
     """
     if missing := [name for name in run.chain if not run.stage(name).done]:
         raise UserError(f"{run.folder} is not finished: {', '.join(missing)} is missing")
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty; give another folder")
+    if there := _in_the_way(run, folder):
+        raise UserError(f"{folder} is not empty, it has {there}; give another folder")
     for name, stage in run.finished().items():
         for file in ("weights.safetensors", "arrays.safetensors"):
             if (stage.folder / file).is_file():
@@ -60,9 +64,17 @@ def write_bundle(run: Run, folder: Path) -> Path:
     return write_record(run, folder)
 
 
+def _in_the_way(run: Run, folder: Path) -> Path | None:
+    """The first file of a folder that is no part of a bundle of the run begun there."""
+    if (folder / CONFIG).exists():
+        return Path(CONFIG)
+    files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return next((f for f in files if not (run.folder / f).is_file() and not is_temporary(f)), None)
+
+
 def _written(run: Run) -> Iterator[Path]:
-    yield from (path for name in WRITTEN if (path := run.folder / name).is_file())
+    """What a record consists of; what marks a stage as done comes after it, config.json last."""
     for stage in run.finished().values():
-        # What marks a stage as done comes last.
         yield from sorted(stage.folder.rglob("metrics.jsonl"))
         yield from sorted(stage.folder.rglob("result.json"), reverse=True)
+    yield from (path for name in WRITTEN if (path := run.folder / name).is_file())

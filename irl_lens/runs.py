@@ -14,8 +14,10 @@ from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
 from irl_lens.limits import check
+from irl_lens.lock import FILES, locked
 from irl_lens.provenance import describe
 from irl_lens.stage import Stage
+from irl_lens.targets import is_temporary
 from irl_lens.validation import check_preset, check_seed, try_world
 
 READS = {
@@ -65,18 +67,16 @@ class Run:
         Raises:
             UserError: If a setting or the seed is out of range, or does not fit the others; or
                 the folder holds a run of another preset or seed, or other files.
+            BusyError: If something would have to be written while another process has the run.
         """
         folder = Path(folder)
         check_seed(seed)
         try_world(preset, check_preset(preset))
-        if (folder / "config.json").is_file():
-            run = _same(cls.open(folder), preset, seed)
-            if run.preset != preset:
-                write_json(folder / "config.json", run.config | {"preset": preset.to_dict()})
-            return cls.open(folder)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} exists and is no run folder; choose another with --out")
-        write_json(folder / "config.json", {"preset": preset.to_dict(), "seed": seed} | describe())
+        if _config_to_write(folder, preset, seed) is not None:
+            with locked(folder):
+                config = _config_to_write(folder, preset, seed)  # another process may have been
+                if config is not None:
+                    write_json(folder / "config.json", config)
         return cls.open(folder)
 
     @classmethod
@@ -134,6 +134,7 @@ class Run:
 
         Raises:
             UserError: If its settings differ, or this run has begun a base of its own.
+            BusyError: If another process has this run.
             CheckpointError: If it is not finished.
         """
         mine, theirs = self.stage("base"), other.stage("base")
@@ -147,15 +148,16 @@ class Run:
                 "give the same settings with --set"
             )
         files = theirs.files()
-        if mine.begun:
-            if not mine.done or mine.files() != files:
-                raise UserError(
-                    f"{self.folder} has a base that is not that of {other.folder}; choose "
-                    "another folder with --out"
-                )
-            return
-        for name, data in files.items():
-            write_bytes(mine.folder / name, data)
+        with locked(self.folder):
+            if mine.begun:
+                if not mine.done or mine.files() != files:
+                    raise UserError(
+                        f"{self.folder} has a base that is not that of {other.folder}; choose "
+                        "another folder with --out"
+                    )
+                return
+            for name, data in files.items():
+                write_bytes(mine.folder / name, data)
 
     def finished(self) -> dict[str, Stage]:
         """The stages that are done, by name, in the order of the chain."""
@@ -180,6 +182,21 @@ def find_run(name_or_folder: Path | str) -> Run:
         names = ", ".join(bundled_names()) or "none"
         raise UserError(f"{folder} is neither a run folder nor a bundled model ({names})")
     return Run.open(folder)
+
+
+def _config_to_write(folder: Path, preset: Preset, seed: int) -> dict[str, Any] | None:
+    """What ``config.json`` is to hold; None if it does."""
+    if (folder / "config.json").is_file():
+        run = _same(Run.open(folder), preset, seed)
+        return None if run.preset == preset else run.config | {"preset": preset.to_dict()}
+    if folder.exists() and (not folder.is_dir() or _holds_files(folder)):
+        raise UserError(f"{folder} exists and is no run folder; choose another with --out")
+    return {"preset": preset.to_dict(), "seed": seed} | describe()
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether there is anything but what a lock, or a process that was killed, leaves."""
+    return any(path.name not in FILES and not is_temporary(path) for path in folder.iterdir())
 
 
 def _same(run: Run, preset: Preset, seed: int) -> Run:

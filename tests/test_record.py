@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,36 @@ def test_a_bundle_acts_as_the_run_does(run: Run, tmp_path: Path) -> None:
         for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
             assert one.dtype == torch.float32
             torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
+
+
+def test_an_interrupted_bundle_is_no_run_and_can_be_made_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bundle(run, tmp_path / "whole")
+    files = {f.relative_to(tmp_path / "whole") for f in (tmp_path / "whole").rglob("*.*")}
+    count = 0
+
+    def interrupted(source: Path, target: Path) -> None:
+        nonlocal count
+        count += 1
+        if count == stop:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    rename = os.replace
+    for stop in (1, len(files) // 2, len(files)):
+        folder, count = tmp_path / str(stop), 0
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(os, "replace", interrupted)
+            write_bundle(run, folder)
+        assert not list(folder.rglob("*.tmp"))
+        with pytest.raises(UserError, match="no run folder"):
+            Run.open(folder)
+        (folder / ".config.json.99999999.tmp").write_text("{")  # as kill -9 leaves it
+        write_bundle(run, folder)
+        assert {f.relative_to(folder) for f in folder.rglob("*.*")} == files
+        with pytest.raises(UserError, match=r"not empty, it has config\.json"):
+            write_bundle(run, folder)
 
 
 def test_a_bundle_is_of_a_finished_run_and_overwrites_nothing(run: Run, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import tyro
 
 from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, find
 from irl_lens.cli.console import has_screen, leave, one_line, progress
+from irl_lens.targets import require_writable
 
 if TYPE_CHECKING:
     from irl_lens.runs import Run
@@ -24,7 +25,9 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
             or in the working folder for a bundled model.
     """
     opened = find(run_name)
-    measure(opened, out or opened.beside("evaluation.json"), None)
+    path = out or opened.beside("evaluation.json")
+    require_writable(path)
+    measure(opened, path, None)
 
 
 def analyze(
@@ -49,9 +52,11 @@ def analyze(
         for name, known in CATALOGUE.items():
             print(f"{name:<24} {known.title}")
         return
+    folder = out or opened.beside("analyses")
+    for name in entries:
+        require_writable(folder / f"{name}.json")
     with progress() as shown:
         other = None if against is None else find(against)
-        folder = out or opened.beside("analyses")
         results = write(opened, entries, folder, shown, other)
     for name, caption in results.items():
         print(f"{name}: {caption}")
@@ -79,6 +84,7 @@ def compare(
         return
     comparison(name)
     folder, opened = out or Path("comparison"), [find(run) for run in runs]
+    require_writable(folder / f"{name}.json")
     with progress() as shown:
         caption = write_comparison(name, opened, folder, shown)
     print(f"{name}: {caption}")
@@ -97,9 +103,11 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
     from irl_lens.analyses.scan_page import FIRST, write_scan
 
     opened = find(run_name)
+    path = out or opened.beside("scan.html")
+    require_writable(path)
     with progress() as shown:
         found = look_at(opened, shown)
-    path = write_scan(found, out or opened.beside("scan.html"))
+    write_scan(found, path)
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
@@ -149,6 +157,7 @@ def report(
     """
     opened = find(run_name)
     path = out or opened.beside("report.html")
+    require_writable(path)
     measure(opened, None, path)
     if show and has_screen():
         webbrowser.open(path.resolve().as_uri())

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from irl_lens.cli.arguments import OutFile, RunName, find
+from irl_lens.targets import require_writable
 
 OWN_ADAPTER = "irl_lens.adapters.own:OwnAdapter"
 
@@ -36,7 +37,7 @@ def bundle(
     """Copies a finished run to ship: its record, and its weights in half the bytes.
 
     Args:
-        out: An empty folder, or one that is not there yet.
+        out: An empty folder, or one that is not there yet, or what an interrupted bundle left.
     """
     from irl_lens.record import write_bundle
 
@@ -58,6 +59,8 @@ def conformance(
     from irl_lens.checkpoint import write_bytes
     from irl_lens.hooks.conformance import check, load_adapter, report, table
 
+    if out is not None:
+        require_writable(out)
     subject = load_adapter(adapter)
     outcomes = check(subject)
     print(table(outcomes))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from pkgutil import resolve_name
@@ -23,6 +24,7 @@ from irl_lens.cli.arguments import (
 from irl_lens.cli.console import progress
 from irl_lens.cli.looking import measure
 from irl_lens.errors import UserError
+from irl_lens.targets import require_writable
 
 if TYPE_CHECKING:
     from irl_lens.config import Preset
@@ -57,11 +59,14 @@ def run(
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
     """
-    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
-    with progress() as shown:
-        for name in opened.chain:
-            _run_stage(name, opened, shown)
-    measure(opened, opened.folder / "evaluation.json", opened.folder / "report.html")
+    with _opened_for_training(preset_name, settings, out, seed, threads, base) as opened:
+        evaluation, page = (opened.folder / name for name in ("evaluation.json", "report.html"))
+        require_writable(evaluation)
+        require_writable(page)
+        with progress() as shown:
+            for name in opened.chain:
+                _run_stage(name, opened, shown)
+        measure(opened, evaluation, page)
 
 
 def train(
@@ -83,10 +88,10 @@ def train(
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
     """
-    opened = _open_for_training(preset_name, settings, out, seed, threads, base)
-    with progress() as shown:
-        _run_stage(stage, opened, shown)
-    print(opened.folder / stage)
+    with _opened_for_training(preset_name, settings, out, seed, threads, base) as opened:
+        with progress() as shown:
+            _run_stage(stage, opened, shown)
+        print(opened.folder / stage)
 
 
 def sweep(
@@ -128,35 +133,43 @@ def sweep(
     for choice, seed in product(choices, seeds):
         own = folder / "_".join((*choice, f"seed{seed}"))
         chosen = (*settings, *choice)
-        opened = _open_for_training(preset_name, chosen, own, seed, threads, base)
-        with progress() as shown:
+        with (
+            _opened_for_training(preset_name, chosen, own, seed, threads, base) as opened,
+            progress() as shown,
+        ):
             for name in stages:
                 _run_stage(name, opened, shown)
         print(own)
 
 
-def _open_for_training(
+@contextmanager
+def _opened_for_training(
     name: str,
     settings: Sequence[str],
     out: Path | None,
     seed: int,
     threads: int | None,
     base: str | None,
-) -> Run:
+) -> Iterator[Run]:
+    """A run that no other process trains in meanwhile."""
     chosen = _checked(name, settings, seed)
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: at least 1 is needed")
     import torch
 
+    from irl_lens.lock import locked
     from irl_lens.runs import Run
 
     if threads is not None:
         torch.set_num_threads(threads)
     source = None if base is None else find(base)
-    opened = Run.create(out or Path("runs") / f"{name}-seed{seed}", chosen, seed)
-    if source is not None:
-        opened.take_base(source)
-    return opened
+    folder = out or Path("runs") / f"{name}-seed{seed}"
+    Run.create(folder, chosen, seed)  # which leaves no lock in the folder of something else
+    with locked(folder):
+        opened = Run.create(folder, chosen, seed)  # its settings are now nobody else's to change
+        if source is not None:
+            opened.take_base(source)
+        yield opened
 
 
 def _checked(name: str, settings: Sequence[str], seed: int) -> Preset:

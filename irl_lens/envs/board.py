@@ -12,7 +12,6 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from irl_lens.arrays import NDArray
-
 from irl_lens.envs.limits import MAX_COLOURS, MAX_SIZE, check_whole
 
 

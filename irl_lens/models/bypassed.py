@@ -15,6 +15,7 @@ from transformer_lens.components import MLP, Attention, LayerNorm, TransformerBl
 from transformer_lens.hook_points import HookPoint
 
 from irl_lens.errors import UserError
+from irl_lens.hooks.key_values import AnnouncedForward
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.transformer import transformer_config
 
@@ -88,7 +89,7 @@ def refuse_other_models(model: TrajectoryModel, settings: dict[str, Any]) -> Non
         UserError: The model as a whole is hooked, or a setting differs.
     """
     for whole, name in ((model, "model"), (model.hooked, "hooked")):
-        if _is_hooked(vars(whole)) or "forward" in vars(whole):
+        if _is_hooked(vars(whole)) or _has_forward_of_its_own(vars(whole)):
             raise UserError(
                 f"the {name} has a torch hook, or a forward of its own, as a whole, which runs "
                 "in its own forward only; call the model, or hook its unembedding"
@@ -116,6 +117,12 @@ def _is_hooked(own: dict[str, Any]) -> bool:
         or own["_backward_hooks"]
         or own["_backward_pre_hooks"]
     )
+
+
+def _has_forward_of_its_own(own: dict[str, Any]) -> bool:
+    """Whether the forward was replaced; that an intervention is attached changes nothing here."""
+    forward = own.get("forward")
+    return (forward.before if isinstance(forward, AnnouncedForward) else forward) is not None
 
 
 def _is_foreign(module: nn.Module) -> bool:

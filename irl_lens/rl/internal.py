@@ -23,6 +23,7 @@ from irl_lens.config import InternalRLConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
@@ -35,8 +36,9 @@ from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs import Run
 from irl_lens.stage import Stage
 from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 
 STAGE = "internal-rl"
 LEARNED = 0.5
@@ -85,6 +87,7 @@ class InternalAgent:
         ]
 
 
+@trains(STAGE)
 def internal_rl(run: Run, progress: Progress) -> None:
     """The stage ``internal-rl``: trains policies over the codes of a run's metacontroller.
 
@@ -97,8 +100,6 @@ def internal_rl(run: Run, progress: Progress) -> None:
         CheckpointError: If the base or the metacontroller is not trained yet.
     """
     stage = run.stage(STAGE)
-    if stage.done:
-        return
     whole, result = _train(run, stage, progress, None)
     prefixes = {}
     for prefix in range(2, len(whole.world.heldout_subgoals)):
@@ -110,11 +111,11 @@ def internal_rl(run: Run, progress: Progress) -> None:
                 job, figures = _train(run, part, progress, prefix)
             finally:  # the time spent here counts, even when it is interrupted
                 stage.save_state(whole.steps, whole.state())
-            part.finish(parameters(job.agent.trained), {**figures, "recent": job.recent_success})
+            finish(part, parameters(job.agent.trained), {**figures, "recent": job.recent_success})
         prefixes[str(prefix)] = part.result
         if not spare(part.result):
             break
-    stage.finish(parameters(whole.agent.trained), {**result, "prefixes": prefixes})
+    finish(stage, parameters(whole.agent.trained), {**result, "prefixes": prefixes})
 
 
 def spare(result: Mapping[str, float]) -> bool:
@@ -144,12 +145,23 @@ def _train(
 
 
 def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
-    """Gives an untrained policy the mean and covariance of the codes at switches."""
+    """Gives an untrained policy the mean and covariance of the codes at switches.
+
+    Raises:
+        UserError: If they are too few or too large to have a covariance.
+    """
     codes = torch.from_numpy(trace.z[trace.switches])
     covariance = codes.T.cov() + RIDGE * torch.eye(codes.shape[1])
+    scale, failed = torch.linalg.cholesky_ex(covariance)
+    if failed:
+        raise UserError(
+            f"the {len(codes)} codes of demonstrations, of up to {codes.abs().max():g}, have no "
+            "covariance to start a policy from; train them at a lower rate, or start the policy "
+            "at their prior with --set internal_rl.start=prior"
+        )
     with torch.no_grad():
         network.centre.copy_(codes.mean(dim=0))
-        network.scale.copy_(torch.linalg.cholesky(covariance))
+        network.scale.copy_(scale)
 
 
 def demonstrations(world: World, seed: int) -> Trajectories:

@@ -23,8 +23,9 @@ from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
 from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs import Run
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 
 STAGE = "raw-rl"
 CHUNK = 64
@@ -73,6 +74,7 @@ class RawAgent:
         return log_probs.gather(-1, actions)[..., 0], entropy
 
 
+@trains(STAGE)
 def raw_rl(run: Run, progress: Progress) -> None:
     """The stage ``raw-rl``: trains the base of a run on the held-out task, action by action.
 
@@ -82,10 +84,8 @@ def raw_rl(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage(STAGE)
-    if stage.done:
-        return
     world, model = load_base(run, pretrained=True)
     config = run.preset.raw_rl
     job = RLJob(RawAgent(model, config, world.horizon), world, config, run.seed, STAGE)
     train(stage, job, progress, log_every=1)
-    stage.finish(parameters(model), job.measure(run.preset.evaluation.rollouts))
+    finish(stage, parameters(model), job.measure(run.preset.evaluation.rollouts))

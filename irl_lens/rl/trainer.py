@@ -20,6 +20,7 @@ from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_
 from irl_lens.config import RLConfig
 from irl_lens.data import stream_seed
 from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
 from irl_lens.rl.crew import Crew
 from irl_lens.rl.ppo import Chunk, advantages, update
 from irl_lens.rl.rollout import Player
@@ -106,8 +107,16 @@ class RLJob:
         Returns:
             Figures over solvable boards, ``reached_k`` the share of episodes that completed k
             abstract subgoals or more, and ``success_all`` over all boards.
+
+        Raises:
+            UserError: If none of the boards is solvable.
         """
         rollout = self._play(self._crew(rows, solvable=False), f"{self.purpose}-check", 0)
+        if not rollout.solvable.any():
+            raise UserError(
+                f"none of {rows} boards can be solved, so there is nothing to measure success on; "
+                "play more with --set evaluation.rollouts=1024"
+            )
         solvable = rollout.rows(rollout.solvable)
         subgoals = range(1, len(self.world.heldout_subgoals) + 1)
         reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
@@ -119,7 +128,10 @@ class RLJob:
         return join_parts(
             trained=parameters(self.agent.trained),
             optimizer=pack_optimizer(self.optimizer),
-            count={"silent": torch.tensor(self.silent), "recent": torch.tensor(self._recent)},
+            count={
+                "silent": torch.tensor(self.silent),
+                "recent": torch.tensor(self._recent, dtype=torch.float64),
+            },
         )
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:

@@ -16,7 +16,6 @@ other two see segments between the switches b, and train encoder and decoder.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,9 +36,10 @@ from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import kl_weight, load_discovered, measure, noise_of, steered_nll
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 from irl_lens.training.switches import two_levels
 
 GATES_OF = 512
@@ -54,13 +54,13 @@ class Terms:
         nll: Mean -ln p(action) over valid steps, under control [nats].
         kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
         gate: Mean -ln p of the switches to learn, the first step left out [nats].
-        agreement: F1 of the gate's switches with those.
+        agreement: F1 of the gate's switches with those; None where neither switches.
     """
 
     nll: Tensor
     kl: Tensor
     gate: Tensor
-    agreement: float
+    agreement: float | None
 
 
 class CodesJob:
@@ -99,7 +99,8 @@ class CodesJob:
         terms = self.terms(Batch.of(self.stream[i]), i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
         figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
-        return figures | {"alpha": alpha, "agreement": terms.agreement}
+        agreement = {} if terms.agreement is None else {"agreement": terms.agreement}
+        return figures | {"alpha": alpha} | agreement
 
     def _threshold(self) -> float:
         """What tells the open gates of demonstrations from the closed ones."""
@@ -136,12 +137,13 @@ class CodesJob:
         self.optimizer.load(tensors)
 
 
-def _f1(guessed: Tensor, wanted: Tensor) -> float:
+def _f1(guessed: Tensor, wanted: Tensor) -> float | None:
     both = 2 * int((guessed & wanted).sum())
     either = int(guessed.sum() + wanted.sum())
-    return both / either if either else math.nan
+    return both / either if either else None
 
 
+@trains("codes")
 def learn_codes(run: Run, progress: Progress) -> None:
     """The stage ``codes``: learns codes of the segments that discovery has found.
 
@@ -153,8 +155,6 @@ def learn_codes(run: Run, progress: Progress) -> None:
         UserError: If the preset has none to learn.
     """
     stage, config = run.stage("codes"), run.preset.codes
-    if stage.done:
-        return
     if "codes" not in run.chain:
         raise UserError(
             "codes.steps is 0: the metacontroller keeps its own codes; to learn others, start a "
@@ -165,7 +165,7 @@ def learn_codes(run: Run, progress: Progress) -> None:
     job = CodesJob(config, world, base, load_discovered(run), run.seed)
     train(stage, job, progress)
     measured = job.measure(run.preset.evaluation.trajectories)
-    stage.finish(job.meta.state_dict(), {**measured, "threshold": job.threshold})
+    finish(stage, job.meta.state_dict(), {**measured, "threshold": job.threshold})
 
 
 def load_metacontroller(run: Run) -> CausalHalf:

@@ -28,9 +28,10 @@ from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import decay
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 
 Banks = dict[int, ControllerBank]
 
@@ -147,6 +148,7 @@ def load_banks(banks: Banks, weights: Mapping[str, Tensor]) -> None:
         )
 
 
+@trains("controllers")
 def train_controllers(run: Run, progress: Progress) -> None:
     """The stage ``controllers``: trains the banks of a run.
 
@@ -156,13 +158,11 @@ def train_controllers(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage("controllers")
-    if stage.done:
-        return
     world, model = load_base(run, pretrained=True)
     base = FastPath(model, run.preset.pretrain.precision)
     job = ControllersJob(run.preset.controllers, world, base, run.seed)
     train(stage, job, progress)
-    stage.finish(job.weights(), job.measure(run.preset.evaluation.trajectories))
+    finish(stage, job.weights(), job.measure(run.preset.evaluation.trajectories))
 
 
 def load_controllers(run: Run) -> Banks:

@@ -35,9 +35,10 @@ from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
 from irl_lens.training.batches import Batch, WholeBatch
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.pretrain import load_base
+from irl_lens.training.stages import trains
 from irl_lens.training.switches import SwitchCounts
 
 CHECKED_AT_ONCE = 64
@@ -184,6 +185,7 @@ class DiscoveryJob:
         self.optimizer.load(tensors)
 
 
+@trains("metacontroller")
 def discover(run: Run, progress: Progress) -> None:
     """The stage ``metacontroller``: trains the metacontroller of a run.
 
@@ -194,13 +196,11 @@ def discover(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage("metacontroller")
-    if stage.done:
-        return
     world, model = load_base(run, pretrained=True)
     base = FastPath(model, run.preset.pretrain.precision)
     job = DiscoveryJob(run.preset.discovery, world, base, run.seed)
     train(stage, job, progress)
-    stage.finish(job.weights(), job.measure(run.preset.evaluation.trajectories))
+    finish(stage, job.weights(), job.measure(run.preset.evaluation.trajectories))
 
 
 def load_discovered(run: Run) -> Metacontroller:

@@ -1,20 +1,22 @@
 """The loop that every trained stage runs in: resume, step, log, checkpoint.
 
 A step is a function of (seed, i) and of the state, and of nothing else; so a stage that was
-interrupted and continued ends with the same bits as one that was not.
+interrupted and continued ends with the same bits as one that was not. Training that comes to
+numbers that are not finite ends there, and leaves the last checkpoint as it was.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from irl_lens.checkpoint import CheckpointError
 from irl_lens.progress import Progress
 from irl_lens.stage import Stage
+from irl_lens.training.finite import DivergedError, not_finite
 from irl_lens.training.interrupt import deferred_interrupt
 
 
@@ -56,7 +58,7 @@ def train(
     """Runs a job from where its stage stands to its end.
 
     Ctrl-C takes effect at the end of the step: the state is saved, then KeyboardInterrupt is
-    raised. After the last step the state is saved too; ``stage.finish`` is the caller's.
+    raised. After the last step the state is saved too; :func:`finish` is the caller's.
 
     Args:
         stage: Where the checkpoint and the log are.
@@ -70,9 +72,11 @@ def train(
 
     Raises:
         CheckpointError: If the checkpoint is damaged, or does not fit the job.
+        DivergedError: If a figure or anything of the state is not finite; the step's figures are
+            not logged, and the last checkpoint stays as it was.
         KeyboardInterrupt: After Ctrl-C.
     """
-    completed = _resume(stage, job)
+    completed = saved = _resume(stage, job)
     progress.stage(stage.name, job.steps)
     progress.update(completed)
     after(completed)
@@ -82,6 +86,8 @@ def train(
         while not over:
             figures = job.step(completed)
             completed += 1
+            state = job.state()
+            _require_finite(stage, completed, saved, {**figures, **state})
             over = completed == job.steps or until()
             progress.update(completed, **figures)
             if completed % log_every == 0 or completed == 1 or over:
@@ -89,10 +95,36 @@ def train(
             after(completed)
             due = time.monotonic() - saved_at >= checkpoint_seconds
             if due or interrupt.pending or over:
-                stage.save_state(completed, job.state())
-                saved_at = time.monotonic()
+                stage.save_state(completed, state)
+                saved, saved_at = completed, time.monotonic()
             if interrupt.pending:
                 raise KeyboardInterrupt(f"stage {stage.name} stopped after step {completed}")
+
+
+def finish(stage: Stage, weights: Mapping[str, Tensor], result: Mapping[str, Any]) -> None:
+    """Marks a stage as done; see :meth:`irl_lens.stage.Stage.finish`.
+
+    Raises:
+        DivergedError: If a weight or a figure of the result is not finite.
+    """
+    figures = {name: value for name, value in result.items() if isinstance(value, float)}
+    if name := not_finite({**weights, **figures}):
+        raise DivergedError(
+            f"stage {stage.name} ends with numbers that are not finite ({name}), so it does not "
+            f"count as done; its last checkpoint is kept in {stage.folder}"
+        )
+    stage.finish(weights, result)
+
+
+def _require_finite(
+    stage: Stage, completed: int, saved: int, values: Mapping[str, Tensor | float]
+) -> None:
+    if name := not_finite(values):
+        kept = f"its checkpoint after step {saved} is kept in {stage.folder}"
+        raise DivergedError(
+            f"stage {stage.name} came to numbers that are not finite in step {completed} "
+            f"({name}); {kept if saved else 'no checkpoint of it was saved before'}"
+        )
 
 
 def _resume(stage: Stage, job: Job) -> int:
@@ -109,4 +141,9 @@ def _resume(stage: Stage, job: Job) -> int:
             f"the checkpoint in {stage.folder} does not fit this model ({error}); "
             "delete it to start the stage afresh"
         ) from error
+    if name := not_finite(tensors):
+        raise CheckpointError(
+            f"the checkpoint in {stage.folder} has numbers that are not finite ({name}); "
+            "delete it to start the stage afresh"
+        )
     return step

@@ -28,9 +28,10 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs import Run
-from irl_lens.training.loop import train
+from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import Figures, backward
+from irl_lens.training.stages import trains
 
 FLOOR_SAMPLE = 2_048
 """Trajectories over which the floor shown in training is averaged."""
@@ -95,7 +96,9 @@ class PretrainJob:
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
-        recent = {} if self._recent is None else {"nll": torch.tensor(self._recent).double()}
+        recent = (
+            {} if self._recent is None else {"nll": torch.tensor(self._recent, dtype=torch.float64)}
+        )
         return join_parts(
             model=self.model.weights(), optimizer=self.optimizer.state(), recent=recent
         )
@@ -144,11 +147,10 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
     return float(-np.log(chosen[sample.mask]).mean())
 
 
+@trains("base")
 def pretrain(run: Run, progress: Progress) -> None:
     """Trains the base model of ``run``, resuming where it stopped; nothing when done."""
     stage = run.stage("base")
-    if stage.done:
-        return
     job = PretrainJob(run.preset, run.seed)
     kept = snapshot_steps(job.steps)
 
@@ -157,7 +159,7 @@ def pretrain(run: Run, progress: Progress) -> None:
             stage.save_snapshot(completed, job.model.weights())
 
     train(stage, job, progress, after=after)
-    stage.finish(job.model.weights(), {"nll": job._recent, "floor": job.floor})
+    finish(stage, job.model.weights(), {"nll": job._recent, "floor": job.floor})
 
 
 def snapshot_steps(steps: int) -> frozenset[int]:

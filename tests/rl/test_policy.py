@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
+from irl_lens.errors import UserError
 from irl_lens.models.trace import MetaTrace
 from irl_lens.rl.internal import start_at_codes
 from irl_lens.rl.policy import GaussianNetwork
@@ -43,6 +47,13 @@ def test_the_density_is_that_of_the_gaussian_it_draws_from() -> None:
         network.log_prob(codes[:, None], mean[:, None])[:, 0], normal.log_prob(codes)
     )
     torch.testing.assert_close(network.entropy(), normal.entropy()[0])
+
+
+def test_codes_that_have_no_covariance_are_refused() -> None:
+    trace = _trace()
+    for z in (trace.z * np.float32(1e30), trace.z * np.float32("nan"), trace.z[..., :1] * 1e9):
+        with pytest.raises(UserError, match=r"no covariance.*internal_rl\.start=prior"):
+            start_at_codes(_network(), replace(trace, z=np.broadcast_to(z, trace.z.shape)))
 
 
 def test_it_starts_at_the_codes_at_switches() -> None:

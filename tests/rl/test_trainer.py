@@ -18,6 +18,7 @@ from irl_lens.config import (
     RLConfig,
 )
 from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.errors import UserError
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import (
     ENOUGH,
@@ -28,9 +29,10 @@ from irl_lens.rl.internal import (
     spare,
 )
 from irl_lens.rl.raw import RawAgent, raw_rl
-from irl_lens.rl.trainer import RECENT, RLJob, parameters
+from irl_lens.rl.trainer import RECENT, RLJob, draw_seed, parameters
 from irl_lens.runs import Run
 from irl_lens.stage import Stage
+from irl_lens.training.finite import DivergedError
 from irl_lens.training.loop import train
 
 if TYPE_CHECKING:
@@ -187,13 +189,40 @@ def test_the_next_prefix_is_tried_where_one_works_with_something_to_spare() -> N
 
 
 def test_recent_success_is_that_of_the_last_batches(planted: Planted) -> None:
-    job = internal(planted, InternalRLConfig(batch=32, lr=1e-2, width=16))
+    # Shares of 33 are none of float32.
+    config = InternalRLConfig(batch=33, lr=1e-2, width=16)
+    job = internal(planted, config)
     assert job.recent_success == 0
     success = [job.step(i)["success"] for i in range(RECENT + 2)]
     assert job.recent_success == pytest.approx(sum(success[-RECENT:]) / RECENT)
-    resumed = internal(planted, InternalRLConfig(batch=32, lr=1e-2, width=16))
+    resumed = internal(planted, config)
     resumed.load(job.state())
-    assert resumed.recent_success == pytest.approx(job.recent_success)
+    assert resumed.recent_success == job.recent_success
+    assert resumed.step(RECENT + 2) == job.step(RECENT + 2)
+    assert resumed.recent_success == job.recent_success
+
+
+@pytest.mark.parametrize("kind", ["internal", "raw"])
+def test_a_rate_far_too_high_ends_training(planted: Planted, tmp_path: Path, kind: str) -> None:
+    config = replace(TINY, lr=1e30)
+    agent = RawAgent(planted.fast.model, config, planted.world.horizon)
+    raw = RLJob(agent, planted.world, config, 0, "test")
+    job = raw if kind == "raw" else internal(planted, config)
+    with pytest.raises(DivergedError, match=r"stage rl came .* in step \d \(kl\)"):
+        train(Stage(tmp_path / "rl"), job, QuietProgress(), log_every=1)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_boards_of_which_none_can_be_solved_measure_no_success(parts: Parts) -> None:
+    agent = InternalAgent(parts.fast, parts.meta, TINY, parts.world.horizon, seed=0)
+    env = parts.world.vector_env(1, solvable=False)
+
+    def solvable(purpose: str) -> bool:
+        return bool(env.reset(seed=draw_seed(0, f"{purpose}-check-0", 0))[1]["solvable"][0])
+
+    purpose = next(p for p in map(str, range(1000)) if not solvable(p))
+    with pytest.raises(UserError, match=r"none of 1 boards.*evaluation\.rollouts"):
+        RLJob(agent, parts.world, TINY, 0, purpose).measure(1)
 
 
 def test_the_raw_stage(run: Run) -> None:

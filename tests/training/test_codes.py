@@ -81,7 +81,15 @@ def test_the_gate_comes_to_agree(job: CodesJob, batch: Batch) -> None:
         terms = job.terms(batch, i)
         job.optimizer.step(terms.gate, 0.0)
     assert float(terms.gate.detach()) < before / 3
-    assert terms.agreement > 0.9
+    assert terms.agreement is not None and terms.agreement > 0.9
+
+
+def test_where_neither_switches_there_is_no_agreement(job: CodesJob) -> None:
+    assert "agreement" in job.step(0)
+    job.threshold = 2.0  # which no gate reaches
+    with torch.no_grad():
+        list(job.meta.switch.parameters())[-1].fill_(-100)  # the bias of its logit
+    assert "agreement" not in job.step(1)
 
 
 def test_a_restored_job_continues_to_the_bit(small: Preset, world: World, base: FastPath) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from irl_lens.checkpoint import (
 )
 from irl_lens.progress import QuietProgress
 from irl_lens.stage import Stage
-from irl_lens.training.loop import train
+from irl_lens.training.finite import DivergedError, not_finite
+from irl_lens.training.loop import finish, train
 
 STEPS = 8
 
@@ -190,3 +192,70 @@ def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(CheckpointError, match="truncated"):
         _train(tmp_path / "base", Regression())
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_found_wherever_it_is(bad: float) -> None:
+    largest = torch.finfo(torch.float32).max
+    good = {"figure": -1e300, "int": 3, "flags": torch.tensor([True]), "none": torch.zeros(0)}
+    good |= {"overflows when summed": torch.full((3, 4), largest)}
+    assert not_finite(good) is None
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        weights = torch.zeros(4, 5, dtype=dtype)
+        weights[2, 3] = bad
+        assert not_finite(good | {"weights": weights}) == "weights"
+        assert not_finite({"weights": -weights} | good) == "weights"
+    both = torch.tensor([float("inf"), -float("inf"), 1.0])
+    assert not_finite({"both": both}) == "both"
+    assert not_finite(good | {"loss": bad}) == "loss"
+
+
+def _poison(kind: str, job: Regression) -> None:
+    weight = next(job.model.parameters())
+    if kind == "weight":
+        weight.data[0, 0] = float("nan")
+    elif kind == "gradient":
+        assert weight.grad is not None
+        weight.grad[0, 0] = float("inf")
+    elif kind == "moment":
+        job.optimizer.state[weight]["exp_avg_sq"][0, 0] = float("inf")
+    else:
+        job.average = torch.tensor(float("nan"))
+
+
+@pytest.mark.parametrize("kind", ["weight", "gradient", "moment", "figure"])
+def test_stops_at_the_first_number_that_is_not_finite_and_keeps_what_was_before(
+    tmp_path: Path, straight: tuple[dict[str, Tensor], list[Any]], kind: str
+) -> None:
+    told: list[int] = []
+    stage, said = Stage(tmp_path / "base"), r"stage base .* not finite in step 6 .*after step 5 is"
+    for _ in range(2):  # the same again from the checkpoint
+        job = Regression()
+        job.during = _at(5, partial(_poison, kind, job))
+        with pytest.raises(DivergedError, match=said):
+            train(stage, job, QuietProgress(), checkpoint_seconds=0.0, after=told.append)
+    assert told == [0, 1, 2, 3, 4, 5, 5] and stage.metrics()[-1]["step"] <= 5
+    found = stage.load_state()
+    assert found is not None and found[0] == 5 and not_finite(found[1]) is None
+    job = Regression()
+    train(stage, job, QuietProgress())
+    assert _same(job.state(), straight[0])
+
+
+def test_a_checkpoint_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    stage, job = Stage(tmp_path / "base"), Regression()
+    job.step(0)
+    _poison("moment", job)
+    stage.save_state(1, job.state())
+    with pytest.raises(CheckpointError, match=r"not finite \(optimizer/.*exp_avg_sq\); delete it"):
+        train(stage, Regression(), QuietProgress())
+
+
+def test_a_result_that_is_not_finite_does_not_count(tmp_path: Path) -> None:
+    stage, bad = Stage(tmp_path / "base"), float("nan")
+    for weights, result in (({"w": torch.tensor(bad)}, {}), ({}, {"steps": 1, "nll": bad})):
+        with pytest.raises(DivergedError, match=r"not finite \((w|nll)\), so it does not count"):
+            finish(stage, weights, result)
+        assert not stage.folder.exists()
+    finish(stage, {"w": torch.zeros(1)}, {"nll": 0.5, "recent": None})
+    assert stage.done
