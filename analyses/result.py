@@ -16,7 +16,8 @@ import plotly.graph_objects as go
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.document import document
-from irl_lens.checkpoint import write_bytes, write_json
+from irl_lens.checkpoint import write_bytes
+from irl_lens.json_files import write_json
 
 
 class Result(ABC):
@@ -45,7 +46,8 @@ class Result(ABC):
     def save(self, path: Path | str) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
 
-        In the JSON an array is ``{"array": NAME}``, its name in the other file.
+        In the JSON an array is ``{"array": NAME}``, its name in the other file, and a number
+        that is not finite is null.
 
         Args:
             path: Of both files, without their endings.
