@@ -62,19 +62,23 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, remedy: str = "") -> bytes:
     """Reads a file.
+
+    Args:
+        path: Where from.
+        remedy: What to do when that cannot be.
 
     Raises:
         CheckpointError: If it is missing, no regular file, or cannot be read.
     """
-    path = Path(path)
+    path, then = Path(path), f"; {remedy}" * bool(remedy)
     try:
-        if path.is_file():
+        if path.is_file():  # not a pipe, which would be waited for
             return path.read_bytes()
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    raise CheckpointError(f"there is no file {path}")
+        raise CheckpointError(f"{path} cannot be read, {error.strerror}{then}") from error
+    raise CheckpointError(f"there is no file {path}{then}")
 
 
 def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
@@ -95,7 +99,7 @@ def unpack_tensors(data: bytes) -> dict[str, Tensor]:
     try:
         return from_bytes(data)
     except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
-        raise ValueError(f"{len(data)} bytes, truncated or damaged ({error})") from error
+        raise ValueError(f"it is no safetensors file ({error})") from error
 
 
 def save_tensors(
@@ -131,14 +135,16 @@ def load_tensors(
     Raises:
         CheckpointError: If the file is missing, or any bit of its content is not as it was.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, remedy)
     try:
         tensors = unpack_tensors(data)
         about = _header(data)
         if content_hash(to_json(about["meta"]), tensors) != about["sha256"]:
-            raise ValueError(f"{len(data)} bytes, damaged: not the content that was saved")
+            raise ValueError("its SHA-256 is another")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {error}; {remedy}") from error
+        raise CheckpointError(
+            f"{path} ({len(data)} bytes) is truncated or damaged: {error}; {remedy}"
+        ) from error
     return tensors, about["meta"]
 
 
@@ -147,7 +153,7 @@ def _header(data: bytes) -> dict[str, Any]:
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
     if HEADER_KEY not in header:
-        raise ValueError("without a SHA-256 of its content, written by an earlier version")
+        raise ValueError("it has no SHA-256 of its content, as those of earlier versions")
     return json.loads(header[HEADER_KEY])
 
 

@@ -55,10 +55,7 @@ def read_trajectories(folder: Path | str) -> tuple[Trajectories, WorldConfig]:
     again = "write the trajectories again"
     manifest = read_sealed(Path(folder) / "manifest.json", "manifest", again)
     path = Path(folder) / "trajectories.safetensors"
-    try:
-        data = read_bytes(path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {again}") from error
+    data = read_bytes(path, again)
     found = hashlib.sha256(data).hexdigest()
     if found != manifest["sha256"]:
         raise CheckpointError(

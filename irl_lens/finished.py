@@ -71,10 +71,7 @@ class Finished:
                 else f"{self.folder} has no {name}; it has {', '.join(self.made['files'])}"
             )
         path = self.folder / name
-        try:
-            data = read_bytes(path)
-        except CheckpointError as error:
-            raise CheckpointError(f"{error}; {self.remedy}") from error
+        data = read_bytes(path, self.remedy)
         if _hash(data) != self.made["files"][name]:
             raise CheckpointError(
                 f"{path} ({len(data)} bytes) is damaged, or of another run: its SHA-256 is not "

@@ -20,17 +20,21 @@ def write_json(path: Path | str, value: Any) -> None:
     write_bytes(path, (to_json(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, remedy: str) -> Any:
     """Reads JSON.
+
+    Args:
+        path: Where from.
+        remedy: What to do when it is missing or damaged.
 
     Raises:
         CheckpointError: If the file is missing or damaged.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, remedy)
     try:
         return parse_json(data)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is damaged, not JSON: {error}") from error
+        raise CheckpointError(f"{path} is damaged, not JSON: {error}; {remedy}") from error
 
 
 def parse_json(data: bytes) -> Any:

@@ -52,10 +52,7 @@ def read_sealed(path: Path, kind: str, remedy: str) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is missing, damaged, edited, or of another kind or version.
     """
-    try:
-        body = read_json(path)
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; {remedy}") from error
+    body = read_json(path, remedy)
     if not isinstance(body, dict) or "seal" not in body:
         raise CheckpointError(
             f"{path} has no seal: it is damaged or was written by an earlier version of irl-lens, "

@@ -56,7 +56,7 @@ class Stage:
     @property
     def begun(self) -> bool:
         """Whether anything of it has been saved."""
-        return self.done or self._state_path.is_file()
+        return self.done or self._state_path.exists()
 
     @property
     def seconds(self) -> float:
@@ -78,11 +78,11 @@ class Stage:
         if self.done:
             return None
         self._started = time.monotonic()
-        if not self._state_path.is_file():
+        if not self._state_path.exists():
             self._cut(0)
-            for left in (RESULT, self._state_path.name):
-                for path in self.folder.glob(f"*/{left}"):
-                    path.unlink()  # parts of a stage that begins afresh do so too
+            for name in (RESULT, self._state_path.name):  # its parts begin afresh too
+                for path in self.folder.glob(f"*/{name}"):
+                    path.unlink()
             return None
         afresh = f"delete it to start the stage {self.name!r} afresh"
         tensors, meta = load_tensors(self._state_path, afresh)
@@ -170,7 +170,7 @@ class Stage:
         else:
             data = self._log_path.read_bytes() if self._log_path.is_file() else b""
         # What follows the last end of a line was cut short by a crash or a full disk.
-        return [self._row(line) for line in data.split(b"\n")[:-1]]
+        return [_row(line, self._log_path) for line in data.split(b"\n")[:-1]]
 
     def finish(
         self,
@@ -252,11 +252,7 @@ class Stage:
         return {name: tensor.numpy() for name, tensor in finished.tensors(ARRAYS).items()}
 
     def finished(self) -> Finished:
-        """What the stage consists of, now that it is done.
-
-        Raises:
-            CheckpointError: If the stage is not done, or what says so is damaged.
-        """
+        """What the stage consists of; CheckpointError if it is not done, or damaged."""
         if self.whole is not None and self.whole.done:
             self.whole.finished().file(f"{self.name}/{RESULT}")
         whole = self.whole or self
@@ -283,15 +279,6 @@ class Stage:
     def _log_path(self) -> Path:
         return self.folder / LOG
 
-    def _row(self, line: bytes) -> dict[str, Any]:
-        try:
-            values = {k: math.nan if v is None else v for k, v in json.loads(line).items()}
-            return {"step": int(values["step"])} | values
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise CheckpointError(
-                f"{self._log_path} is damaged ({error!r}); delete it to do without the log"
-            ) from error
-
     def _cut(self, step: int) -> None:
         """Drops what came after a step: it will come again, or the run is another one now."""
         for later in self.snapshots:
@@ -300,3 +287,11 @@ class Stage:
         if self._log_path.is_file():
             kept = [to_json(row) + "\n" for row in self.metrics() if row["step"] <= step]
             write_bytes(self._log_path, "".join(kept).encode())
+
+
+def _row(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        values = {k: math.nan if v is None else v for k, v in json.loads(line).items()}
+        return {"step": int(values["step"])} | values
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}); delete it to do without") from error

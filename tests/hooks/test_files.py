@@ -99,7 +99,7 @@ def test_header(tmp_path):
         "  rank         4\n"
         "  environment  irl_lens/GridPinpad-v0\n"
         "  training     stage controllers, steps 2000\n"
-        "  card         nll 0.25, nan nan\n"
+        "  card         nll 0.25, nan None\n"
         "  tensors      stack.A float32 [2, 4, 16] trainable, stack.B float32 [2, 16, 4] trainable"
     )
     assert isinstance(load(file), ControllerBank)
