@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
 from html import escape
@@ -17,6 +16,7 @@ import plotly.graph_objects as go
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.document import document
 from irl_lens.checkpoint import write_bytes
+from irl_lens.hooks.json_text import to_json
 from irl_lens.json_files import write_json
 
 
@@ -122,5 +122,5 @@ def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return [_plain(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     if isinstance(value, np.generic):
         return value.item()
-    json.dumps(value)  # anything else has to be plain already
+    to_json(value)  # anything else has to be plain already
     return value
