@@ -178,7 +178,8 @@ def _internal(bench: Bench) -> Outcome:
 def _raw(bench: Bench) -> Outcome:
     config = bench.run.preset
     model = TrajectoryModel(config.base, bench.world.observation, bench.world.n_actions)
-    model.load_weights(bench.run.stage("raw-rl").weights())
+    stage = bench.run.stage("raw-rl")
+    model.load_weights(stage.weights(), str(stage.folder))
     trial = Trial(bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature)
     return trial.play(FastPath(model.frozen()))
 

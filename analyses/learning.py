@@ -111,7 +111,7 @@ def learning_curves(run: Run, subgoals: int) -> LearningResult:
         result = internal.result
         alone = {int(n): part["success"] for n, part in result["prefixes"].items()}
         for prefix in sorted(alone):
-            part = Stage(internal.folder / f"prefix-{prefix}")
+            part = internal.part(f"prefix-{prefix}")
             curves.append(_curve(part, f"{NAMES['internal-rl']}, first {prefix} subgoals", prefix))
         # Runs made before these were counted have none.
         whole = {n: result.get(f"reached_{n}", 0.0) for n in range(2, subgoals)}

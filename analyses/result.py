@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
 from html import escape
@@ -16,7 +15,9 @@ import plotly.graph_objects as go
 
 from irl_lens.analyses.claims import Claim
 from irl_lens.analyses.document import document
-from irl_lens.checkpoint import write_bytes, write_json
+from irl_lens.checkpoint import write_bytes
+from irl_lens.hooks.json_text import to_json
+from irl_lens.json_files import write_json
 
 
 class Result(ABC):
@@ -45,7 +46,8 @@ class Result(ABC):
     def save(self, path: Path | str) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
 
-        In the JSON an array is ``{"array": NAME}``, its name in the other file.
+        In the JSON an array is ``{"array": NAME}``, its name in the other file, and a number
+        that is not finite is null.
 
         Args:
             path: Of both files, without their endings.
@@ -120,5 +122,5 @@ def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
         return [_plain(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
     if isinstance(value, np.generic):
         return value.item()
-    json.dumps(value)  # anything else has to be plain already
+    to_json(value)  # anything else has to be plain already
     return value

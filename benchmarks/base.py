@@ -9,13 +9,13 @@ of a training step that drawing fresh boards and expert trajectories takes.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
 
 import torch
 
+from irl_lens.hooks.json_text import to_json
 from irl_lens.models.fast import FastPath
 from irl_lens.presets import preset
 from irl_lens.training.pretrain import PretrainJob
@@ -56,7 +56,7 @@ def main() -> None:
     results["training_step"]["generation_share"] = (
         results["training_step"]["fresh_batch"] / results["training_step"]["step"]
     )
-    print(json.dumps(results, indent=2))
+    print(to_json(results, indent=2))
 
 
 @torch.inference_mode()

@@ -7,12 +7,12 @@ untrained, which costs the same.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
 import torch
 
 from irl_lens.envs.worlds import make_world
+from irl_lens.hooks.json_text import to_json
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.presets import preset
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print(json.dumps(measure(arguments.preset, arguments.steps), indent=2))
+    print(to_json(measure(arguments.preset, arguments.steps), indent=2))
 
 
 def measure(name: str, steps: int) -> dict[str, object]:

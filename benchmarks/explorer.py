@@ -10,7 +10,6 @@ residual stream, and 1000 ms for 32 steered roll-outs, before and after.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import torch
 import irl_lens
 from irl_lens.analyses.explorer import Explorer
 from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.hooks.json_text import to_json
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
         "32 roll-outs, steered, before and after": lambda: _both(steered(), steered=True),
     }
     times = {name: _timed(call, options.repeats) for name, call in calls.items()}
-    print(json.dumps({"steps": len(state.walk), "milliseconds": times}, indent=2))
+    print(to_json({"steps": len(state.walk), "milliseconds": times}, indent=2))
 
 
 def _both(session: Explorer, patches: bool = False, steered: bool = False) -> None:

@@ -9,12 +9,12 @@ its end are not counted.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterator
 
 import torch
 
+from irl_lens.hooks.json_text import to_json
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.rl.internal import InternalAgent, demonstrations, start_at_codes
@@ -41,7 +41,7 @@ def main() -> None:
         parser.error(f"--steps {arguments.steps}: at least 1 is timed")
     torch.set_num_threads(arguments.threads)
     stages = {name: _measure(job, arguments.steps) for name, job in _jobs(find_run(arguments.run))}
-    print(json.dumps({"threads": arguments.threads, "stages": stages}, indent=2))
+    print(to_json({"threads": arguments.threads, "stages": stages}, indent=2))
 
 
 def _jobs(run: Run) -> Iterator[tuple[str, Job]]:

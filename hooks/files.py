@@ -8,7 +8,6 @@ is equal bit for bit; a file that was cut, extended or changed anywhere is refus
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from .header import Header
-from .identity import model_hash
+from .identity import content_hash, model_hash
 from .kinds import KINDS
 from .part import Part
 
@@ -72,7 +71,7 @@ def save(
             raise ValueError(f"a {type(inner).__name__} cannot be saved; those that can: {known}")
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in part.state_dict().items()}
     text = Header.of(part, _hash(base), environment, training, card).to_json()
-    content = to_bytes(tensors, dict(zip(KEYS, (text, _digest(text, tensors)), strict=True)))
+    content = to_bytes(tensors, dict(zip(KEYS, (text, content_hash(text, tensors)), strict=True)))
     file = _file(path)
     if int.from_bytes(content[:8], "little") > HEADER_LIMIT:
         raise ValueError(f"{file}: its header exceeds {HEADER_LIMIT} bytes; shorten the card")
@@ -112,7 +111,7 @@ def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
         # there decides the last bits of products with it.
         tensors = {n: _cloned(content.get_tensor(n)) for n in content.keys()}  # noqa: SIM118
         _check_tensors(header, tensors)
-        if metadata.get(KEYS[1]) != _digest(metadata[KEYS[0]], tensors):
+        if metadata.get(KEYS[1]) != content_hash(metadata[KEYS[0]], tensors):
             raise ValueError("the content is not what was saved; copy it again")
         return _restored(header, tensors)
 
@@ -193,15 +192,6 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """Returns the SHA-256 of the header's text and of all tensors."""
-    digest = hashlib.sha256(text.encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _file(path: str | Path) -> Path:
     path = Path(path)
     return path if path.suffix == ".safetensors" else path / "intervention.safetensors"
@@ -242,6 +232,8 @@ def _opened(path: str | Path) -> Iterator[Any]:
     file = _file(path)
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
+    if not file.is_file():
+        raise ValueError(f"{file} is a folder or a device, no file of an intervention")
     try:
         with file.open("rb") as head:
             declared = int.from_bytes(head.read(8), "little")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from types import NoneType
 from typing import Any
 
+from .json_text import finite
 from .part import Part
 
 FORMAT = "irl-lens intervention"
@@ -99,10 +100,11 @@ class Header:
         )
 
     def to_json(self) -> str:
-        """Returns the header as JSON.
+        """Returns the header as JSON, with null where a note is NaN or infinite.
 
         Raises:
             TypeError: the card, or what else it holds, is not JSON-able.
+            ValueError: a number that the part is made of is not finite.
 
         Examples:
             >>> import torch
@@ -111,7 +113,14 @@ class Header:
             >>> Header.from_json(text).tensors["v"]["shape"]
             [2]
         """
-        return json.dumps(asdict(self))
+        notes = {"training": finite(self.training), "card": finite(self.card)}
+        try:
+            return json.dumps(asdict(self) | notes, allow_nan=False)
+        except ValueError as error:
+            raise ValueError(
+                f"a {self.kind} of {self.config}, {self.parts} holds a number that is not finite, "
+                "which JSON has not; give it another"
+            ) from error
 
     @classmethod
     def from_json(cls, text: str) -> Header:

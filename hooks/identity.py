@@ -1,10 +1,12 @@
-"""Which model this is: a hash of its weights."""
+"""Which model, which content this is: hashes of weights."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def model_hash(model: nn.Module) -> str:
@@ -27,4 +29,23 @@ def model_hash(model: nn.Module) -> str:
     for name, weight in sorted(model.named_parameters()):
         digest.update(f"{name}{tuple(weight.shape)}".encode())
         digest.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def content_hash(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Returns the SHA-256 of a text and of tensors: their names, types, shapes and bytes.
+
+    Args:
+        text: what goes with them.
+        tensors: contiguous, on the CPU.
+
+    Examples:
+        >>> import torch
+        >>> content_hash("", {"a": torch.zeros(2)}) == content_hash("", {"b": torch.zeros(2)})
+        False
+    """
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

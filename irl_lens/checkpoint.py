@@ -4,6 +4,10 @@ A file is written under a temporary name in the same folder, flushed to the disk
 renamed, so that a crash, a kill or a full disk leaves the previous file as it was
 (:mod:`irl_lens.targets`).
 Nothing is pickled: loading a file cannot run code.
+
+The header of what :func:`save_tensors` writes has one entry, ``irl-lens``: JSON of the strings
+that go with the tensors, and of the SHA-256 of those and of all tensors. One entry, as
+safetensors writes several in any order, and equal content is to be equal bytes.
 """
 
 from __future__ import annotations
@@ -16,13 +20,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.optim import Optimizer
 
 from irl_lens.errors import UserError
+from irl_lens.hooks.identity import content_hash
+from irl_lens.hooks.json_text import to_json
 from irl_lens.targets import destination, make_folder, remove_leftovers, temporary_of
+
+HEADER_KEY = "irl-lens"
+"""The entry of the header."""
 
 
 class CheckpointError(UserError):
@@ -59,27 +69,44 @@ def write_bytes(path: Path | str, data: bytes) -> None:
             temporary.unlink()
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Writes JSON whole or not at all.
+def read_bytes(path: Path | str, remedy: str = "") -> bytes:
+    """Reads a file.
+
+    Args:
+        path: Where from.
+        remedy: What to do when that cannot be.
 
     Raises:
-        OSError: If it cannot be written; what was at ``path`` before is still there.
+        CheckpointError: If it is missing, no regular file, or cannot be read.
     """
-    write_bytes(path, (json.dumps(value, indent=2) + "\n").encode())
+    path, then = Path(path), f"; {remedy}" * bool(remedy)
+    try:
+        if path.is_file():  # not a pipe, which would be waited for
+            return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read, {error.strerror}{then}") from error
+    raise CheckpointError(f"there is no file {path}{then}")
 
 
-def read_json(path: Path | str) -> Any:
-    """Reads JSON.
+def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Returns named tensors as the content of a safetensors file.
+
+    Args:
+        tensors: Any shapes, types and devices; views and shared storage are copied.
+    """
+    return to_bytes(_plain(tensors))
+
+
+def unpack_tensors(data: bytes) -> dict[str, Tensor]:
+    """Undoes :func:`pack_tensors`, on the CPU.
 
     Raises:
-        CheckpointError: If the file is missing or damaged.
+        ValueError: If it is truncated or no such content.
     """
     try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no file {path}") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path} is damaged, not JSON: {error}") from error
+        return from_bytes(data)
+    except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(f"it is no safetensors file ({error})") from error
 
 
 def save_tensors(
@@ -89,39 +116,92 @@ def save_tensors(
 
     Args:
         path: Where to.
-        tensors: Any shapes, types and devices; views and shared storage are copied.
+        tensors: As of :func:`pack_tensors`.
         meta: Strings for the header.
 
     Raises:
         OSError: If it cannot be written; what was at ``path`` before is still there.
     """
-    plain = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
-    write_bytes(path, to_bytes(plain, dict(meta) if meta else None))
+    plain, meta = _plain(tensors), dict(meta or {})
+    about = to_json({"meta": meta, "sha256": content_hash(to_json(meta), plain)})
+    write_bytes(path, to_bytes(plain, {HEADER_KEY: about}))
 
 
-def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_tensors(
+    path: Path | str, remedy: str = "delete it to start that stage afresh"
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Reads what :func:`save_tensors` wrote, onto the CPU.
+
+    Args:
+        path: Where from.
+        remedy: What to do when it is damaged.
 
     Returns:
         The tensors, and the strings of the header.
 
     Raises:
-        CheckpointError: If the file is missing, truncated or no safetensors file.
+        CheckpointError: If the file is missing, or any bit of its content is not as it was.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}")
+    data = read_bytes(path, remedy)
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except SafetensorError as error:
+        tensors = unpack_tensors(data)
+        about = _header(data)
+        if content_hash(to_json(about["meta"]), tensors) != about["sha256"]:
+            raise ValueError("its SHA-256 is another")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} ({path.stat().st_size} bytes) is truncated or damaged ({error}); "
-            "delete it to start that stage afresh"
+            f"{path} ({len(data)} bytes) is truncated or damaged: {error}; {remedy}"
         ) from error
+    return tensors, about["meta"]
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    """The entry of a header that holds tensors already found good."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    if HEADER_KEY not in header:
+        raise ValueError("it has no SHA-256 of its content, as those of earlier versions")
+    return json.loads(header[HEADER_KEY])
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+
+
+def copy_weights(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Copies weights into tensors of the same names, shapes and types, or rounded to bfloat16.
+
+    Args:
+        own: Where to.
+        weights: What to copy.
+        source: Where they are from, for messages.
+
+    Raises:
+        CheckpointError: A name is missing or unknown, a shape or a type differs; names the first.
+    """
+    for name in sorted(own.keys() ^ weights.keys()):
+        where = source if name in own else "this model"
+        raise CheckpointError(
+            f"parameter {name!r} is missing from {where}; is it another preset's?"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != weights[name].shape:
+            raise CheckpointError(
+                f"parameter {name!r} has shape {tuple(weights[name].shape)} in {source}, "
+                f"{tuple(tensor.shape)} in this model; build the model from the "
+                "checkpoint's own configuration"
+            )
+        if weights[name].dtype not in (tensor.dtype, torch.bfloat16):
+            raise CheckpointError(
+                f"parameter {name!r} is {weights[name].dtype} in {source}, {tensor.dtype} in this "
+                "model; is it another preset's?"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
 
 
 def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,8 @@
 """Trajectories on disk: one safetensors file, and a manifest saying where it came from.
 
 The manifest has the world's configuration, the seed, the library versions and the SHA-256
-of the data; reading checks it, so a truncated or edited file is refused.
+of the data, and is sealed (:mod:`irl_lens.sealed`); reading checks both, so that a truncated or
+edited file is refused.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from irl_lens import __version__
-from irl_lens.checkpoint import CheckpointError, read_json, write_bytes, write_json
+from irl_lens.checkpoint import CheckpointError, read_bytes, write_bytes
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.worlds import WorldConfig
+from irl_lens.restore import restore
+from irl_lens.sealed import read_sealed, write_sealed
 
 
 def write_trajectories(
@@ -40,24 +43,23 @@ def write_trajectories(
         "sha256": hashlib.sha256(data).hexdigest(),
         "versions": {"irl-lens": __version__, "numpy": np.__version__},
     }
-    write_json(Path(folder) / "manifest.json", manifest)
+    write_sealed(Path(folder) / "manifest.json", "manifest", manifest)
 
 
 def read_trajectories(folder: Path | str) -> tuple[Trajectories, WorldConfig]:
     """Reads what :func:`write_trajectories` wrote.
 
     Raises:
-        CheckpointError: A file is missing, or the data is not what the manifest says.
+        CheckpointError: A file is missing, or not as it was written.
     """
-    manifest = read_json(Path(folder) / "manifest.json")
+    again = "write the trajectories again"
+    manifest = read_sealed(Path(folder) / "manifest.json", "manifest", again)
     path = Path(folder) / "trajectories.safetensors"
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}; write the trajectories again")
-    data = path.read_bytes()
+    data = read_bytes(path, again)
     found = hashlib.sha256(data).hexdigest()
     if found != manifest["sha256"]:
         raise CheckpointError(
             f"{path} ({len(data)} bytes) has SHA-256 {found}, its manifest says "
-            f"{manifest['sha256']}: it is truncated or was edited; write it again"
+            f"{manifest['sha256']}: it is truncated or was edited; {again}"
         )
-    return Trajectories.from_arrays(load(data)), WorldConfig(**manifest["world"])
+    return Trajectories.from_arrays(load(data)), restore(WorldConfig, manifest["world"], "world")

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from irl_lens.checkpoint import CheckpointError, read_json, write_json
+from irl_lens.checkpoint import CheckpointError
 from irl_lens.errors import UserError
+from irl_lens.json_files import read_json, write_json
 from irl_lens.targets import make_folder
 
 FILES = (".lock", ".lock.json")
@@ -73,7 +74,7 @@ def _me() -> dict[str, int | str]:
 
 def _busy(folder: Path, holder: Path) -> str:
     try:
-        who = "process {pid} on {host} since {since}".format(**read_json(holder))
+        who = "process {pid} on {host} since {since}".format(**read_json(holder, ""))
     except (CheckpointError, KeyError, TypeError):  # it has only just come, or is about to go
         who = "another process"
     return (

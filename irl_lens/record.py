@@ -1,25 +1,26 @@
 """Copies of a run for others: its record, which is all but the weights, or the run to ship.
 
 A record says what was asked for, what came out of every stage and how training went, in a
-few hundred kilobytes: summaries and learning curves need no more. A bundle adds the weights
-that act, matrices rounded to bfloat16: products in bfloat16, which ``precision="auto"`` takes
-where the processor has them, round them so anyway.
+few hundred kilobytes: summaries and learning curves need no more. Its stages say that they have
+no weights. A bundle adds the weights that act, matrices rounded to bfloat16: products in
+bfloat16, which ``precision="auto"`` takes where the processor has them, round them so anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from irl_lens.checkpoint import load_tensors, rounded, save_tensors, write_bytes
+from irl_lens.checkpoint import pack_tensors, read_bytes, rounded, write_bytes
 from irl_lens.errors import UserError
-from irl_lens.runs import Run
+from irl_lens.finished import RESULT, TENSORS, WEIGHTS, mark_finished
+from irl_lens.runs import REMEDY, Run
+from irl_lens.sealed import read_sealed, write_sealed
+from irl_lens.stage import Stage
 from irl_lens.targets import is_temporary
 
-CONFIG = "config.json"
-"""What makes a folder a run, and comes last."""
-WRITTEN = ("evaluation.json", CONFIG)
-"""Files of a record beside those of the stages."""
+SEALED = {"evaluation": "measure again with irl-lens evaluate", "config": REMEDY}
+"""Files of a record beside those of the stages, and what to do when one is damaged; the last makes
+its folder a run, and is written last."""
 
 
 def write_record(run: Run, folder: Path) -> Path:
@@ -31,10 +32,12 @@ def write_record(run: Run, folder: Path) -> Path:
 
     Returns:
         ``folder``, which :meth:`irl_lens.runs.Run.open` opens.
+
+    Raises:
+        CheckpointError: A file of the run is missing or damaged.
     """
     if folder.resolve() != run.folder.resolve():
-        for path in _written(run):
-            write_bytes(folder / path.relative_to(run.folder), path.read_bytes())
+        _write(run, folder, weights=False)
     return folder
 
 
@@ -51,30 +54,46 @@ def write_bundle(run: Run, folder: Path) -> Path:
 
     Raises:
         UserError: A stage is not finished, or something else is in the folder.
+        CheckpointError: A file of the run is missing or damaged, or it is a record.
     """
     if missing := [name for name in run.chain if not run.stage(name).done]:
         raise UserError(f"{run.folder} is not finished: {', '.join(missing)} is missing")
     if there := _in_the_way(run, folder):
         raise UserError(f"{folder} is not empty, it has {there}; give another folder")
-    for name, stage in run.finished().items():
-        for file in ("weights.safetensors", "arrays.safetensors"):
-            if (stage.folder / file).is_file():
-                tensors, meta = load_tensors(stage.folder / file)
-                save_tensors(folder / name / file, rounded(tensors), meta)
-    return write_record(run, folder)
+    _write(run, folder, weights=True)
+    return folder
 
 
 def _in_the_way(run: Run, folder: Path) -> Path | None:
     """The first file of a folder that is no part of a bundle of the run begun there."""
-    if (folder / CONFIG).exists():
-        return Path(CONFIG)
+    if (config := folder / "config.json").exists():
+        return Path(config.name)
     files = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir())
     return next((f for f in files if not (run.folder / f).is_file() and not is_temporary(f)), None)
 
 
-def _written(run: Run) -> Iterator[Path]:
-    """What a record consists of; what marks a stage as done comes after it, config.json last."""
-    for stage in run.finished().values():
-        yield from sorted(stage.folder.rglob("metrics.jsonl"))
-        yield from sorted(stage.folder.rglob("result.json"), reverse=True)
-    yield from (path for name in WRITTEN if (path := run.folder / name).is_file())
+def _write(run: Run, folder: Path, weights: bool) -> None:
+    stages = {name: stage.finished() for name, stage in run.finished().items()}
+    for finished in stages.values():  # all are looked at before anything is written
+        finished.files()
+        if weights:
+            finished.tensors(WEIGHTS)
+    for name in stages:
+        _write_stage(run.stage(name), folder / name, weights)
+    for kind, remedy in SEALED.items():
+        if (path := run.folder / f"{kind}.json").exists():
+            write_sealed(folder / path.name, kind, read_sealed(path, kind, remedy))
+
+
+def _write_stage(stage: Stage, folder: Path, weights: bool) -> None:
+    """Writes a copy of a stage; what marks it as finished comes last."""
+    finished = stage.finished()
+    files = {name: data for name, data in finished.files().items() if name != RESULT}
+    for part in stage.parts():
+        _write_stage(part, folder / part.name, False)
+        files[f"{part.name}/{RESULT}"] = read_bytes(folder / part.name / RESULT)
+    heavy = {n: pack_tensors(rounded(finished.tensors(n))) for n in files if n in TENSORS}
+    files = {n: data for n, data in files.items() if n not in heavy} | (heavy if weights else {})
+    for name, data in files.items():
+        write_bytes(folder / name, data)
+    mark_finished(folder, finished.made, files)

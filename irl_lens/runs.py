@@ -1,21 +1,22 @@
 """Run folders: one folder holds everything a run was asked for and everything it made.
 
-``config.json`` has the preset, the seed and what the run was made with; each stage has
-its own folder (:mod:`irl_lens.stage`). The same command on the same folder continues.
+``config.json`` has the preset, the seed and what the run was made with, and is sealed
+(:mod:`irl_lens.sealed`); each stage has its own folder (:mod:`irl_lens.stage`). The same command
+on the same folder continues.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
-from irl_lens.checkpoint import read_json, write_bytes, write_json
+from irl_lens.checkpoint import write_bytes
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
-from irl_lens.limits import check
 from irl_lens.lock import FILES, locked
 from irl_lens.provenance import describe
+from irl_lens.restore import restore
+from irl_lens.sealed import read_sealed, write_sealed
 from irl_lens.stage import Stage
 from irl_lens.targets import is_temporary
 from irl_lens.validation import check_preset, check_seed, try_world
@@ -30,6 +31,10 @@ READS = {
 }
 """The parts of a preset by the first stage that reads them, in the order of the chain."""
 STAGES = tuple(READS)
+REMEDY = (
+    "put it back as it was, or start another run; settings are chosen with --set, not in this file"
+)
+"""What to do when ``config.json`` is not as it was written."""
 _BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -46,7 +51,7 @@ class Run:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         self.config = config
-        self.preset = _restore(Preset, config["preset"], "preset")
+        self.preset = restore(Preset, config["preset"], "preset")
         self.seed = config["seed"]
         check_seed(self.seed)
         check_preset(self.preset)
@@ -76,7 +81,7 @@ class Run:
             with locked(folder):
                 config = _config_to_write(folder, preset, seed)  # another process may have been
                 if config is not None:
-                    write_json(folder / "config.json", config)
+                    write_sealed(folder / "config.json", "config", config)
         return cls.open(folder)
 
     @classmethod
@@ -85,11 +90,12 @@ class Run:
 
         Raises:
             UserError: If it is none, or was written by a version with other settings.
+            CheckpointError: If its ``config.json`` is damaged or was edited.
         """
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{folder} is no run folder: it has no config.json")
-        return cls(folder, read_json(folder / "config.json"))
+        return cls(folder, read_sealed(folder / "config.json", "config", REMEDY))
 
     @property
     def bundled(self) -> bool:
@@ -135,7 +141,7 @@ class Run:
         Raises:
             UserError: If its settings differ, or this run has begun a base of its own.
             BusyError: If another process has this run.
-            CheckpointError: If it is not finished.
+            CheckpointError: If it is not finished, is a record, or a file is damaged.
         """
         mine, theirs = self.stage("base"), other.stage("base")
         made, here = (
@@ -147,6 +153,7 @@ class Run:
                 f"the base of {other.folder} has {was}, and {self.folder} is to have {now}; "
                 "give the same settings with --set"
             )
+        theirs.weights()  # which a record has not
         files = theirs.files()
         with locked(self.folder):
             if mine.begun:
@@ -222,35 +229,3 @@ def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
         key = next(key for key in old if old[key] != new[key])
         return first_difference(old[key], new[key], f"{path}.{key}".lstrip("."))
     return f"{path} = {old!r}", f"{path} = {new!r}"
-
-
-def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
-    """Builds a configuration dataclass from JSON values, naming what does not fit.
-
-    A setting that the run does not have is newer than the run, and takes its default: that of
-    a new setting must be what was done before there was a choice.
-    """
-    names = [field.name for field in fields(kind)]
-    if unknown := ", ".join(sorted(values.keys() - names)):
-        raise UserError(
-            f"{path}: this version has no setting {unknown}; use the one it was made with"
-        )
-    hints = get_type_hints(kind, include_extras=True)
-    known = {
-        name: _value(hints[name], values[name], f"{path}.{name}")
-        for name in names
-        if name in values
-    }
-    return kind(**known)
-
-
-def _value(kind: Any, value: Any, path: str) -> Any:
-    if is_dataclass(kind):
-        return _restore(kind, value, path)
-    restored = _tuples(value)
-    check(kind, restored, path)
-    return restored
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -6,26 +6,27 @@ of seeds quartiles would look narrower than what was seen.
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from irl_lens.checkpoint import read_json, write_bytes, write_json
+from irl_lens.checkpoint import write_bytes
 from irl_lens.errors import UserError
+from irl_lens.json_files import write_json
 from irl_lens.record import write_record
 from irl_lens.runs import Run
+from irl_lens.sealed import read_sealed, write_sealed
 
 EVALUATION = "evaluation.json"
-"""A run's measurements: one flat mapping of names to numbers."""
+"""A run's measurements: sealed, under ``measured`` one flat mapping of names to numbers."""
 
 
 def write_evaluation(path: Path, measured: dict[str, float]) -> None:
     """Writes measurements; those that are not finite become null, as JSON has no others."""
     values = {name: float(value) for name, value in sorted(measured.items())}
-    write_json(path, {name: v if math.isfinite(v) else None for name, v in values.items()})
+    write_sealed(path, "evaluation", {"measured": values})
 
 
 def write_summary(runs: Sequence[Run], folder: Path) -> Path:
@@ -41,6 +42,7 @@ def write_summary(runs: Sequence[Run], folder: Path) -> Path:
 
     Raises:
         UserError: If presets differ, a seed comes twice or a run is not evaluated.
+        CheckpointError: If a file of a run is damaged; nothing is written then.
     """
     runs = sorted(runs, key=lambda run: run.seed)
     _check(runs)
@@ -73,7 +75,9 @@ def _evaluation(run: Run) -> dict[str, float]:
     path = run.folder / EVALUATION
     if not path.is_file():
         raise UserError(f"{run.folder} is not evaluated; first: irl-lens evaluate {run.folder}")
-    return {name: value for name, value in read_json(path).items() if value is not None}
+    remedy = f"measure again: irl-lens evaluate {run.folder}"
+    measured = read_sealed(path, "evaluation", remedy)["measured"]
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> dict[str, Any]:

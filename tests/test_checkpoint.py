@@ -15,12 +15,11 @@ from irl_lens.checkpoint import (
     join_parts,
     load_tensors,
     pack_optimizer,
-    read_json,
     save_tensors,
     split_parts,
     unpack_optimizer,
-    write_json,
 )
+from irl_lens.json_files import read_json, write_json
 
 
 @contextmanager
@@ -88,10 +87,10 @@ def test_full_disk_leaves_the_previous_file_and_nothing_else(tmp_path: Path) -> 
 def test_json_round_trip_and_damage(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     write_json(path, {"a": [1, 2.5, None]})
-    assert read_json(path) == {"a": [1, 2.5, None]}
+    assert read_json(path, "write it again") == {"a": [1, 2.5, None]}
     path.write_text('{"a": [1')
-    with pytest.raises(CheckpointError, match=r"file\.json is damaged"):
-        read_json(path)
+    with pytest.raises(CheckpointError, match=r"file\.json is damaged.*write it again"):
+        read_json(path, "write it again")
 
 
 def test_parts_split_as_they_were_joined() -> None:

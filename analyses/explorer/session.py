@@ -14,7 +14,6 @@ state as it was. Results are kept for the last few states only.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -29,6 +28,7 @@ from irl_lens.analyses.explorer.settings import checked
 from irl_lens.analyses.explorer.state import LONGEST_STACK, SIDES, Spot, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
+from irl_lens.hooks.json_text import to_json
 from irl_lens.runs import Run
 
 HISTORY, KEPT = 50, 10
@@ -302,7 +302,7 @@ class Explorer:
             del plain["steering"], plain["rows"], plain["noise"]
         elif not name.endswith("True"):
             del plain["steering"]
-        return f"{name} {json.dumps(plain)}"
+        return f"{name} {to_json(plain)}"
 
 
 def _seed(seed: Any) -> int:

@@ -185,5 +185,7 @@ def _checked(name: str, settings: Sequence[str], seed: int) -> Preset:
 
 
 def _run_stage(name: str, opened: Run, shown: Progress) -> None:
-    if not opened.stage(name).done:
+    if opened.stage(name).done:
+        opened.stage(name).files()  # which tells a damaged one
+    else:
         resolve_name(STAGES[name])(opened, shown)

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from irl_lens.checkpoint import copy_weights
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec, Observed
 from irl_lens.errors import UserError
@@ -101,26 +102,20 @@ class TrajectoryModel(nn.Module):
         """Returns the parameters by name (the causal masks of TransformerLens left out)."""
         return {name: p.detach() for name, p in self.named_parameters()}
 
-    def load_weights(self, weights: dict[str, Tensor]) -> TrajectoryModel:
+    def load_weights(
+        self, weights: dict[str, Tensor], source: str = "the checkpoint"
+    ) -> TrajectoryModel:
         """Copies ``weights`` in.
 
+        Args:
+            weights: One of each parameter's name.
+            source: Where they are from, for messages.
+
         Raises:
-            ValueError: A name is missing or unknown, or a shape differs; names the first.
+            CheckpointError: A name is missing or unknown, a shape or a type differs; names the
+                first.
         """
-        own = dict(self.named_parameters())
-        for name in sorted(own.keys() ^ weights.keys()):
-            where = "the checkpoint" if name in own else "this model"
-            raise ValueError(f"parameter {name!r} is missing from {where}; is it another preset's?")
-        for name, parameter in own.items():
-            if parameter.shape != weights[name].shape:
-                raise ValueError(
-                    f"parameter {name!r} has shape {tuple(weights[name].shape)} in the checkpoint, "
-                    f"{tuple(parameter.shape)} in this model; build the model from the "
-                    "checkpoint's own configuration"
-                )
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(weights[name])
+        copy_weights(dict(self.named_parameters()), weights, source)
         return self
 
     def hash(self) -> str:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens.checkpoint import copy_weights
 from irl_lens.config import InternalRLConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
@@ -105,7 +106,7 @@ def internal_rl(run: Run, progress: Progress) -> None:
     for prefix in range(2, len(whole.world.heldout_subgoals)):
         if result[f"reached_{prefix}"] >= LEARNED:
             continue  # the policy of the whole task does it already
-        part = Stage(stage.folder / f"prefix-{prefix}")
+        part = stage.part(f"prefix-{prefix}")
         if not part.done:
             try:
                 job, figures = _train(run, part, progress, prefix)
@@ -177,14 +178,13 @@ def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:
         prefix: The policy trained on so many abstract subgoals; the whole task's if None.
 
     Raises:
-        CheckpointError: If it was not trained.
+        CheckpointError: If it was not trained, or a file is missing or damaged.
     """
     stage, meta = run.stage(STAGE), load_metacontroller(run)
     config = run.preset.internal_rl
     network = GaussianNetwork(
         run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
     )
-    part = stage if prefix is None else Stage(stage.folder / f"prefix-{prefix}")
-    # Policies from before they could start at codes have no centre and scale: the prior's.
-    network.load_state_dict(parameters(network) | part.weights())
+    part = stage if prefix is None else stage.part(f"prefix-{prefix}")
+    copy_weights(parameters(network), part.weights(), str(part.folder))
     return LatentPolicy(network.requires_grad_(False), meta).eval()

@@ -16,7 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.checkpoint import (
+    copy_weights,
+    join_parts,
+    pack_optimizer,
+    split_parts,
+    unpack_optimizer,
+)
 from irl_lens.config import RLConfig
 from irl_lens.data import stream_seed
 from irl_lens.envs.protocol import World
@@ -137,9 +143,7 @@ class RLJob:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         parts = split_parts(tensors, "trained", "optimizer", "count")
-        with torch.no_grad():
-            for name, parameter in self.agent.trained.named_parameters():
-                parameter.copy_(parts["trained"][name])
+        copy_weights(parameters(self.agent.trained), parts["trained"], "the checkpoint")
         unpack_optimizer(self.optimizer, parts["optimizer"])
         self.silent = int(parts["count"]["silent"])
         self._recent = parts["count"]["recent"].tolist()

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from irl_lens.checkpoint import copy_weights
 from irl_lens.config import CodesConfig
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
@@ -172,10 +173,12 @@ def load_metacontroller(run: Run) -> CausalHalf:
     """A run's trained metacontroller with the codes it ended up with, gradients off.
 
     Raises:
-        CheckpointError: If discovery is not done, or its codes are to be learned yet.
+        CheckpointError: If discovery is not done, its codes are to be learned yet, or a file is
+            missing or damaged.
     """
     if run.acting == "metacontroller":
         return load_discovered(run)
     meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
-    meta.load_state_dict(run.stage("codes").weights())
+    stage = run.stage("codes")
+    copy_weights(meta.state_dict(), stage.weights(), str(stage.folder))
     return meta.requires_grad_(False).eval()

@@ -17,7 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.checkpoint import (
+    copy_weights,
+    join_parts,
+    pack_optimizer,
+    split_parts,
+    unpack_optimizer,
+)
 from irl_lens.config import ControllersConfig, Targets
 from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
@@ -107,12 +113,8 @@ class ControllersJob:
         return dict(zip(names, (sums / tokens).tolist(), strict=True))
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights of all banks, those of layer l prefixed ``layer{l}.``"""
-        return {
-            f"layer{layer}.{name}": value
-            for layer, bank in self.banks.items()
-            for name, value in bank.state_dict().items()
-        }
+        """Weights of all banks; see :func:`bank_weights`."""
+        return bank_weights(self.banks)
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
@@ -121,7 +123,7 @@ class ControllersJob:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         parts = split_parts(tensors, "banks", "optimizer")
-        load_banks(self.banks, parts["banks"])
+        copy_weights(self.weights(), parts["banks"], "the checkpoint")
         unpack_optimizer(self.optimizer, parts["optimizer"])
 
     def _nll(
@@ -139,13 +141,13 @@ class ControllersJob:
         return torch.from_numpy(labels[self.config.label])
 
 
-def load_banks(banks: Banks, weights: Mapping[str, Tensor]) -> None:
-    """Copies ``layer{l}.`` prefixed weights into banks of the same layers."""
-    for layer, bank in banks.items():
-        prefix = f"layer{layer}."
-        bank.load_state_dict(
-            {n.removeprefix(prefix): w for n, w in weights.items() if n.startswith(prefix)}
-        )
+def bank_weights(banks: Banks) -> dict[str, Tensor]:
+    """Weights of all banks, those of layer l prefixed ``layer{l}.``"""
+    return {
+        f"layer{layer}.{name}": value
+        for layer, bank in banks.items()
+        for name, value in bank.state_dict().items()
+    }
 
 
 @trains("controllers")
@@ -169,11 +171,12 @@ def load_controllers(run: Run) -> Banks:
     """A run's trained banks by layer, gradients off.
 
     Raises:
-        CheckpointError: If the controllers are not trained yet.
+        CheckpointError: If the controllers are not trained yet, or a file is missing or damaged.
     """
     world = make_world(run.preset.world)
     banks = controller_banks(run.preset.controllers, world, run.preset.base.d_model)
-    load_banks(banks, run.stage("controllers").weights())
+    stage = run.stage("controllers")
+    copy_weights(bank_weights(banks), stage.weights(), str(stage.folder))
     for bank in banks.values():
         bank.requires_grad_(False)
     return banks

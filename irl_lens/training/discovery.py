@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.checkpoint import join_parts, split_parts
+from irl_lens.checkpoint import copy_weights, join_parts, split_parts
 from irl_lens.config import DiscoveryConfig, Targets
 from irl_lens.data import Stream, stream_seed
 from irl_lens.envs.protocol import World
@@ -207,9 +207,11 @@ def load_discovered(run: Run) -> Metacontroller:
     """A run's metacontroller as discovery left it, gradients off.
 
     Raises:
-        CheckpointError: If discovery is not done.
+        CheckpointError: If discovery is not done, or a file is missing or damaged.
     """
     meta = Metacontroller(run.preset.discovery, run.preset.base.d_model)
-    weights = run.stage("metacontroller").weights()
-    meta.load_state_dict(split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights)
+    stage = run.stage("metacontroller")
+    weights = stage.weights()
+    own = split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights
+    copy_weights(meta.state_dict(), own, str(stage.folder))
     return meta.requires_grad_(False).eval()

@@ -15,7 +15,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import join_parts, pack_optimizer, split_parts, unpack_optimizer
+from irl_lens.checkpoint import (
+    copy_weights,
+    join_parts,
+    pack_optimizer,
+    split_parts,
+    unpack_optimizer,
+)
 from irl_lens.config import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.base import TrajectoryModel
@@ -130,7 +136,7 @@ class SteeringOptimizer:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned, weights too."""
         parts = split_parts(tensors, "meta", "base", "optimizer")
-        self.meta.load_state_dict(parts["meta"])
+        copy_weights(self.meta.state_dict(), parts["meta"], "the checkpoint")
         if self.base is not None:
             self.base.load_weights(parts["base"])
         unpack_optimizer(self.adamw, parts["optimizer"])

@@ -184,14 +184,15 @@ def load_base(
         step: As it was after so many steps of pretraining, of those that were kept.
 
     Raises:
-        CheckpointError: The stage is not done, or a file is damaged.
+        CheckpointError: The stage is not done, or a file is missing or damaged.
         UserError: Nothing was kept after ``step``.
     """
     world = make_world(run.preset.world)
     model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    base, discovery = run.stage("base"), run.stage("metacontroller")
     if step is not None:
-        return world, model.load_weights(run.stage("base").snapshot(step)).frozen()
-    weights, discovery = run.stage("base").weights(), run.stage("metacontroller")
+        return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()
     if run.cotrained and discovery.done and not pretrained:
         weights = split_parts(discovery.weights(), "meta", "base")["base"]
-    return world, model.load_weights(weights).frozen()
+        return world, model.load_weights(weights, str(discovery.folder)).frozen()
+    return world, model.load_weights(base.weights(), str(base.folder)).frozen()

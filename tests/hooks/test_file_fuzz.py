@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from irl_lens.hooks import Header, Part, inspect, load, save
-from irl_lens.hooks.files import _digest
+from irl_lens.hooks.identity import content_hash
 
 many = settings(
     deadline=None,
@@ -126,7 +126,7 @@ def forge(file: Path, header) -> Path:
     """Writes the file's tensors under another header, with the digest that belongs to it."""
     forged, tensors = file.with_name("forged.safetensors"), load_file(file)
     text = json.dumps(header)
-    save_file(tensors, forged, {"intervention": text, "sha256": _digest(text, tensors)})
+    save_file(tensors, forged, {"intervention": text, "sha256": content_hash(text, tensors)})
     return forged
 
 
@@ -174,7 +174,7 @@ def test_headers_that_are_none(saved, header):
 def test_json_that_is_hard_to_read(saved, text):
     _, file = saved["vector"]
     forged, tensors = file.with_name("forged.safetensors"), load_file(file)
-    save_file(tensors, forged, {"intervention": text, "sha256": _digest(text, tensors)})
+    save_file(tensors, forged, {"intervention": text, "sha256": content_hash(text, tensors)})
     for reading in (load, inspect):
         with pytest.raises(ValueError, match=r"forged\.safetensors"):
             reading(forged)
@@ -189,7 +189,7 @@ def test_a_consistent_file_of_another_dtype(kinds, tmp_path, dtype):
     for about in header["tensors"].values():
         about["dtype"] = str(dtype).removeprefix("torch.")
     text = json.dumps(header)
-    save_file(tensors, file, {"intervention": text, "sha256": _digest(text, tensors)})
+    save_file(tensors, file, {"intervention": text, "sha256": content_hash(text, tensors)})
     if dtype.is_floating_point:
         assert torch.equal(load(file).state_dict()["A"], tensors["A"])
     else:

@@ -30,7 +30,8 @@ from irl_lens.hooks import (
     model_hash,
     save,
 )
-from irl_lens.hooks.files import HEADER_LIMIT, _digest
+from irl_lens.hooks.files import HEADER_LIMIT
+from irl_lens.hooks.identity import content_hash
 from irl_lens.hooks.kinds import KINDS
 
 D, ROWS, STEPS = 16, 3, 6
@@ -98,7 +99,7 @@ def test_header(tmp_path):
         "  rank         4\n"
         "  environment  irl_lens/GridPinpad-v0\n"
         "  training     stage controllers, steps 2000\n"
-        "  card         nll 0.25, nan nan\n"
+        "  card         nll 0.25, nan None\n"
         "  tensors      stack.A float32 [2, 4, 16] trainable, stack.B float32 [2, 16, 4] trainable"
     )
     assert isinstance(load(file), ControllerBank)
@@ -179,7 +180,7 @@ def rewrite(file: Path, change) -> None:
     """Changes the header of a file as one who wants it to be read: the digest is right."""
     header = change(json.loads(metadata_of(file)["intervention"]))
     tensors, text = load_file(file), json.dumps(header)
-    save_file(tensors, file, {"intervention": text, "sha256": _digest(text, tensors)})
+    save_file(tensors, file, {"intervention": text, "sha256": content_hash(text, tensors)})
 
 
 def test_tensors_that_differ_from_the_header_are_refused(tmp_path):
