@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +72,38 @@ def _finished(folder: Path, like: Run) -> Run:
     return run
 
 
+def test_a_command_has_the_run_to_itself_from_its_settings_to_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = _finished(tmp_path / "run", Run.create(tmp_path / "like", PRESETS["smoke"], 0)).folder
+    command = ["train", "base", "--preset", "smoke", "--seed", "5", "--out", str(folder)]
+    cli.main(command)  # there is nothing left to do
+    assert capsys.readouterr().out == f"{folder / 'base'}\n"
+
+    def refused() -> None:
+        with pytest.raises(SystemExit):
+            cli.main(command)
+        said.append(capsys.readouterr())
+
+    said: list[Any] = []
+    with locked(folder):
+        _in_thread(refused)
+    assert f"process {os.getpid()} on" in said[0].err and said[0].out == ""
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def none(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UserError, match=r"file system without locks.*--out"), locked(tmp_path):
+        pass
+
+
 def test_a_thread_may_lock_again_what_it_has_and_no_other_thread(tmp_path: Path) -> None:
     def steal() -> None:
         try:
@@ -85,7 +121,7 @@ def test_a_thread_may_lock_again_what_it_has_and_no_other_thread(tmp_path: Path)
     assert stolen == [False, True]
 
 
-def _in_thread(call) -> None:
+def _in_thread(call: Callable[[], None]) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()

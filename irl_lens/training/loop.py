@@ -110,8 +110,8 @@ def finish(stage: Stage, weights: Mapping[str, Tensor], result: Mapping[str, Any
     figures = {name: value for name, value in result.items() if isinstance(value, float)}
     if name := not_finite({**weights, **figures}):
         raise DivergedError(
-            f"stage {stage.name} ends with numbers that are not finite ({name}), so it does not "
-            f"count as done; its last checkpoint is kept in {stage.folder}"
+            f"stage {stage.name} in {stage.folder} ends with numbers that are not finite ({name}), "
+            "so it does not count as done; its last checkpoint is kept"
         )
     stage.finish(weights, result)
 
@@ -120,10 +120,10 @@ def _require_finite(
     stage: Stage, completed: int, saved: int, values: Mapping[str, Tensor | float]
 ) -> None:
     if name := not_finite(values):
-        kept = f"its checkpoint after step {saved} is kept in {stage.folder}"
+        kept = f"its checkpoint after step {saved} is kept"
         raise DivergedError(
-            f"stage {stage.name} came to numbers that are not finite in step {completed} "
-            f"({name}); {kept if saved else 'no checkpoint of it was saved before'}"
+            f"stage {stage.name} in {stage.folder} came to numbers that are not finite in step "
+            f"{completed} ({name}); {kept if saved else 'no checkpoint of it was saved before'}"
         )
 
 

@@ -208,7 +208,7 @@ def test_a_rate_far_too_high_ends_training(planted: Planted, tmp_path: Path, kin
     agent = RawAgent(planted.fast.model, config, planted.world.horizon)
     raw = RLJob(agent, planted.world, config, 0, "test")
     job = raw if kind == "raw" else internal(planted, config)
-    with pytest.raises(DivergedError, match=r"stage rl came .* in step \d \(kl\)"):
+    with pytest.raises(DivergedError, match=r"stage rl in .* in step \d \(kl\)"):
         train(Stage(tmp_path / "rl"), job, QuietProgress(), log_every=1)
     assert not list(tmp_path.rglob("*.safetensors"))
 

@@ -90,5 +90,6 @@ def test_the_command_stops_and_trains_no_later_stage(
         cli.main(["run", "smoke", "--out", str(tmp_path / "run"), "--set", "pretrain.lr=1e6"])
     said = capsys.readouterr().err.splitlines()[-1]
     assert stop.value.code == 2
-    assert said.startswith("irl-lens: stage base came to numbers that are not finite in step 2")
+    where = tmp_path / "run" / "base"
+    assert f"stage base in {where} came to numbers that are not finite in step 2" in said
     assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["base"]
