@@ -62,18 +62,18 @@ class Bypassed:
 
         Walking the modules would take a fifth of a small decoding step.
         """
-        return any(tuple(now.values()) != then for now, then in self._children) or any(
-            len(now) != then for now, then in self._sizes
-        )
+        return any(tuple(now.values()) != then for now, then in self._children) or self._sizes != [
+            *map(len, self._states.values())
+        ]
 
     def _list(self) -> None:
         modules = dict(self._model.named_modules())
         chosen = {name: module for name, module in modules.items() if self._chosen(name)}
         parents = [modules[name] for name in ("", "hooked", "hooked.blocks")]
         children = (module._modules for module in (*parents, *chosen.values()))
-        self._children = [(now, tuple(now.values())) for now in children]
+        self._children = [(now, tuple(now.values())) for now in children if now]
         self._states = {name: vars(module) for name, module in chosen.items()}
-        self._sizes = [(now, len(now)) for now in self._states.values()]
+        self._sizes = [*map(len, self._states.values())]
         self._foreign = next((name for name, m in chosen.items() if _is_foreign(m)), None)
 
 
@@ -88,10 +88,10 @@ def refuse_other_models(model: TrajectoryModel, settings: dict[str, Any]) -> Non
         UserError: The model as a whole is hooked, or a setting differs.
     """
     for whole, name in ((model, "model"), (model.hooked, "hooked")):
-        if _is_hooked(vars(whole)) or "forward" in vars(whole):
+        if _is_hooked(vars(whole)):
             raise UserError(
-                f"the {name} has a torch hook, or a forward of its own, as a whole, which runs "
-                "in its own forward only; call the model, or hook its unembedding"
+                f"the {name} has a torch hook as a whole, which sees its own forward only; "
+                "call the model, or hook its unembedding"
             )
     if settings.items() <= vars(model.hooked.cfg).items():
         return

@@ -80,7 +80,10 @@ class Player:
         if isinstance(self.hook, GatedActor):
             # Another stream: what is drawn of it depends on the hook alone.
             self.hook.generator = torch.Generator().manual_seed(seed + 1)
-        with self.hook.attached(self.fast.model) if self.hook else nullcontext():
+        with (
+            self.fast.weights.held(),
+            self.hook.attached(self.fast.model) if self.hook else nullcontext(),
+        ):
             return self._episodes(env, seed, generator, given)
 
     def _episodes(
