@@ -11,7 +11,10 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
-from transformer_lens.components import MLP, Attention, LayerNorm, TransformerBlock
+from transformer_lens.components.attention import Attention
+from transformer_lens.components.layer_norm import LayerNorm
+from transformer_lens.components.mlps.mlp import MLP
+from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint
 
 from irl_lens.errors import UserError

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
+from transformer_lens.components.layer_norm import LayerNorm
 
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
@@ -72,6 +73,8 @@ class ObservationTransformer(HookedTransformer):
         spec: What is observed.
         n_actions: Number of primitive actions.
     """
+
+    ln_final: LayerNorm
 
     def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
         super().__init__(transformer_config(config, spec, n_actions))

@@ -124,5 +124,5 @@ class FusedWeights:
 def _same_bits(a: Tensor, b: Tensor) -> bool:
     """Whether two weights are one memory, or of equal content; numpy's is the fast comparison."""
     bits = torch.int16 if a.dtype == torch.bfloat16 else torch.int32
-    content = (x.detach().view(bits).cpu().numpy() for x in (a, b))
-    return a.data_ptr() == b.data_ptr() or np.array_equal(*content)
+    then, now = (x.detach().view(bits).cpu().numpy() for x in (a, b))
+    return a.data_ptr() == b.data_ptr() or np.array_equal(then, now)

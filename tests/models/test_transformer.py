@@ -80,9 +80,10 @@ def test_helpers_without_positions_are_left_alone(model):
 
 def attributed(model: TrajectoryModel) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits of some actions, and the attributions to all that is written, summed."""
-    logits, cache = model.hooked.run_with_cache(observations(0))
+    logits, cache = model(observations(0)), model.hooked.run_with_cache(observations(0))[1]
     actions = torch.arange(ROWS * STEPS).reshape(ROWS, STEPS) % 4
     stack = cache.get_full_resid_decomposition(expand_neurons=False)
+    assert isinstance(stack, torch.Tensor)
     taken = logits.gather(-1, actions[..., None])[..., 0]
     return taken - model.hooked.b_U[actions], cache.logit_attrs(stack, tokens=actions).sum(0)
 
