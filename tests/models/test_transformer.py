@@ -6,13 +6,12 @@ import pytest
 import torch
 from transformer_lens import patching
 
-from irl_lens.config import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
-SPEC = ObservationSpec(("a", "b"), (5, 6), (0,))
+from .conftest import SPEC
+
 ROWS, STEPS = 3, 5
 
 
@@ -21,14 +20,9 @@ def observations(seed: int) -> torch.Tensor:
     return torch.from_numpy(drawn + SPEC.offsets)
 
 
-@pytest.fixture
-def model() -> TrajectoryModel:
-    torch.manual_seed(0)
-    model = TrajectoryModel(BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24), SPEC, 4)
-    with torch.no_grad():
-        for parameter in model.parameters():  # no bias zero, no gain one
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return model.frozen()
+@pytest.fixture(autouse=True)
+def _frozen(model: TrajectoryModel) -> None:
+    model.frozen()
 
 
 def metric(logits: torch.Tensor) -> torch.Tensor:
