@@ -90,10 +90,10 @@ class TrajectoryModel(nn.Module):
         """
         model = deepcopy(self)
         norm, head, other = model.hooked.ln_final, model.hooked.unembed, model.next_observation
-        head.b_U += norm.b @ head.W_U
-        head.W_U *= norm.w[:, None]
-        other.bias += other.weight @ norm.b
-        other.weight *= norm.w
+        head.b_U.add_(norm.b @ head.W_U)
+        head.W_U.mul_(norm.w[:, None])
+        other.bias.add_(other.weight @ norm.b)
+        other.weight.mul_(norm.w)
         norm.w.fill_(1)
         norm.b.zero_()
         return model

@@ -11,7 +11,10 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.module import _has_any_global_hook
-from transformer_lens.components import MLP, Attention, LayerNorm, TransformerBlock
+from transformer_lens.components.attention import Attention
+from transformer_lens.components.layer_norm import LayerNorm
+from transformer_lens.components.mlps.mlp import MLP
+from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint
 
 from irl_lens.errors import UserError
@@ -63,18 +66,18 @@ class Bypassed:
 
         Walking the modules would take a fifth of a small decoding step.
         """
-        return any(tuple(now.values()) != then for now, then in self._children) or any(
-            len(now) != then for now, then in self._sizes
-        )
+        return any(tuple(now.values()) != then for now, then in self._children) or self._sizes != [
+            *map(len, self._states.values())
+        ]
 
     def _list(self) -> None:
         modules = dict(self._model.named_modules())
         chosen = {name: module for name, module in modules.items() if self._chosen(name)}
         parents = [modules[name] for name in ("", "hooked", "hooked.blocks")]
         children = (module._modules for module in (*parents, *chosen.values()))
-        self._children = [(now, tuple(now.values())) for now in children]
+        self._children = [(now, tuple(now.values())) for now in children if now]
         self._states = {name: vars(module) for name, module in chosen.items()}
-        self._sizes = [(now, len(now)) for now in self._states.values()]
+        self._sizes = [*map(len, self._states.values())]
         self._foreign = next((name for name, m in chosen.items() if _is_foreign(m)), None)
 
 
@@ -91,8 +94,8 @@ def refuse_other_models(model: TrajectoryModel, settings: dict[str, Any]) -> Non
     for whole, name in ((model, "model"), (model.hooked, "hooked")):
         if _is_hooked(vars(whole)) or _has_forward_of_its_own(vars(whole)):
             raise UserError(
-                f"the {name} has a torch hook, or a forward of its own, as a whole, which runs "
-                "in its own forward only; call the model, or hook its unembedding"
+                f"the {name} has a torch hook or a forward of its own as a whole, which only "
+                "calls of it see; call the model, or hook its unembedding"
             )
     if settings.items() <= vars(model.hooked.cfg).items():
         return

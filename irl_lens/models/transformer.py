@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
+from transformer_lens.components.layer_norm import LayerNorm
 
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import MAX_HORIZON, ObservationSpec
@@ -106,6 +107,8 @@ class ObservationTransformer(HookedTransformer):
         n_actions: Number of primitive actions.
     """
 
+    ln_final: LayerNorm
+
     def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
         super().__init__(transformer_config(config, spec, n_actions))
         self.embed = ObservationEmbedding(spec, config.d_model)  # type: ignore[assignment]
@@ -129,7 +132,7 @@ class ObservationTransformer(HookedTransformer):
         Raises:
             UserError: A helper of ``transformer_lens.patching`` counts columns as positions.
         """
-        _refuse_columns_as_positions(model_args)
+        _refuse_columns_as_positions()
         return super().run_with_hooks(*model_args, **options)
 
     def _apply(self, fn: Any, recurse: bool = True) -> ObservationTransformer:
@@ -142,18 +145,20 @@ class ObservationTransformer(HookedTransformer):
         return self
 
 
-def _refuse_columns_as_positions(model_args: tuple[Any, ...]) -> None:
+def _refuse_columns_as_positions() -> None:
     """Stops the helpers of ``transformer_lens.patching`` that would go along the wrong axis.
 
-    They take the last axis of their input for positions. Only they know whether they go along
-    positions or were given a table of what to patch.
+    They take the last axis of their input for positions. Only the helper's own frame tells
+    whether it goes along positions or was given a table of what to patch.
     """
-    helper = sys._getframe(2)
-    if helper.f_code is not patching.generic_activation_patch.__code__:
-        return
-    axes = helper.f_locals["index_axis_names"] or ()
+    frame = sys._getframe()
+    while frame.f_code is not patching.generic_activation_patch.__code__:
+        if (caller := frame.f_back) is None:
+            return
+        frame = caller
+    axes = frame.f_locals["index_axis_names"] or ()
     if any(axis.endswith("pos") for axis in axes):
-        *_, steps, columns = model_args[0].shape
+        *_, steps, columns = frame.f_locals["corrupted_tokens"].shape
         raise UserError(
             f"transformer_lens.patching takes the last axis for positions, and would patch "
             f"{columns}, the columns of an observation, in place of {steps} steps; give it "

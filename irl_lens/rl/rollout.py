@@ -84,6 +84,7 @@ class Player:
         generator = torch.Generator().manual_seed(seed)
         with (
             self._seeded(seed),
+            self.fast.weights.held(),
             self.hook.attached(self.fast.model) if self.hook else nullcontext(),
         ):
             return self._episodes(env, seed, generator, given)
