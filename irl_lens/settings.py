@@ -24,7 +24,7 @@ def changed(preset: Preset, settings: Sequence[str]) -> Preset:
         UserError: If one is not of that form, there is no such setting, it is given twice, or
             its value is of another type or out of range.
     """
-    known, chosen = _kinds(preset), {}
+    known, chosen = settings_of(preset), {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -53,7 +53,7 @@ def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
     return list(product(*by_key.values()))
 
 
-def _kinds(preset: Preset) -> dict[str, Any]:
+def settings_of(preset: Preset) -> dict[str, Any]:
     """The annotated type of each setting by its name; that of the preset is none."""
     return {
         f"{part.name}.{name}": kind
