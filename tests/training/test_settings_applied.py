@@ -38,8 +38,8 @@ from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import QuietProgress
 from irl_lens.rl import internal, raw
 from irl_lens.runs import Run
-from irl_lens.stage import Stage
 from irl_lens.settings import changed, settings_of
+from irl_lens.stage import Stage
 from irl_lens.training import pretrain
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob, train_controllers
@@ -127,12 +127,12 @@ def test_every_setting_has_another_value() -> None:
     assert left == {"base.positions"}  # of which there is one kind so far
 
 
-@pytest.mark.parametrize("part", map(marked, ALTERNATIVES))
+@pytest.mark.parametrize("part", [marked(part) for part in ALTERNATIVES])
 def test_the_same_settings_make_the_same_result(part: str) -> None:
     assert MAKERS[part](TINY) == MAKERS[part].__wrapped__(TINY)
 
 
-@pytest.mark.parametrize("case", map(marked, CASES))
+@pytest.mark.parametrize("case", [marked(case) for case in CASES])
 def test_another_value_makes_another_result(case: str) -> None:
     key = case.partition("=")[0]
     made, beside = MAKERS[key.partition(".")[0]], BESIDE.get(key, ())
