@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from irl_lens.checkpoint import read_json, write_bytes, write_json
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
-from irl_lens.limits import check
+from irl_lens.limits import check, kinds
 from irl_lens.provenance import describe
 from irl_lens.stage import Stage
 from irl_lens.validation import check_preset, check_seed, try_world
@@ -218,7 +218,7 @@ def _restore(kind: Any, values: dict[str, Any], path: str) -> Any:
         raise UserError(
             f"{path}: this version has no setting {unknown}; use the one it was made with"
         )
-    hints = get_type_hints(kind, include_extras=True)
+    hints = kinds(kind)
     known = {
         name: _value(hints[name], values[name], f"{path}.{name}")
         for name in names

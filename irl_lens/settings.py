@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from itertools import product
-from typing import Any, get_type_hints
+from typing import Any
 
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
-from irl_lens.limits import parse
+from irl_lens.limits import kinds, parse
 
 
 def changed(preset: Preset, settings: Sequence[str]) -> Preset:
@@ -59,7 +59,7 @@ def settings_of(preset: Preset) -> dict[str, Any]:
         f"{part.name}.{name}": kind
         for part in fields(preset)
         if is_dataclass(value := getattr(preset, part.name))
-        for name, kind in get_type_hints(type(value), include_extras=True).items()
+        for name, kind in kinds(type(value)).items()
     }
 
 
