@@ -40,7 +40,7 @@ Temperature = Annotated[float, Range(1e-3, 1e3)]
 class BaseConfig:
     """The base sequence model: a causal pre-norm HookedTransformer (paper, Table A4).
 
-    ``positions`` is ALiBi, which TransformerLens implements and which extrapolates to
+    Positions are ALiBi's, which TransformerLens implements and which extrapolates to
     the held-out task's longer episodes; the paper uses T5-like relative biases, which
     HookedTransformer does not offer.
     """
@@ -50,7 +50,6 @@ class BaseConfig:
     n_heads: Annotated[int, Range(1, 256)] = 4
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
     act_fn: Activation = "relu"
-    positions: str = "alibi"
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class TrajectoryModel(nn.Module):
                 d_vocab=spec.size,
                 d_vocab_out=n_actions,
                 normalization_type="LN",
-                positional_embedding_type=config.positions,
+                positional_embedding_type="alibi",
                 device="cpu",
             )
         )
