@@ -57,7 +57,7 @@ def test_zero_is_taken_where_it_means_something(key: str) -> None:
     if key in ZERO_TAKEN:
         check_preset(changed(SMOKE, [f"{key}=0"]))
     else:
-        assert "take" in refused(f"{key}=0")
+        refused(f"{key}=0")
 
 
 def ranges(kind: Any) -> Iterator[tuple[Any, Range]]:
@@ -80,10 +80,8 @@ def test_every_number_has_a_range() -> None:
 @pytest.mark.parametrize(("key", "kind", "allowed"), RANGED)
 def test_ranges_end_where_they_say(key: str, kind: Any, allowed: Range) -> None:
     whole = isinstance(allowed.low, int) and get_args(kind)[0] is int
-    step, twice = (
-        1 if whole else 1e-6 * max(1.0, allowed.high),
-        get_args(kind)[0] not in (int, float),
-    )
+    step = 1 if whole else 1e-6 * max(1.0, allowed.high)
+    twice = get_args(kind)[0] not in (int, float)
     for number, taken in (
         (allowed.low, not allowed.above),
         (allowed.high, not allowed.below),
