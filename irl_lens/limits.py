@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from irl_lens.errors import UserError
 
@@ -41,6 +42,12 @@ class Range:
     def __str__(self) -> str:
         low, high = (f"{n:,}" if isinstance(n, int) else f"{n:g}" for n in (self.low, self.high))
         return f"{'above' if self.above else 'from'} {low} to {'below ' * self.below}{high}"
+
+
+@cache
+def kinds(config: type) -> dict[str, Any]:
+    """The types of a configuration's settings by name, annotated as they stand in it."""
+    return get_type_hints(config, include_extras=True)
 
 
 def check(kind: Any, value: object, path: str) -> None:

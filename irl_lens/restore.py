@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from irl_lens.checkpoint import CheckpointError
 from irl_lens.errors import UserError
-from irl_lens.limits import check
+from irl_lens.limits import check, kinds
 
 
 def restore(kind: Any, values: Any, path: str) -> Any:
@@ -28,7 +28,7 @@ def restore(kind: Any, values: Any, path: str) -> Any:
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is {values!r}, not settings by name")
     known = {field.name: field for field in fields(kind)}
-    hints = get_type_hints(kind, include_extras=True)
+    hints = kinds(kind)
     if unknown := ", ".join(sorted(values.keys() - known)):
         raise CheckpointError(
             f"{path}: this version has no setting {unknown}; use the one it was made with"

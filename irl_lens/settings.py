@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from itertools import product
-from typing import Any, get_type_hints
+from typing import Any
 
 from irl_lens.config import Preset
 from irl_lens.errors import UserError
-from irl_lens.limits import parse
+from irl_lens.limits import kinds, parse
 
 
 def changed(preset: Preset, settings: Sequence[str]) -> Preset:
@@ -24,7 +24,7 @@ def changed(preset: Preset, settings: Sequence[str]) -> Preset:
         UserError: If one is not of that form, there is no such setting, it is given twice, or
             its value is of another type or out of range.
     """
-    known, chosen = _kinds(preset), {}
+    known, chosen = settings_of(preset), {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -53,13 +53,13 @@ def combinations(settings: Sequence[str]) -> list[tuple[str, ...]]:
     return list(product(*by_key.values()))
 
 
-def _kinds(preset: Preset) -> dict[str, Any]:
+def settings_of(preset: Preset) -> dict[str, Any]:
     """The annotated type of each setting by its name; that of the preset is none."""
     return {
         f"{part.name}.{name}": kind
         for part in fields(preset)
         if is_dataclass(value := getattr(preset, part.name))
-        for name, kind in get_type_hints(type(value), include_extras=True).items()
+        for name, kind in kinds(type(value)).items()
     }
 
 

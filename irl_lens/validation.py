@@ -6,14 +6,14 @@ asks of another, and of the world.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from typing import Any, get_type_hints
+from dataclasses import is_dataclass
+from typing import Any
 
 from irl_lens.config import Preset
 from irl_lens.envs.protocol import World
 from irl_lens.envs.worlds import make_world
 from irl_lens.errors import UserError
-from irl_lens.limits import Range, check, describe
+from irl_lens.limits import Range, check, describe, kinds
 
 SEEDS = Range(0, 2**32 - 1)
 MOST_WEIGHTS = 1_000_000_000
@@ -66,9 +66,8 @@ def try_world(preset: Preset, world: World) -> None:
 
 def check_types(part: Any, path: str) -> None:
     """Checks every setting of a part by itself; those of parts within it too."""
-    kinds: dict[str, Any] = get_type_hints(type(part), include_extras=True)
-    for field in fields(part):
-        value, name, kind = getattr(part, field.name), f"{path}{field.name}", kinds[field.name]
+    for setting, kind in kinds(type(part)).items():
+        value, name = getattr(part, setting), f"{path}{setting}"
         if not is_dataclass(kind):
             check(kind, value, name)
         elif type(value) is kind:
@@ -134,7 +133,9 @@ def _weights(preset: Preset, world: World) -> None:
     counts = {
         "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
         "controllers": len(preset.controllers.layers) * names * bank,
-        "discovery": decoder + 3 * found.history * (d + found.history) + 6 * d * found.sequence,
+        "discovery": decoder
+        + 3 * found.history * (d + found.history)
+        + 6 * found.sequence * (d + found.sequence),
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
     }

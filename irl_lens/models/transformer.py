@@ -9,72 +9,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.nn import functional as F
+from jaxtyping import Float
+from torch import Tensor
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
 from transformer_lens.components.layer_norm import LayerNorm
 
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import MAX_HORIZON, ObservationSpec
 from irl_lens.errors import UserError
-
-
-class ObservationEmbedding(nn.Module):
-    """Sums one vector for each active entry of an observation.
-
-    Args:
-        spec: Columns of the observation.
-        d_model: Width of the residual stream.
-    """
-
-    def __init__(self, spec: ObservationSpec, d_model: int) -> None:
-        super().__init__()
-        self.spec = spec
-        first = torch.from_numpy(spec.offsets).int()
-        self.first: Tensor
-        self.end: Tensor
-        self.register_buffer("first", first, persistent=False)
-        self.register_buffer("end", first + torch.tensor(spec.sizes).int(), persistent=False)
-        # Columns add up: this keeps the sum at unit variance.
-        self.W_E = nn.Parameter(torch.randn(spec.size, d_model) / spec.columns**0.5)
-
-    def forward(
-        self, observation: Int[Tensor, "*batch columns"] | Float[Tensor, "*batch size"]
-    ) -> Float[Tensor, "*batch d_model"]:
-        """Embeds sparse (integer) or dense (float) observations; both give the same.
-
-        Raises:
-            UserError: An observation is not of the columns that the model was made for.
-        """
-        self._check(observation)
-        if observation.is_floating_point():
-            return observation.to(self.W_E.dtype) @ self.W_E
-        flat = observation.reshape(-1, observation.shape[-1])
-        return F.embedding_bag(flat, self.W_E, mode="sum").unflatten(0, observation.shape[:-1])
-
-    def _check(self, observation: Tensor) -> None:
-        dense, spec, given = observation.is_floating_point(), self.spec, observation.shape[-1]
-        width = spec.size if dense else spec.columns
-        if given != width:
-            raise UserError(
-                f"observations of {given} {'numbers' if dense else 'columns'}, and the model reads "
-                f"{width}, columns {spec.described()}; give it those of the world it was made for"
-            )
-        if dense:
-            return
-        outside = (observation < self.first) | (observation >= self.end)
-        # Zeros are padding; but for the first column, no world has them.
-        if outside.any() and (outside := outside & (observation != 0)).any():
-            column = int(outside.flatten(0, -2).any(0).nonzero()[0])
-            value = int(observation[..., column][outside[..., column]][0])
-            first, last = int(self.first[column]), int(self.end[column]) - 1
-            raise UserError(
-                f"{value} in column {column} ({spec.names[column]}) of an observation, and the "
-                f"model reads {first} to {last} there; give it observations of the world it was "
-                "made for"
-            )
+from irl_lens.models.observations import ObservationEmbedding
 
 
 def transformer_config(
