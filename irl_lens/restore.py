@@ -53,10 +53,11 @@ def _fits(kind: Any, value: Any) -> bool:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Literal:
         return value in inner
-    if origin is tuple:
+    if origin is tuple and isinstance(value, tuple):
         kinds = inner[:1] * len(value) if inner[-1] is ... else inner
-        sized = isinstance(value, tuple) and len(value) == len(kinds)
-        return sized and all(map(_fits, kinds, value))
+        return len(value) == len(kinds) and all(map(_fits, kinds, value))
+    if origin is tuple:
+        return False
     if inner:  # a union
         return any(_fits(one, value) for one in inner)
     if isinstance(value, bool):
