@@ -103,8 +103,17 @@ def same(found: Any, before: Any, deleted: str) -> bool:
     return found == before
 
 
+def choose(ways: Iterable[str], name: str, number: int, random: np.random.Generator) -> set[str]:
+    """Some ways to load a run: one that is about the file of this name, and any others."""
+    parts, known = Path(name).with_suffix("").parts, sorted(ways)
+    about = [way for way in known if any(part in way for part in parts)]
+    return {
+        str(way) for way in (random.choice(about or known), *random.permutation(known)[1:number])
+    }
+
+
 def try_mutations(run: Run, folder: Path, times: int, at_once: int) -> dict[str, int]:
-    """Counts loads of mutated files by outcome; all ways to load, or some chosen at random."""
+    """Counts loads of mutated files by outcome, so many of each."""
     shutil.copytree(run.folder, folder)
     write_evaluation(folder / "evaluation.json", {"a": 0.25, "b": float("nan")})
     out, files, random = folder.with_name("out"), files_in(folder), np.random.default_rng(0)
@@ -114,7 +123,7 @@ def try_mutations(run: Run, folder: Path, times: int, at_once: int) -> dict[str,
     for i in range(times):
         name = sorted(files)[random.integers(len(files))]
         how = mutate(folder / name, random)
-        for way in random.permutation(sorted(ways))[:at_once]:
+        for way in choose(ways, name, at_once, random):
             try:
                 found = read(ways[way], folder, out)
             except UserError as error:
