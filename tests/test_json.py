@@ -102,7 +102,7 @@ def test_a_curve_with_a_hole_is_drawn(tmp_path: Path) -> None:
     stage.finish({}, {"floor": 0.1})
     curve = training_curve(stage)
     assert math.isnan(curve.nll[0]) and curve.nll[1] == 0.5
-    assert strict(curve.figure().to_json())["data"][0]["y"][0] is None
+    assert strict(str(curve.figure().to_json()))["data"][0]["y"][0] is None
 
 
 def test_notes_of_an_intervention(tmp_path: Path) -> None:
