@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .address import Axes
 from .attach import Handle, HookFunction, attach
 from .part import Part
+from .scores import carried
 
 
 class Intervention(Part, ABC):
@@ -147,6 +148,9 @@ class Intervention(Part, ABC):
     def fwd_hooks(self) -> list[tuple[str, HookFunction]]:
         """Returns (hook name, function) pairs, as TransformerLens' ``run_with_hooks`` takes.
 
+        The functions refuse a hook point that does not have rows and steps first, and keep
+        hidden what attention hides (:mod:`irl_lens.hooks.scores`).
+
         Examples:
             >>> from irl_lens.hooks import AblatePatch
             >>> [(name, function)] = AblatePatch("hook_embed").fwd_hooks()
@@ -155,7 +159,7 @@ class Intervention(Part, ABC):
         """
 
         def apply(tensor: Tensor, hook: Any) -> Tensor | None:
-            return self(tensor)
+            return carried(self, tensor, self.hook_name)
 
         return [(self.hook_name, apply)]
 

@@ -65,6 +65,11 @@ class AblatePatch(Patch):
     def _mean(self, reference: Tensor) -> Tensor:
         """Returns the mean over rows and steps; one that was taken already stays the same."""
         axes = (0, Axes.of(self.hook_name).step)
+        if reference.ndim <= axes[1]:
+            raise ValueError(
+                f"the reference is {tuple(reference.shape)}; give activations of {self.hook_name} "
+                "with an axis of rows and one of steps, and leave steps out with an ActivationMean"
+            )
         taken = all(reference.shape[axis] == 1 for axis in axes)
         mean = reference if taken else reference.mean(axes, keepdim=True)
         if not mean.isfinite().all():
