@@ -161,7 +161,7 @@ def _spans(beta: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the steps, and which of each row's are valid."""
     if lengths.shape != beta.shape[:1] or lengths.dtype not in INTEGERS:
         raise ValueError(
-            f"{tuple(lengths.shape)} lengths, {lengths.dtype}, for {len(beta)} rows; give one "
+            f"{tuple(lengths.shape)} lengths for {len(beta)} rows, {lengths.dtype}; give one "
             "integer a row"
         )
     if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= beta.shape[1]:

@@ -22,6 +22,7 @@ from .address import Axes
 from .attach import Handle, HookFunction, attach
 from .part import Part
 from .scores import carried
+from .spectrum import precise
 
 
 class Intervention(Part, ABC):
@@ -57,7 +58,9 @@ class Intervention(Part, ABC):
         """
 
     def delta(self, x: Tensor) -> Tensor:
-        """Returns the change alone, f(x) - x.
+        """Returns the change alone, f(x) - x, in at least float32.
+
+        In bfloat16 the difference of 0.5 and 300 would be -300.
 
         Examples:
             >>> import torch
@@ -65,7 +68,7 @@ class Intervention(Part, ABC):
             >>> AblatePatch("hook_embed").delta(torch.ones(1, 1, 2)).tolist()
             [[[-1.0, -1.0]]]
         """
-        y = self(x)
+        x, y = precise(x), precise(self(x))
         # What attention hides is minus infinity before and after: no change, and no number.
         return torch.where(x.isinf() & (y == x), 0, y - x)
 

@@ -41,9 +41,7 @@ class ActivationMean:
         self.count = 0
         self._total: Tensor | None = None
 
-    def add(
-        self, x: Float[Tensor, "_ ..."], mask: Shaped[Tensor, "*_"] | None = None
-    ) -> None:
+    def add(self, x: Float[Tensor, "_ ..."], mask: Shaped[Tensor, "*_"] | None = None) -> None:
         """Takes a batch in.
 
         Args:
