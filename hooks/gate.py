@@ -81,7 +81,8 @@ class Gate:
         z = torch.zeros_like(proposals[:, 0]) if start is None else start
         if z.shape != proposals[:, 0].shape:
             raise ValueError(
-                f"start is {tuple(z.shape)}; it must be {tuple(proposals[:, 0].shape)}, a code a row"
+                f"start is {tuple(z.shape)}; it must be {tuple(proposals[:, 0].shape)}, a "
+                "code a row"
             )
         codes = []
         for proposal, gate in zip(proposals.unbind(1), beta.unbind(1), strict=True):

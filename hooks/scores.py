@@ -88,10 +88,10 @@ def _lowered(
     tensors = [*intervention.parameters(), *intervention.buffers()]
     if any(t.ndim == 4 and t.shape[-1] > 1 for t in tensors):
         raise ValueError(
-            f"values of scores one by one, for {keys} attended steps, while {hook_name} counts "
-            f"from step {table.shape[-1] - 1}, the last of the longest input so far; set attn.alibi "
-            "to None in every block, and take the values and run this without a longer input "
-            "in between"
+            f"{hook_name} has {keys} attended steps, and counts its ALiBi from the last of "
+            f"{table.shape[-1]}, the longest input so far: values held for each of them may have "
+            "been cached with another; set attn.alibi to None in every block, take the values "
+            "again, and run this without a longer input in between"
         )
     return table[:, -1, keys - 1].to(x)[:, None, None]
 

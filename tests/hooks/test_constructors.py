@@ -194,7 +194,5 @@ def test_probes_that_point_nowhere_are_refused():
     made = VectorController.from_probe(pair, 1, HOOK)
     torch.testing.assert_close(made.v, weight[0] / weight.norm())
     for label, given in ((4, torch.randn(4, D)), (-1, torch.randn(4, D)), (0, weight[0])):
-        with pytest.raises(
-            ValueError, match=rf"class {label} (of a probe with weights|is before the first)"
-        ):
+        with pytest.raises(ValueError, match=rf"class {label} (of a|is before)"):
             VectorController.from_probe(given, label, HOOK)
