@@ -27,10 +27,9 @@ from torch import Tensor
 SCORES = "hook_attn_scores"
 PATTERNS = (SCORES, "hook_pattern")
 OTHERWISE = re.compile(
-    r"\.experts\.|\.(hook_expert_(weights|indices)|hook_router_scores|hook_cos|hook_sin|"
-    r"rel_pos_hook|hook_nsp_out|hook_pooler_out)$"
+    r"\.experts\.|^pos_embed\.hook_in$|\.hook_(expert_indices|router_scores|cos|sin)$"
 )
-"""Names of hook points that are not laid out by row and step."""
+"""Names of hook points not laid out by row and step that the number of axes does not tell."""
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 Indices = Iterable[Any]
 """Integers of Python, NumPy or torch; see :func:`indices`."""
