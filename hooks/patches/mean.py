@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ..address import Axes, check_mask
+from ..address import Axes, check_layout, check_mask
 
 
 class ActivationMean:
@@ -49,8 +49,8 @@ class ActivationMean:
             mask: positions that count, booleans, [rows, steps]; all if None. Padding must not.
 
         Raises:
-            ValueError: the mask is none of these rows and steps, or the activations have
-                another width than those before.
+            ValueError: the mask is none of these rows and steps, or the activations are not
+                [rows, steps, ..] or have another width than those before.
 
         Examples:
             >>> mean = ActivationMean("hook_embed")
@@ -58,6 +58,7 @@ class ActivationMean:
             >>> mean.value.item()
             2.0
         """
+        check_layout(x, self.hook_name)
         flat = x.detach().movedim(Axes.of(self.hook_name).step, 1)
         if mask is not None:
             check_mask("mask", mask, flat.shape[:2])
