@@ -77,7 +77,7 @@ NONE: dict[str, Any] = {
 @pytest.mark.parametrize("taker", TAKERS)
 def test_what_is_no_index_is_refused(taker, given):
     value = NONE[given]
-    with pytest.raises(ValueError, match="no index|no list|before the first|must be torch.bool"):
+    with pytest.raises(ValueError, match=r"no index|no list|before the|must be torch\.bool"):
         TAKERS[taker](value)
 
 
