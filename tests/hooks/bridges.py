@@ -28,10 +28,17 @@ def native() -> TransformerBridge:
 
 
 def gpt2() -> TransformerBridge:
-    sizes = {"n_layer": 2, "n_embd": 16, "n_head": 2, "n_positions": 16, "vocab_size": VOCABULARY}
+    config = GPT2Config(
+        n_layer=2,
+        n_embd=16,
+        n_head=2,
+        n_positions=16,
+        vocab_size=VOCABULARY,
+        initializer_range=0.2,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _wrapped("gpt2", GPT2LMHeadModel(GPT2Config(initializer_range=0.2, **sizes)))
+        return _wrapped("gpt2", GPT2LMHeadModel(config))
 
 
 def mixtral() -> TransformerBridge:

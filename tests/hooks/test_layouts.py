@@ -99,7 +99,7 @@ def carried(model: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     points = hook_points(model)
     for name, point in points.items():
-        point.add_hook(lambda x, hook, name=name: found.update({name: x}))
+        point.add_hook(lambda tensor, hook, name=name: found.update({name: tensor}))
     decoder = (TOKENS,) if isinstance(model, HookedEncoderDecoder) else ()
     with torch.no_grad():
         model(TOKENS, *decoder)
