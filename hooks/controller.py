@@ -125,8 +125,8 @@ class Controller(Additive):
                 f"a {type(self).__name__} {self.d_model} wide and a {type(other).__name__} "
                 f"{other.d_model} wide; only controllers of one kind and width are compared"
             )
-        squares = self.inner(self), other.inner(other)
-        some = (squares[0] > 0) & (squares[1] > 0)
+        squares = [of.inner(of).clamp(min=0) for of in (self, other)]
+        some = (squares[0] != 0) & (squares[1] != 0)
         # Neither a root of 0 nor a division by it: where not taken, their gradients are NaN too.
         one, two = (torch.where(some, square, 1).sqrt() for square in squares)
         return torch.where(some, self.inner(other) / (one * two), 0).clamp(-1, 1)

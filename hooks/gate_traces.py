@@ -8,10 +8,11 @@ number alone. None of them changes its argument.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from .address import INTEGERS, Indices, check_mask, indices
+from .gate import switches
 
 Where = Indices | Shaped[Tensor, "*_"]
 """Steps of every row, or booleans over rows and steps, [rows, steps]."""
@@ -47,11 +48,13 @@ def silenced(beta: Trace, where: Where) -> Trace:
 
 
 def replayed(
-    beta: Float[Tensor, "rows steps"],
-    recorded: Float[Tensor, "_ ..."],
+    beta: Trace,
+    recorded: Shaped[Tensor, "_ ..."],
     where: Where | None = None,
-) -> Float[Tensor, "rows steps"]:
+) -> Trace:
     """Returns a recorded gate at the given places (everywhere if not given).
+
+    Of switches that are booleans, those of the record.
 
     Args:
         beta: the gate of this run.
@@ -71,6 +74,8 @@ def replayed(
             f"the recorded gate spans {tuple(recorded.shape)} rows and steps, this one "
             f"{tuple(beta.shape)}; cut or pad the record"
         )
+    if beta.dtype == torch.bool:
+        recorded = switches(recorded)
     recorded = recorded.to(beta).expand_as(beta)
     return recorded.clone() if where is None else torch.where(_places(beta, where), recorded, beta)
 

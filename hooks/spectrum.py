@@ -98,10 +98,10 @@ class Spectrum:
             0.0
         """
         total = self.values.sum(dim=-1, keepdim=True)
-        p = self.values / torch.where(total > 0, total, 1)
+        p = self.values / torch.where(total != 0, total, 1)
         # Not torch.special.entr, whose slope is infinite at 0.
         rank = (-p * torch.where(p > 0, p, 1).log()).sum(dim=-1).exp()
-        return torch.where(total.squeeze(-1) > 0, rank, 0)
+        return torch.where(total.squeeze(-1) != 0, rank, 0)
 
 
 class _OfProduct(torch.autograd.Function):

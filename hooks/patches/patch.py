@@ -90,6 +90,7 @@ class Patch(Operators):
             >>> patch.placed(torch.tensor([5.0]), torch.zeros(1, 3, 1)).flatten()
             tensor([5., 5., 5.])
         """
+        self.check_dtype(values, x)
         step, given = Axes.of(self.hook_name).step, values.shape
         if values.ndim == x.ndim:
             values = self.seen(values, x)
@@ -102,6 +103,21 @@ class Patch(Operators):
             f"the value is {tuple(given)}, {self.hook_name} carries {tuple(x.shape)}; give that "
             "shape, with 1 where all share one value, or the last axis alone"
         )
+
+    def check_dtype(self, values: Tensor, x: Tensor) -> None:
+        """Raises ValueError if the values would lose fractions or imaginary parts in `x`.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_tokens").check_dtype(torch.tensor(0.5), torch.tensor([[3]]))
+            Traceback (most recent call last):
+            ValueError: the value is torch.float32, hook_tokens carries torch.int64; give ...
+        """
+        if not torch.can_cast(values.dtype, x.dtype):
+            raise ValueError(
+                f"the value is {values.dtype}, {self.hook_name} carries {x.dtype}; give values "
+                "of its kind"
+            )
 
     def seen(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
         """Returns values of an attention pattern cut to the attended steps there are so far.

@@ -88,6 +88,7 @@ class TransplantPatch(Patch):
         return cls(cached(cache, hook_name), hook_name, places, **address)
 
     def replacement(self, x: Tensor) -> Tensor:
+        self.check_dtype(self.source, x)
         step = Axes.of(self.hook_name).step
         moved, source = x.movedim(step, 1), self.seen(self.source, x).to(x).movedim(step, 1)
         if moved.shape[2:] != source.shape[2:]:

@@ -224,6 +224,11 @@ def test_gradients_are_numbers_where_there_is_no_derivative(build, measure):
     assert all(parameter.isfinite().all() for parameter in controller.parameters())
 
 
+def test_what_is_no_number_is_not_passed_off_as_none():
+    broken = VectorController(torch.tensor([1.0, math.nan]), HOOK)
+    assert broken.spectrum.effective_rank.isnan() and broken.cosine(broken).isnan()
+
+
 def test_second_derivatives_of_singular_values_are_refused():
     low = LowRankController.random(D, R, HOOK)
     (slope,) = torch.autograd.grad(low.spectrum.norm, low.A, create_graph=True)

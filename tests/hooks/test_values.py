@@ -25,6 +25,7 @@ from irl_lens.hooks import (
     SubspacePatch,
     Sum,
     Together,
+    TransplantPatch,
     VectorController,
 )
 
@@ -82,6 +83,16 @@ def test_a_value_goes_where_its_axes_say(shape, along):
     expected = value.reshape(along).expand(N, N, D)
     assert torch.equal(ReplacePatch(value, HOOK)(x), expected)
     assert torch.equal(InterpolatePatch(value, HOOK, 1.0)(x), expected)
+
+
+def test_values_that_would_lose_a_part_are_refused():
+    value, x = torch.full((N, N, D), 2.7), torch.zeros(N, N, D, dtype=torch.long)
+    for patch in (
+        *(hold(value, HOOK) for name, hold in HOLDERS.items() if name != "swap"),
+        TransplantPatch(value, HOOK, {(0, 0): (1, 1)}),
+    ):
+        with pytest.raises(ValueError, match=r"float32, .* carries torch\.int64; give values"):
+            patch(x)
 
 
 def test_a_controller_a_row_is_never_one_a_step():
