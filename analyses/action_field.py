@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation
 from irl_lens.hooks import Intervention
+from irl_lens.hooks.address import indices
 from irl_lens.models.fast import FastPath
 
 Walk = Sequence[int] | Int[NDArray[np.integer], " steps"]
@@ -45,7 +46,7 @@ def action_field(
     """
     scene = situation.scene()
     standing = np.array(scene.standing)
-    before = np.tile(np.asarray(walk, np.int64), (len(standing), 1))
+    before = np.tile(np.array(indices("place", walk), np.int64), (len(standing), 1))
     seen = torch.from_numpy(situation.watch(np.column_stack([before, standing])))
     with nullcontext() if hook is None else hook.attached(base.model):
         logits = base.logits(seen)[:, -1]

@@ -8,13 +8,17 @@ TransformerLens has three layouts, told apart by the hook point's name and the n
 
 In the last, a step is that of the query and an attended step that of the key. In cached
 decoding all hold the new steps alone, but for keys that were rotated, hook_rot_k, and attended
-steps: those begin at the start of the sequence.
+steps: those begin at the start of the sequence. Hook points with another layout, such as a
+mixture of experts' inside, where rows and steps are one axis, are refused.
 """
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Shaped
@@ -22,6 +26,13 @@ from torch import Tensor
 
 SCORES = "hook_attn_scores"
 PATTERNS = (SCORES, "hook_pattern")
+OTHERWISE = re.compile(
+    r"\.experts\.|^pos_embed\.hook_in$|\.hook_(expert_indices|router_scores|cos|sin)$"
+)
+"""Names of hook points not laid out by row and step that the number of axes does not tell."""
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+Indices = Iterable[Any]
+"""Integers of Python, NumPy or torch; see :func:`indices`."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +108,16 @@ class Address:
     @classmethod
     def at(
         cls,
-        rows: Iterable[int] | None = None,
-        steps: Iterable[int] | None = None,
-        heads: Iterable[int] | None = None,
-        keys: Iterable[int] | None = None,
+        rows: Indices | None = None,
+        steps: Indices | None = None,
+        heads: Indices | None = None,
+        keys: Indices | None = None,
     ) -> Address:
         """Returns the address of any iterables of indices.
 
         Raises:
-            ValueError: a negative index; steps have no last one while a sequence goes on.
+            ValueError: what is no index, such as a mask; a negative index, as steps have no
+                last one while a sequence goes on.
 
         Examples:
             >>> Address.at(steps=[-1])
@@ -113,7 +125,7 @@ class Address:
             ValueError: step -1 is before the first, 0; count from the start
         """
         given = {"row": rows, "step": steps, "head": heads, "attended step": keys}
-        return cls(*(None if i is None else _indices(what, i) for what, i in given.items()))
+        return cls(*(None if i is None else indices(what, i) for what, i in given.items()))
 
     def mask(
         self, x: Tensor, hook_name: str, offset: int = 0, windowed: bool = False
@@ -135,40 +147,106 @@ class Address:
         """
         axes = Axes.of(hook_name)
         mask = torch.ones((1,) * x.ndim, dtype=torch.bool, device=x.device)
-        for what, axis, first, indices in (
+        for what, axis, first, wanted in (
             ("row", 0, 0, self.rows),
             ("step", axes.step, offset, self.steps),
             ("head", axes.head if x.ndim == 4 else None, 0, self.heads),
             ("attended step", axes.key, 0, self.keys),
         ):
-            if indices is None:
+            if wanted is None:
                 continue
             if axis is None:
-                raise ValueError(f"{what}s {indices} at {hook_name}, which has no axis of {what}s")
+                raise ValueError(f"{what}s {wanted} at {hook_name}, which has no axis of {what}s")
             here = range(first, first + x.shape[axis])
             if windowed and "step" in what:  # the others come later, or came before
-                indices = [index for index in indices if index in here]
-            mask = mask & _along(x, axis, here, indices, what, hook_name)
+                wanted = [index for index in wanted if index in here]
+            mask = mask & _along(x, axis, here, wanted, what, hook_name)
         return mask
 
 
-def _indices(what: str, indices: Iterable[int]) -> tuple[int, ...]:
-    indices = tuple(map(int, indices))
-    if indices and min(indices) < 0:
-        raise ValueError(f"{what} {min(indices)} is before the first, 0; count from the start")
-    return indices
+def indices(what: str, given: Any) -> tuple[int, ...]:
+    """Returns whole numbers, 0 and up, as integers: every index that is given passes here.
+
+    Args:
+        what: what they count, for the error.
+        given: integers of Python, NumPy or torch. Booleans are refused, as a mask and the
+            indices 0 and 1 cannot be told apart, and so are floats.
+
+    Raises:
+        ValueError: something else, or a negative number.
+
+    Examples:
+        >>> indices("row", torch.tensor([2, 0]))
+        (2, 0)
+        >>> indices("row", [True, False])
+        Traceback (most recent call last):
+        ValueError: row True is a bool, no index; give those of a mask, mask.nonzero().flatten()
+    """
+    listed = given.tolist() if hasattr(given, "tolist") else given  # type: ignore[attr-defined]
+    if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
+        raise ValueError(f"{what} {given!r} is no list of indices; give one, such as [0]")
+    found = tuple(_index(what, index) for index in listed)
+    if found and min(found) < 0:
+        raise ValueError(f"{what} {min(found)} is before the first, 0; count from the start")
+    return found
+
+
+def _index(what: str, given: Any) -> int:
+    value = given.tolist() if hasattr(given, "tolist") else given
+    if isinstance(value, bool):
+        raise ValueError(
+            f"{what} {value} is a bool, no index; give those of a mask, mask.nonzero().flatten()"
+        )
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(
+            f"{what} {value!r} is a {type(value).__name__}, no index; give integers"
+        ) from None
+
+
+def check_mask(what: str, mask: Tensor, size: tuple[int, ...]) -> None:
+    """Raises ValueError unless a mask over rows and steps is one, and of this size.
+
+    Examples:
+        >>> check_mask("mask", torch.tensor([[1, 0]]), (1, 2))
+        Traceback (most recent call last):
+        ValueError: the mask is torch.int64 (1, 2); it must be torch.bool (1, 2), rows and steps
+    """
+    if mask.dtype != torch.bool or mask.shape != size:
+        raise ValueError(
+            f"the {what} is {mask.dtype} {tuple(mask.shape)}; it must be torch.bool "
+            f"{tuple(size)}, rows and steps"
+        )
+
+
+def check_layout(x: Tensor, hook_name: str) -> None:
+    """Raises ValueError unless `x`, met at a hook point, has rows first and then steps.
+
+    Tokens, which are integers, have no width.
+
+    Examples:
+        >>> check_layout(torch.zeros(10, 8), "blocks.0.mlp.gate.hook_out")
+        Traceback (most recent call last):
+        ValueError: blocks.0.mlp.gate.hook_out carries (10, 8), not [rows, steps, ..]; act ...
+    """
+    if OTHERWISE.search(hook_name) or x.ndim < (3 if x.is_floating_point() else 2):
+        raise ValueError(
+            f"{hook_name} carries {tuple(x.shape)}, not [rows, steps, ..]; act where the block "
+            "has them apart, such as at hook_mlp_out"
+        )
 
 
 def _along(
-    x: Tensor, axis: int, here: range, indices: Iterable[int], what: str, hook_name: str
+    x: Tensor, axis: int, here: range, wanted: Iterable[int], what: str, hook_name: str
 ) -> Bool[Tensor, "_ ..."]:
     """Returns a mask along one axis of `x`, which carries `here`; size 1 along the others."""
-    for index in indices:
+    for index in wanted:
         if index not in here:
             raise ValueError(
                 f"{what} {index} at {hook_name}, which has {len(here)} {what}s here; the "
                 f"last is {here[-1] if here else None}"
             )
     selected = torch.zeros(len(here), dtype=torch.bool, device=x.device)
-    selected[[index - here.start for index in indices]] = True
+    selected[[index - here.start for index in wanted]] = True
     return selected.reshape([-1 if i == axis else 1 for i in range(x.ndim)])

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Shaped
 from torch import Tensor
 
+from .address import INTEGERS
 from .bank_controller import BankController
 from .controller import Controller
 from .full import FullController
@@ -234,14 +235,14 @@ class ControllerBank(Part):
         others = [(name, cosine) for name, cosine in pairs if name != query]
         return sorted(others, key=lambda pair: -pair[1])
 
-    def select(self, labels: Int[Tensor, "*lead"]) -> Controller:
+    def select(self, labels: Shaped[Tensor, "*lead"]) -> Controller:
         """Returns a batched controller: the one labelled, the zero controller where -1.
 
         This gathers one controller's tensors per label, [rows, steps, rank, d_model]:
         :meth:`labelled` does the same to the stream without.
 
         Raises:
-            ValueError: a label below -1 or beyond the bank.
+            ValueError: a label that is no integer, below -1 or beyond the bank.
 
         Examples:
             >>> bank = ControllerBank.low_rank("abc", d_model=64, rank=16, hook_name="hook")
@@ -251,7 +252,7 @@ class ControllerBank(Part):
         self.check_labels(labels)
         return self.stack.at(labels.clamp(min=0), keep=labels >= 0)
 
-    def labelled(self, labels: Int[Tensor, "rows steps"]) -> BankController:
+    def labelled(self, labels: Shaped[Tensor, "*_"]) -> BankController:
         """Returns the intervention that applies the labelled controller at each position.
 
         Examples:
@@ -263,12 +264,16 @@ class ControllerBank(Part):
         return BankController(self, labels)
 
     def check_labels(self, labels: Tensor) -> None:
-        """Raises ValueError unless every label is -1 or that of a controller.
+        """Raises ValueError unless every label is an integer, -1 or that of a controller.
 
         Examples:
             >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
             >>> bank.check_labels(torch.tensor([[0, 2, -1]]))
         """
+        if labels.dtype not in INTEGERS:
+            raise ValueError(
+                f"labels are {labels.dtype}; give integers, -1 for no control, and not a mask"
+            )
         if labels.numel() and not -1 <= int(labels.min()) <= int(labels.max()) < len(self):
             raise ValueError(
                 f"labels span {int(labels.min())}..{int(labels.max())}; a bank of {len(self)} "

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .address import Axes, spread
@@ -32,7 +32,7 @@ class BankController(Additive):
         labels: which, 0..n-1, -1 for none. One row stands for all rows.
 
     Raises:
-        ValueError: a label below -1 or beyond the bank.
+        ValueError: labels that are not [rows, steps], below -1 or beyond the bank.
 
     Examples:
         >>> from irl_lens.hooks import ControllerBank
@@ -45,9 +45,11 @@ class BankController(Additive):
 
     labels: Tensor
 
-    def __init__(self, bank: ControllerBank, labels: Int[Tensor, "rows steps"]) -> None:
+    def __init__(self, bank: ControllerBank, labels: Shaped[Tensor, "*_"]) -> None:
         super().__init__(bank.hook_name)
         bank.check_labels(labels)
+        if labels.ndim != 2:
+            raise ValueError(f"labels are {tuple(labels.shape)}; they must be [rows, steps]")
         self.bank = bank
         self.hold("labels", labels)
 

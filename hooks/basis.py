@@ -44,7 +44,7 @@ def orthonormal(basis: Float[Tensor, "vectors width"]) -> Float[Tensor, "width v
 def projection(
     x: Float[Tensor, "*batch width"], basis: Float[Tensor, "vectors _width"]
 ) -> Float[Tensor, "*batch width"]:
-    """Returns the component of `x` in the subspace.
+    """Returns the component of `x` in the subspace, in at least float32.
 
     Raises:
         ValueError: `x` is not as wide as the vectors.
@@ -58,5 +58,6 @@ def projection(
             f"the subspace is in {basis.shape[-1]} dimensions, the activation in "
             f"{x.shape[-1]}; give vectors as wide as the activation"
         )
-    directions = orthonormal(basis).to(x)
-    return (x @ directions) @ directions.mT
+    exact = precise(x)
+    directions = orthonormal(basis.to(exact))
+    return (exact @ directions) @ directions.mT

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from .address import check_mask
 from .spectrum import precise
 
 if TYPE_CHECKING:
@@ -36,14 +37,14 @@ def cached(cache: ActivationCache | Mapping[str, Tensor], hook_name: str) -> Ten
 def positions(
     cache: ActivationCache | Mapping[str, Tensor],
     hook_name: str,
-    valid: Bool[Tensor, "*_"] | None = None,
+    valid: Shaped[Tensor, "*_"] | None = None,
 ) -> Float[Tensor, "positions d_model"]:
     """Returns a cache's activations at the valid rows and steps, constants of at least float32.
 
     Args:
         cache: holds [rows, steps, d_model] of the hook point.
         hook_name: the hook point.
-        valid: which rows and steps count, all if None.
+        valid: which rows and steps count, booleans; all if None.
 
     Raises:
         ValueError: a cache without the hook point, other activations, a mask of another shape
@@ -56,11 +57,12 @@ def positions(
         tensor([1., 2., 3.])
     """
     values = precise(cached(cache, hook_name).detach())
-    valid = torch.ones(values.shape[:2], dtype=torch.bool) if valid is None else valid.bool()
-    if values.ndim != 3 or valid.shape != values.shape[:2] or not valid.any():
+    valid = torch.ones(values.shape[:2], dtype=torch.bool) if valid is None else valid
+    if values.ndim == 3:
+        check_mask("mask", valid, values.shape[:2])
+    if values.ndim != 3 or not valid.any():
         raise ValueError(
-            f"activations {tuple(values.shape)} at {hook_name}, a mask {tuple(valid.shape)} of "
-            f"{int(valid.sum())} steps; give [rows, steps, d_model] and a mask of its rows and "
-            "steps, some of them true"
+            f"activations {tuple(values.shape)} at {hook_name}, a mask of {int(valid.sum())} "
+            "steps; give [rows, steps, d_model] and a mask, some of it true"
         )
     return values[valid]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .intervention import Intervention
 from .part import Part
+from .spectrum import precise
 
 
 class Operators(Intervention):
@@ -71,11 +72,13 @@ class Additive(Operators):
         """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.delta(x).to(x.dtype)
+        return (x + self.delta(x)).to(x.dtype)
 
 
 class Scale(Additive):
     """x <- x + factor delta(x): 0 is no intervention, 1 the intervention, 2 twice its change.
+
+    0 and 1 are x and the intervention to the bit.
 
     Args:
         inner: the intervention.
@@ -94,6 +97,11 @@ class Scale(Additive):
 
     def delta(self, x: Tensor) -> Tensor:
         return self.factor * self.inner.delta(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.factor == 0:
+            return x
+        return self.inner(x) if self.factor == 1 else super().forward(x)
 
     def config(self) -> dict[str, Any]:
         return {"factor": self.factor}
@@ -160,6 +168,9 @@ class Sum(Several, Additive):
     def delta(self, x: Tensor) -> Tensor:
         return torch.stack([term.delta(x) for term in self.members]).sum(0)
 
+    def forward(self, x: Tensor) -> Tensor:
+        return self.members[0](x) if len(self.members) == 1 else super().forward(x)
+
 
 class Compose(Several):
     """x <- g(f(x)): one after the other, each seeing what the one before it made.
@@ -211,12 +222,26 @@ class Interpolate(Operators):
         self.a, self.b, self.weight = a, b, weight
 
     def forward(self, x: Tensor) -> Tensor:
-        a, b = self.a(x), self.b(x)
-        # As of delta: between minus infinity and itself there is no number.
-        return torch.where(a.isinf() & (a == b), a, torch.lerp(a, b, self.weight))
+        return between(self.a(x), self.b(x), self.weight)
 
     def config(self) -> dict[str, Any]:
         return {"weight": self.weight}
+
+
+def between(a: Tensor, b: Tensor, weight: float) -> Tensor:
+    """Returns (1 - weight) a + weight b, in at least float32 and then in the dtype of `a`.
+
+    At weights 0 and 1 it is `a` and `b` themselves, and of equal infinities it is these.
+
+    Examples:
+        >>> between(torch.tensor([0.0, -torch.inf]), torch.tensor([4.0, -torch.inf]), 0.25)
+        tensor([1., -inf])
+    """
+    if weight in (0, 1):
+        return b if weight else a
+    # As of delta: between minus infinity and itself there is no number.
+    mixed = torch.lerp(precise(a), precise(b), weight).to(a.dtype)
+    return torch.where(a.isinf() & (a == b), a, mixed)
 
 
 def common_hook(parts: Iterable[Intervention]) -> str:

@@ -108,7 +108,7 @@ class Controller(Additive):
         """Returns <U, U'> / (|U| |U'|), Frobenius; of added vectors, their cosine.
 
         It belongs to the change U alone, not to the factors it is written in. With a zero
-        controller it is 0. Leading axes broadcast.
+        controller it is 0, and so is its gradient. Leading axes broadcast.
 
         Raises:
             ValueError: another kind of controller, or another width.
@@ -125,8 +125,11 @@ class Controller(Additive):
                 f"a {type(self).__name__} {self.d_model} wide and a {type(other).__name__} "
                 f"{other.d_model} wide; only controllers of one kind and width are compared"
             )
-        size = self.inner(self).clamp(min=0).sqrt() * other.inner(other).clamp(min=0).sqrt()
-        return torch.where(size > 0, self.inner(other) / size, 0).clamp(-1, 1)
+        squares = [of.inner(of).clamp(min=0) for of in (self, other)]
+        some = (squares[0] != 0) & (squares[1] != 0)
+        # Neither a root of 0 nor a division by it: where not taken, their gradients are NaN too.
+        one, two = (torch.where(some, square, 1).sqrt() for square in squares)
+        return torch.where(some, self.inner(other) / (one * two), 0).clamp(-1, 1)
 
     def tensors(self) -> dict[str, Tensor]:
         """Returns the controller's tensors by constructor keyword.

@@ -56,7 +56,7 @@ class Gate:
         self,
         proposals: Float[Tensor, "rows steps n_z"],
         beta: Float[Tensor, "*_"],
-        start: Float[Tensor, "rows n_z"] | None = None,
+        start: Float[Tensor, "*_"] | None = None,
     ) -> Float[Tensor, "rows steps n_z"]:
         """Returns z_1..z_T.
 
@@ -66,7 +66,7 @@ class Gate:
             start: z_0; zero if not given.
 
         Raises:
-            ValueError: proposals and beta differ in rows or steps.
+            ValueError: proposals and beta differ in rows or steps; a start of another shape.
 
         Examples:
             >>> beta = torch.tensor([[0.0, 1.0, 0.0]])
@@ -79,6 +79,11 @@ class Gate:
                 f"{tuple(beta.shape)}; they must be the same"
             )
         z = torch.zeros_like(proposals[:, 0]) if start is None else start
+        if z.shape != proposals[:, 0].shape:
+            raise ValueError(
+                f"start is {tuple(z.shape)}; it must be {tuple(proposals[:, 0].shape)}, a "
+                "code a row"
+            )
         codes = []
         for proposal, gate in zip(proposals.unbind(1), beta.unbind(1), strict=True):
             z = self.step(z, proposal, gate)

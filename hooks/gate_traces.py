@@ -7,14 +7,15 @@ number alone. None of them changes its argument.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-Where = Sequence[int] | Bool[Tensor, "*_"]
-"""Steps of every row, or a mask over rows and steps, [rows, steps]."""
+from .address import INTEGERS, Indices, check_mask, indices
+from .gate import switches
+
+Where = Indices | Shaped[Tensor, "*_"]
+"""Steps of every row, or booleans over rows and steps, [rows, steps]."""
 Trace = Shaped[Tensor, "rows steps"]
 """A gate, or where it switches: floats or booleans."""
 
@@ -47,11 +48,13 @@ def silenced(beta: Trace, where: Where) -> Trace:
 
 
 def replayed(
-    beta: Float[Tensor, "rows steps"],
-    recorded: Float[Tensor, "_ ..."],
+    beta: Trace,
+    recorded: Shaped[Tensor, "_ ..."],
     where: Where | None = None,
-) -> Float[Tensor, "rows steps"]:
+) -> Trace:
     """Returns a recorded gate at the given places (everywhere if not given).
+
+    Of switches that are booleans, those of the record.
 
     Args:
         beta: the gate of this run.
@@ -71,6 +74,8 @@ def replayed(
             f"the recorded gate spans {tuple(recorded.shape)} rows and steps, this one "
             f"{tuple(beta.shape)}; cut or pad the record"
         )
+    if beta.dtype == torch.bool:
+        recorded = switches(recorded)
     recorded = recorded.to(beta).expand_as(beta)
     return recorded.clone() if where is None else torch.where(_places(beta, where), recorded, beta)
 
@@ -94,7 +99,7 @@ def shifted(beta: Trace, by: int) -> Trace:
 
 def circularly_shifted(
     beta: Trace,
-    lengths: Int[Tensor, "*_"],
+    lengths: Shaped[Tensor, "*_"],
     by: Int[Tensor, " rows"] | None = None,
     *,
     generator: torch.Generator | None = None,
@@ -129,7 +134,7 @@ def circularly_shifted(
 
 
 def shuffled(
-    beta: Trace, lengths: Int[Tensor, "*_"], *, generator: torch.Generator | None = None
+    beta: Trace, lengths: Shaped[Tensor, "*_"], *, generator: torch.Generator | None = None
 ) -> Trace:
     """Returns each row's gate in random order, step 0 and padding staying.
 
@@ -159,8 +164,11 @@ def shuffled(
 
 def _spans(beta: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the steps, and which of each row's are valid."""
-    if lengths.shape != beta.shape[:1]:
-        raise ValueError(f"{tuple(lengths.shape)} lengths for {len(beta)} rows; give one a row")
+    if lengths.shape != beta.shape[:1] or lengths.dtype not in INTEGERS:
+        raise ValueError(
+            f"{tuple(lengths.shape)} lengths for {len(beta)} rows, {lengths.dtype}; give one "
+            "integer a row"
+        )
     if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= beta.shape[1]:
         raise ValueError(
             f"lengths span {int(lengths.min())}..{int(lengths.max())}; rows of {beta.shape[1]} "
@@ -171,13 +179,12 @@ def _spans(beta: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _places(beta: Tensor, where: Where) -> Bool[Tensor, "rows steps"]:
-    if isinstance(where, Tensor):
-        if where.shape != beta.shape:
-            raise ValueError(f"the mask spans {tuple(where.shape)}, beta {tuple(beta.shape)}")
+    if isinstance(where, Tensor) and where.ndim != 1:
+        check_mask("mask", where, beta.shape)
         return where.to(beta.device)
-    for step in where:
-        if not 0 <= step < beta.shape[1]:
-            raise ValueError(f"step {step} is outside the sequence of {beta.shape[1]} steps")
+    steps = indices("step", where)
+    if steps and max(steps) >= beta.shape[1]:
+        raise ValueError(f"step {max(steps)} is outside the sequence of {beta.shape[1]} steps")
     places = torch.zeros_like(beta, dtype=torch.bool)
-    places[:, list(where)] = True
+    places[:, list(steps)] = True
     return places

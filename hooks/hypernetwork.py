@@ -118,7 +118,7 @@ class CodeController(Additive):
         hook_name: where.
 
     Raises:
-        ValueError: when run, at rows, steps or a width that differ.
+        ValueError: z has other axes; when run, at rows, steps or a width that differ.
 
     Examples:
         >>> decoder = HypernetworkDecoder(n_z=8, hidden=32, d_model=64, rank=16)
@@ -132,10 +132,12 @@ class CodeController(Additive):
     def __init__(
         self,
         decoder: Decoder,
-        z: Float[Tensor, "rows steps n_z"],
+        z: Float[Tensor, "*_"],
         hook_name: str,
     ) -> None:
         super().__init__(hook_name)
+        if z.ndim != 3:
+            raise ValueError(f"z is {tuple(z.shape)}; it must be [rows, steps, n_z]")
         self.decoder = decoder
         self.hold("z", z)
 

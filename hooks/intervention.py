@@ -22,6 +22,8 @@ from .address import Axes
 from .attach import Handle, HookFunction, attach
 from .decoding import start
 from .part import Part
+from .scores import carried
+from .spectrum import precise
 
 
 class Intervention(Part, ABC):
@@ -56,7 +58,9 @@ class Intervention(Part, ABC):
         """
 
     def delta(self, x: Tensor) -> Tensor:
-        """Returns the change alone, f(x) - x.
+        """Returns the change alone, f(x) - x, in at least float32.
+
+        In bfloat16 the difference of 0.5 and 300 would be -300.
 
         Examples:
             >>> import torch
@@ -64,7 +68,7 @@ class Intervention(Part, ABC):
             >>> AblatePatch("hook_embed").delta(torch.ones(1, 1, 2)).tolist()
             [[[-1.0, -1.0]]]
         """
-        y = self(x)
+        x, y = precise(x), precise(self(x))
         # What attention hides is minus infinity before and after: no change, and no number.
         return torch.where(x.isinf() & (y == x), 0, y - x)
 
@@ -148,6 +152,9 @@ class Intervention(Part, ABC):
         the intervention, or say yourself where the window starts:
         ``with starting_at(steps_so_far): model.run_with_hooks(...)``.
 
+        The functions refuse a hook point that does not have rows and steps first, and keep
+        hidden what attention hides (:mod:`irl_lens.hooks.scores`).
+
         Examples:
             >>> from irl_lens.hooks import AblatePatch
             >>> [(name, function)] = AblatePatch("hook_embed").fwd_hooks()
@@ -156,7 +163,7 @@ class Intervention(Part, ABC):
         """
 
         def apply(tensor: Tensor, hook: Any) -> Tensor | None:
-            return self(tensor)
+            return carried(self, tensor, self.hook_name)
 
         return [(self.hook_name, apply)]
 

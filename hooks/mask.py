@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from .address import Address, Axes, spread
+from .address import Address, Axes, Indices, spread
 from .combine import Operators, common_hook
 from .intervention import Intervention
 
@@ -38,8 +37,8 @@ class Mask(Operators):
     def __init__(
         self,
         inner: Intervention,
-        rows: Iterable[int] | None = None,
-        steps: Iterable[int] | None = None,
+        rows: Indices | None = None,
+        steps: Indices | None = None,
         where: Shaped[Tensor, "*_"] | None = None,
     ) -> None:
         super().__init__(common_hook((inner,)))

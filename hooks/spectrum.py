@@ -10,10 +10,12 @@ holds U^T, where r_k is column k of ``factored.U`` and w_k column k of ``factore
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Spectrum:
     """Singular values, largest first, with the directions read and written.
 
     The sign of each pair of directions is arbitrary, and where a singular value is 0 so are
-    the directions.
+    the directions. Gradients pass through the values, and so through norm and effective rank,
+    of any controller, where they are 0 for the zero controller; through the directions only
+    where the singular values are all different and none is 0.
 
     Attributes:
         values: s_k.
@@ -64,9 +68,12 @@ class Spectrum:
             >>> torch.allclose(spectrum.norm, (B @ A).norm())
             True
         """
-        (Q_B, R_B), (Q_A, R_A) = torch.linalg.qr(precise(B)), torch.linalg.qr(precise(A).mT)
+        B, A = precise(B), precise(A)
+        (Q_B, R_B), (Q_A, R_A) = torch.linalg.qr(B), torch.linalg.qr(A.mT)
         core = cls.of(R_B @ R_A.mT)
-        return cls(core.values, core.reads @ Q_A.mT, core.writes @ Q_B.mT)
+        reads, writes = core.reads @ Q_A.mT, core.writes @ Q_B.mT
+        values = _OfProduct.apply(B, A, core.values.detach(), reads.detach(), writes.detach())
+        return cls(values, reads, writes)
 
     @property
     def norm(self) -> Float[Tensor, "*lead"]:
@@ -91,9 +98,36 @@ class Spectrum:
             0.0
         """
         total = self.values.sum(dim=-1, keepdim=True)
-        p = self.values / torch.where(total > 0, total, 1)
-        rank = torch.special.entr(p).sum(dim=-1).exp()
-        return torch.where(total.squeeze(-1) > 0, rank, 0)
+        p = self.values / torch.where(total != 0, total, 1)
+        # Not torch.special.entr, whose slope is infinite at 0.
+        rank = (-p * torch.where(p > 0, p, 1).log()).sum(dim=-1).exp()
+        return torch.where(total.squeeze(-1) != 0, rank, 0)
+
+
+class _OfProduct(torch.autograd.Function):
+    """Singular values of B A, whose derivative is w_k^T d(B A) r_k.
+
+    That of the decomposition they come from needs the inverses of both factors, and at the
+    zero controller there are none.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(B: Tensor, A: Tensor, values: Tensor, reads: Tensor, writes: Tensor) -> Tensor:
+        return values.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        B, A, _, reads, writes = inputs
+        ctx.save_for_backward(B, A, reads, writes)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        B, A, reads, writes = ctx.saved_tensors
+        sloped = slope.unsqueeze(-1) * writes
+        return sloped.mT @ (reads @ A.mT), (sloped @ B).mT @ reads, None, None, None
 
 
 def precise(tensor: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from numbers import Real
 
 from torch import Tensor
 
+from .address import Indices, indices
 from .attach import HookFunction
 from .combine import Scale, Several
 from .intervention import Intervention
@@ -74,7 +75,7 @@ class Together(Several):
         """
         return Together(*(change(member) for member in self.members))
 
-    def in_layers(self, layers: Iterable[int]) -> Together:
+    def in_layers(self, layers: Indices) -> Together:
         """Returns what acts in the blocks of these numbers: a mask over layers.
 
         Raises:
@@ -86,7 +87,7 @@ class Together(Several):
             >>> every.in_layers([1, 3]).hook_name
             'blocks.1.hook_mlp_out, blocks.3.hook_mlp_out'
         """
-        wanted, found = set(layers), [_layer(member) for member in self.members]
+        wanted, found = set(indices("layer", layers)), [_layer(member) for member in self.members]
         if not wanted <= set(found):
             raise ValueError(
                 f"nothing acts in layers {sorted(wanted.difference(found))}; there is "

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from .address import indices
 from .cache import positions
 from .controller import Controller
 from .spectrum import Spectrum, precise
@@ -132,7 +133,8 @@ class VectorController(Controller):
             >>> VectorController.from_probe(weight, 0, "hook", size=3.0).v.tolist()
             [0.0, 3.0]
         """
-        if weight.ndim != 2 or not 0 <= label < len(weight):
+        (label,) = indices("class", [label])
+        if weight.ndim != 2 or label >= len(weight):
             raise ValueError(
                 f"class {label} of a probe with weights {tuple(weight.shape)}; they must be "
                 "[classes, d_model], and the class one of these"

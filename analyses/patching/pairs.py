@@ -18,7 +18,7 @@ the model somewhat out of what it has seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +30,7 @@ from irl_lens.data import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable, Thing
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.hooks.address import Indices, indices
 
 Places = Int[NDArray[np.int64], " _"]
 Columns = Int[NDArray[np.int32], "_ _"]
@@ -57,9 +58,13 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.changes)
 
-    def rows(self, index: Sequence[int] | NDArray[np.integer]) -> Pairs:
-        """Returns the selected pairs, cut after the last of their decisions."""
-        index = np.asarray(index, np.int64)
+    def rows(self, index: Indices) -> Pairs:
+        """Returns the selected pairs, cut after the last of their decisions.
+
+        Raises:
+            ValueError: what is no index, such as a mask.
+        """
+        index = np.array(indices("pair", index), np.int64)
         stop = int(self.decisions[index].max(initial=0)) + 1
         changes = tuple(self.changes[i] for i in index)
         seen = self.clean[index, :stop], self.corrupted[index, :stop]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..address import Axes
+from ..address import Axes, check_layout
 from .patch import Patch
 
 
@@ -26,7 +26,8 @@ class AblatePatch(Patch):
 
     Raises:
         ValueError: a reference is missing, has a single row to resample, or a mean that is not
-            finite, as attention scores have, which are minus infinity where they are hidden.
+            finite, as attention scores have, which are minus infinity where they are hidden;
+            or to take the mean of what is not [rows, steps, ..].
 
     Examples:
         >>> batch = torch.tensor([[[1.0], [2.0]], [[3.0], [6.0]]])
@@ -65,6 +66,7 @@ class AblatePatch(Patch):
     def _mean(self, reference: Tensor) -> Tensor:
         """Returns the mean over rows and steps; one that was taken already stays the same."""
         axes = (0, Axes.of(self.hook_name).step)
+        check_layout(reference, self.hook_name)
         taken = all(reference.shape[axis] == 1 for axis in axes)
         mean = reference if taken else reference.mean(axes, keepdim=True)
         if not mean.isfinite().all():

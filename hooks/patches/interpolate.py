@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..combine import between
 from .replace import ReplacePatch
 
 
@@ -33,7 +33,7 @@ class InterpolatePatch(ReplacePatch):
         self.weight = weight
 
     def replacement(self, x: Tensor) -> Tensor:
-        return torch.lerp(x, self.placed(self.value, x), self.weight)
+        return between(x, self.placed(self.value, x), self.weight)
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "weight": self.weight}

@@ -7,10 +7,10 @@ and steps.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ..address import Axes
+from ..address import Axes, check_layout, check_mask
 
 
 class ActivationMean:
@@ -41,18 +41,16 @@ class ActivationMean:
         self.count = 0
         self._total: Tensor | None = None
 
-    def add(
-        self, x: Float[Tensor, "_ ..."], mask: Bool[Tensor, "rows steps"] | None = None
-    ) -> None:
+    def add(self, x: Float[Tensor, "_ ..."], mask: Shaped[Tensor, "*_"] | None = None) -> None:
         """Takes a batch in.
 
         Args:
             x: activations, rows first; ``cache[hook_name]`` of a TransformerLens cache.
-            mask: positions that count, all if None; padding must not.
+            mask: positions that count, booleans, [rows, steps]; all if None. Padding must not.
 
         Raises:
-            ValueError: the mask spans other rows and steps, or the activations have another
-                width than those before.
+            ValueError: the mask is none of these rows and steps, or the activations are not
+                [rows, steps, ..] or have another width than those before.
 
         Examples:
             >>> mean = ActivationMean("hook_embed")
@@ -60,12 +58,10 @@ class ActivationMean:
             >>> mean.value.item()
             2.0
         """
+        check_layout(x, self.hook_name)
         flat = x.detach().movedim(Axes.of(self.hook_name).step, 1)
-        if mask is not None and mask.shape != flat.shape[:2]:
-            raise ValueError(
-                f"the mask spans {tuple(mask.shape)} rows and steps, the activations at "
-                f"{self.hook_name} {tuple(flat.shape[:2])}; they must be the same"
-            )
+        if mask is not None:
+            check_mask("mask", mask, flat.shape[:2])
         counted = flat.flatten(0, 1) if mask is None else flat[mask]
         total = counted.sum(0, dtype=torch.float64)
         if self._total is not None and self._total.shape != total.shape:

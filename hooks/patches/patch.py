@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -11,16 +11,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..address import SCORES, Address, Axes
+from ..address import SCORES, Address, Axes, Indices
 from ..combine import Operators
+from ..scores import hidden
 
 
 class Patch(Operators):
     """Replaces what is addressed.
 
-    A value may be given for every position, or with size 1 along the axes that share one.
-    At ``hook_attn_scores`` what the attention mask hides (minus infinity) stays hidden; at
-    ``hook_pattern`` a value for a step after the query's lets the query see the future.
+    A value has every axis of what the hook point carries, size 1 along those that share one; or
+    the last alone, [width]; or none, a single number. Two axes of three are refused: [rows,
+    width] and [steps, width] cannot be told apart. At ``hook_attn_scores`` what attention hides
+    stays hidden; at ``hook_pattern`` a value for a step after the query's lets the query see
+    the future.
 
     Args:
         hook_name: where.
@@ -43,10 +46,10 @@ class Patch(Operators):
     def __init__(
         self,
         hook_name: str,
-        rows: Iterable[int] | None = None,
-        steps: Iterable[int] | None = None,
-        heads: Iterable[int] | None = None,
-        keys: Iterable[int] | None = None,
+        rows: Indices | None = None,
+        steps: Indices | None = None,
+        heads: Indices | None = None,
+        keys: Indices | None = None,
     ) -> None:
         super().__init__(hook_name)
         self.address = Address.at(rows, steps, heads, keys)
@@ -73,7 +76,7 @@ class Patch(Operators):
             tensor([ True, False])
         """
         mask = self.address.mask(x, self.hook_name, self.offset, self.windowed)
-        return mask & (x > -torch.inf) if self.hook_name.endswith(SCORES) else mask
+        return mask & ~hidden(x) if self.hook_name.endswith(SCORES) else mask
 
     def placed(self, values: Float[Tensor, "*_"], x: Tensor) -> Tensor:
         """Returns stored values as those of `x`: its steps, its shape.
@@ -87,18 +90,34 @@ class Patch(Operators):
             >>> patch.placed(torch.tensor([5.0]), torch.zeros(1, 3, 1)).flatten()
             tensor([5., 5., 5.])
         """
-        axes = Axes.of(self.hook_name)
+        self.check_dtype(values, x)
+        step, given = Axes.of(self.hook_name).step, values.shape
         if values.ndim == x.ndim:
             values = self.seen(values, x)
-            if values.shape[axes.step] != 1:
-                values = self.window(values, x, axes.step)
-        try:
-            return values.to(x).expand_as(x)
-        except RuntimeError:
+            if values.shape[step] != 1:
+                values = self.window(values, x, step)
+        if values.ndim in (0, 1, x.ndim):
+            with suppress(RuntimeError):  # sizes that differ
+                return values.expand_as(x).to(x)
+        raise ValueError(
+            f"the value is {tuple(given)}, {self.hook_name} carries {tuple(x.shape)}; give that "
+            "shape, with 1 where all share one value, or the last axis alone"
+        )
+
+    def check_dtype(self, values: Tensor, x: Tensor) -> None:
+        """Raises ValueError if the values would lose fractions or imaginary parts in `x`.
+
+        Examples:
+            >>> from irl_lens.hooks import AblatePatch
+            >>> AblatePatch("hook_tokens").check_dtype(torch.tensor(0.5), torch.tensor([[3]]))
+            Traceback (most recent call last):
+            ValueError: the value is torch.float32, hook_tokens carries torch.int64; give ...
+        """
+        if not torch.can_cast(values.dtype, x.dtype):
             raise ValueError(
-                f"the value is {tuple(values.shape)}, {self.hook_name} carries "
-                f"{tuple(x.shape)}; give that shape, with 1 where all share one value"
-            ) from None
+                f"the value is {values.dtype}, {self.hook_name} carries {x.dtype}; give values "
+                "of its kind"
+            )
 
     def seen(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
         """Returns values of an attention pattern cut to the attended steps there are so far.

@@ -8,22 +8,19 @@ the same steps: what was there when the other episode picked its subgoal, put wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from ..address import Axes
+from ..address import INTEGERS, Axes, Indices, indices
 from ..cache import cached
 from .patch import Patch
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache
-
-Place = tuple[int, int]
-"""A row and a step."""
 
 
 class TransplantPatch(Patch):
@@ -58,13 +55,13 @@ class TransplantPatch(Patch):
         self,
         source: Float[Tensor, "_ ..."],
         hook_name: str,
-        places: Mapping[Place, Place] | Shaped[Tensor, "*_"],
-        heads: Iterable[int] | None = None,
-        keys: Iterable[int] | None = None,
+        places: Mapping[Any, Any] | Shaped[Tensor, "*_"],
+        heads: Indices | None = None,
+        keys: Indices | None = None,
     ) -> None:
         super().__init__(hook_name, heads=heads, keys=keys)
         if isinstance(places, Mapping):
-            pairs = [(*here, *there) for here, there in places.items()]
+            pairs = [indices("place", (*here, *there)) for here, there in places.items()]
             places = torch.tensor(pairs, dtype=torch.long).reshape(-1, 4)
         _check(places, source.shape[0], source.shape[Axes.of(hook_name).step])
         self.hold("source", source)
@@ -75,7 +72,7 @@ class TransplantPatch(Patch):
         cls,
         cache: ActivationCache | Mapping[str, Tensor],
         hook_name: str,
-        places: Mapping[Place, Place] | Shaped[Tensor, "*_"],
+        places: Mapping[Any, Any] | Shaped[Tensor, "*_"],
         **address: Any,
     ) -> Self:
         """Returns the patch with what a cache of the other episodes holds of the hook point.
@@ -91,6 +88,7 @@ class TransplantPatch(Patch):
         return cls(cached(cache, hook_name), hook_name, places, **address)
 
     def replacement(self, x: Tensor) -> Tensor:
+        self.check_dtype(self.source, x)
         step = Axes.of(self.hook_name).step
         moved, source = x.movedim(step, 1), self.seen(self.source, x).to(x).movedim(step, 1)
         if moved.shape[2:] != source.shape[2:]:
@@ -123,7 +121,7 @@ class TransplantPatch(Patch):
 
 def _check(places: Tensor, rows: int, steps: int) -> None:
     """Raises ValueError unless the places are places, each written once, of this source."""
-    if places.ndim != 2 or places.shape[1] != 4 or places.dtype.is_floating_point:
+    if places.ndim != 2 or places.shape[1] != 4 or places.dtype not in INTEGERS:
         raise ValueError(
             f"places are {tuple(places.shape)} {places.dtype}; give integers [places, 4]: row, "
             "step, source row, source step"

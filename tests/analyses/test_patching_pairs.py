@@ -88,6 +88,8 @@ def test_the_same_seed_gives_the_same_pairs() -> None:
     few = one.rows([5, 2])
     assert few.changes == (one.changes[5], one.changes[2])
     assert few.clean.shape[1] == max(one.decisions[[5, 2]]) + 1
+    with pytest.raises(ValueError, match="pair True is a bool, no index"):
+        one.rows(one.decisions >= 0)
 
 
 def test_what_cannot_be_made_is_an_error() -> None:

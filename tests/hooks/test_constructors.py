@@ -87,7 +87,7 @@ def test_differences_that_cannot_be_taken():
         VectorController.from_difference({}, {HOOK: x}, HOOK)
     with pytest.raises(ValueError, match="16 and 15 wide"):
         difference(x, x[..., 1:])
-    with pytest.raises(ValueError, match=r"\(2, 3, 16\) .* a mask \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"mask is torch\.bool \(2, 2\); .* \(2, 3\)"):
         difference(x, x, valid_a=torch.ones(2, 2, dtype=torch.bool))
     with pytest.raises(ValueError, match="of 0 steps"):
         difference(x, x, valid_b=torch.zeros(2, 3, dtype=torch.bool))
@@ -194,5 +194,5 @@ def test_probes_that_point_nowhere_are_refused():
     made = VectorController.from_probe(pair, 1, HOOK)
     torch.testing.assert_close(made.v, weight[0] / weight.norm())
     for label, given in ((4, torch.randn(4, D)), (-1, torch.randn(4, D)), (0, weight[0])):
-        with pytest.raises(ValueError, match=rf"class {label} of a probe with weights"):
+        with pytest.raises(ValueError, match=rf"class {label} (of a|is before)"):
             VectorController.from_probe(given, label, HOOK)

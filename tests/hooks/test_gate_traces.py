@@ -51,7 +51,7 @@ def test_places_outside_are_refused():
     for change in (forced, silenced):
         with pytest.raises(ValueError, match="step 5 is outside the sequence of 5"):
             change(BETA, [5])
-        with pytest.raises(ValueError, match=r"mask spans \(2, 4\)"):
+        with pytest.raises(ValueError, match=r"mask is torch\.bool \(2, 4\); .* \(2, 5\)"):
             change(BETA, torch.ones(2, 4, dtype=torch.bool))
     with pytest.raises(ValueError, match="cut or pad the record"):
         replayed(BETA, BETA[:, :4])
@@ -119,3 +119,9 @@ def test_lengths_that_do_not_fit_are_refused():
             null(BETA, torch.tensor([5, 5, 5]))
         with pytest.raises(ValueError, match=r"lengths span 2\.\.6; .* 5 steps .* 0\.\.5"):
             null(BETA, torch.tensor([2, 6]))
+
+
+def test_switches_replayed_are_those_of_the_record():
+    soft = torch.tensor([[1.0, 0.2, 0.7]])
+    assert replayed(soft < 0, soft).tolist() == [[True, False, True]]
+    assert replayed(0 * soft, soft >= 0.5).tolist() == [[1.0, 0.0, 1.0]]

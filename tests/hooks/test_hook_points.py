@@ -89,12 +89,12 @@ def by_hand(name: str, rows, steps, heads, new: Callable[[Tensor, tuple], Tensor
     """A plain TransformerLens hook that writes new(x, where) place by place."""
 
     def hook(x: Tensor, hook) -> Tensor:
-        y = x.clone()
+        y, seen = x.clone(), x.masked_fill(x == -torch.inf, 0)
         for row in rows:
             for step in steps:
                 for head in heads:
                     where = place(name, row, step, head)
-                    y[where] = torch.where(x[where] == -torch.inf, x[where], new(x, where))
+                    y[where] = torch.where(x[where] == -torch.inf, x[where], new(seen, where))
         return y
 
     return [(name, hook)]

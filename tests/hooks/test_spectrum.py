@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
-from irl_lens.hooks import FullController, LowRankController, VectorController
+from irl_lens.hooks import Controller, FullController, LowRankController, VectorController
 
 D, R = 16, 4
 HOOK = "blocks.1.hook_resid_post"
@@ -155,6 +157,83 @@ def test_cosine_sees_u_and_not_its_factors():
     mixing = random(R, R, seed=3)
     same = LowRankController(torch.linalg.inv(mixing) @ low.A, low.B @ mixing, HOOK)
     assert low.cosine(same).item() == pytest.approx(1.0)
+
+
+MEASURES: dict[str, Callable[[Controller], torch.Tensor]] = {
+    "norm": lambda controller: controller.spectrum.norm,
+    "effective rank": lambda controller: controller.spectrum.effective_rank,
+    "cosine": lambda controller: controller.cosine(controller.at(())),
+    "cosine with another": lambda controller: controller.cosine(
+        type(controller)(
+            **{n: random(*t.shape, seed=9) for n, t in controller.tensors().items()},
+            hook_name=HOOK,
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+@pytest.mark.parametrize("lead", [(), (3,)])
+@pytest.mark.parametrize("build", KINDS.values(), ids=KINDS)
+def test_gradients_are_those_of_differences(build, lead, measure):
+    controller = build(lead, 3)
+
+    def measured(*tensors: torch.Tensor) -> torch.Tensor:
+        named = dict(zip(controller.tensors(), tensors, strict=True))
+        return measure(type(controller)(**named, hook_name=HOOK))
+
+    tensors = [tensor.requires_grad_() for tensor in controller.tensors().values()]
+    assert torch.autograd.gradcheck(measured, tensors, fast_mode=True)
+
+
+SOME, NONE = random(R, D), torch.zeros(R, D, dtype=torch.float64)
+HALF = torch.cat([SOME[:2], NONE[2:]])
+SINGULAR = {
+    "B is zero": lambda: LowRankController(SOME, NONE.mT, HOOK),
+    "A is zero": lambda: LowRankController(NONE, SOME.mT, HOOK),
+    "both are": lambda: LowRankController(NONE, NONE.mT, HOOK),
+    "one of three is": lambda: LowRankController(
+        torch.stack([SOME] * 3), torch.stack([SOME.mT, NONE.mT, SOME.mT]), HOOK
+    ),
+    "half of B is": lambda: LowRankController(SOME, HALF.mT, HOOK),
+    "equal values": lambda: LowRankController(
+        torch.eye(D)[:R].double(), torch.eye(D)[:, :R].double(), HOOK
+    ),
+    "full zero": lambda: FullController(torch.zeros(D, D), HOOK),
+    "full identity": lambda: FullController(torch.eye(D), HOOK),
+    "full projection": lambda: FullController(torch.diag(torch.arange(D) < 3).float(), HOOK),
+    "vector zero": lambda: VectorController(torch.zeros(D), HOOK),
+}
+
+
+@pytest.mark.parametrize("measure", MEASURES.values(), ids=MEASURES)
+@pytest.mark.parametrize("build", SINGULAR.values(), ids=SINGULAR)
+def test_gradients_are_numbers_where_there_is_no_derivative(build, measure):
+    """So that a step of the optimiser leaves numbers, from the zero controller too."""
+    controller = build()
+    trained = {n: nn.Parameter(t.detach().clone()) for n, t in controller.tensors().items()}
+    controller = type(controller)(**trained, hook_name=HOOK)
+    optimizer = torch.optim.AdamW(controller.parameters(), lr=0.1)
+    measured = measure(controller)
+    measured.sum().backward()
+    for parameter in controller.parameters():
+        assert parameter.grad is None or parameter.grad.isfinite().all()
+        if not measured.any():
+            assert parameter.grad is None or not parameter.grad.any()
+    optimizer.step()
+    assert all(parameter.isfinite().all() for parameter in controller.parameters())
+
+
+def test_what_is_no_number_is_not_passed_off_as_none():
+    broken = VectorController(torch.tensor([1.0, math.nan]), HOOK)
+    assert broken.spectrum.effective_rank.isnan() and broken.cosine(broken).isnan()
+
+
+def test_second_derivatives_of_singular_values_are_refused():
+    low = LowRankController.random(D, R, HOOK)
+    (slope,) = torch.autograd.grad(low.spectrum.norm, low.A, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -1,0 +1,72 @@
+"""Small TransformerLens bridges: its own, and of a Hugging Face model, made here."""
+
+from __future__ import annotations
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    MixtralConfig,
+    MixtralForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+VOCABULARY = 11
+
+
+def native() -> TransformerBridge:
+    """A bridge to TransformerLens' own transformer."""
+    sizes = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_head": 8, "d_mlp": 32, "n_ctx": 16}
+    model = TransformerBridge.boot_native(
+        {**sizes, "d_vocab": VOCABULARY, "act_fn": "relu", "seed": 0}
+    )
+    return model.requires_grad_(False).eval()
+
+
+def gpt2() -> TransformerBridge:
+    config = GPT2Config(
+        n_layer=2,
+        n_embd=16,
+        n_head=2,
+        n_positions=16,
+        vocab_size=VOCABULARY,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _wrapped("gpt2", GPT2LMHeadModel(config))
+
+
+def mixtral() -> TransformerBridge:
+    """A mixture of experts, with grouped queries and rotated positions."""
+    config = MixtralConfig(
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=16,
+        num_local_experts=7,
+        num_experts_per_tok=2,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _wrapped("mistralai/Mixtral-8x7B-v0.1", MixtralForCausalLM(config))
+
+
+def _wrapped(architecture: str, model: PreTrainedModel) -> TransformerBridge:
+    words = WordLevel({chr(97 + i): i for i in range(VOCABULARY)}, unk_token="a")
+    # Without a token for the beginning, which TransformerLens would go online for.
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(words), unk_token="a", eos_token="b", pad_token="c"
+    )
+    bridge = TransformerBridge.boot_transformers(
+        architecture, hf_model=model.eval(), tokenizer=tokenizer
+    )
+    return bridge.requires_grad_(False).eval()
