@@ -48,7 +48,7 @@ def refused(why: Exception, runs: dict[str, str], now: str) -> html.Div:
         [
             dcc.Store(id="asked", data=0),
             html.Header(_switch(runs, now)),
-            html.Main([html.H2(f"{runs[now]} cannot be opened"), said], className="panel"),
+            html.Main([html.H2(f"{runs[now]} cannot be opened"), said], style={"display": "block"}),
         ]
     )
 

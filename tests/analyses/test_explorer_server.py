@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from itertools import count
-from pathlib import Path
 from threading import Event
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
@@ -22,7 +19,6 @@ from irl_lens.analyses.explorer.server import Server, open_page
 from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.analyses.explorer.underway import Underway
 from irl_lens.errors import UserError
-from irl_lens.runs import Run, find_run
 
 Reply = tuple[int, str]
 
@@ -106,63 +102,6 @@ def test_it_listens_on_the_loopback_and_finds_a_port() -> None:
 def test_nothing_comes_from_elsewhere(server: Server) -> None:
     text = ask(server)[1]
     assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
-
-
-@pytest.fixture(scope="module")
-def folders(smoke_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Copies of a run, each damaged elsewhere but one."""
-    folder = tmp_path_factory.mktemp("runs")
-    for name, damaged in DAMAGED.items():
-        shutil.copytree(smoke_run.folder, folder / name)
-        if damaged:
-            path = folder / name / damaged
-            path.write_bytes(path.read_bytes()[:100])
-    return folder
-
-
-DAMAGED = {
-    "whole": "",
-    "no-config": "config.json",
-    "no-base": "base/weights.safetensors",
-    "no-result": "base/result.json",
-    "no-controllers": "controllers/weights.safetensors",
-    "no-codes": "codes/weights.safetensors",
-}
-
-
-def parts(component: Any) -> Iterator[dict[str, Any]]:
-    """The properties of everything on a page."""
-    if isinstance(component, list):
-        for part in component:
-            yield from parts(part)
-    elif isinstance(component, dict) and "props" in component:
-        yield component["props"]
-        yield from parts(component["props"].get("children"))
-
-
-def test_a_damaged_run_shows_what_is_wrong_and_where_to_go(folders: Path) -> None:
-    served = Server(find_run(folders / "whole"), port=0)
-
-    def laid_out(name: str) -> list[dict[str, Any]]:
-        page = f"http://127.0.0.1:{served.port}/?run={quote(str(folders / name))}"
-        status, text = ask(served, "/_dash-layout", headers={"Referer": page})
-        assert status == 200, text
-        return list(parts(json.loads(text)))
-
-    try:
-        for name, damaged in [*DAMAGED.items(), ("whole", "")]:
-            page = laid_out(name)
-            shown = {part["id"]: part for part in page if isinstance(part.get("id"), str)}
-            named = {option["value"] for option in shown["run"]["options"]}
-            assert named >= {str(folders / other) for other in DAMAGED}
-            assert shown["run"]["value"] == str(folders / name) and "asked" in shown
-            assert ("map" in shown) == (not damaged)
-            if damaged:
-                assert f"{name} cannot be opened" in [part.get("children") for part in page]
-                assert shown["message"]["role"] == "alert"
-                assert str(folders / name / damaged) in shown["message"]["children"]
-    finally:
-        served.close()
 
 
 def test_malformed_requests_get_a_message_and_change_nothing(server: Server) -> None:
