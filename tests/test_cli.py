@@ -64,11 +64,14 @@ def test_help_names_the_presets_there_are() -> None:
 def test_mistakes_are_one_line_and_exit_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = str(tmp_path / "run")
+    out, most = str(tmp_path / "run"), 16 * (os.cpu_count() or 1)
     for said, arguments in {
         "no preset 'gird'": ("run", "gird", "--out", out),
         "seed -1; take a whole number from 0": ("run", "smoke", "--out", out, "--seed", "-1"),
         "--threads 0": ("run", "smoke", "--out", out, "--threads", "0"),
+        f"take 1 to {most} here, 16 a core": ("run", "smoke", "--out", out, "--threads", "100000"),
+        "run\\x00' has a NUL byte": ("run", "smoke", "--out", f"{out}\0"),
+        "'g\\x00rid' has a NUL byte": ("evaluate", "g\0rid"),
         "neither a run folder": ("evaluate", out),
         "nor a bundled model": ("report", out),
         "at least one run": ("summary", "--out", out),

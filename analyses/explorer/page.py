@@ -35,6 +35,24 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
     )
 
 
+def refused(why: Exception, runs: dict[str, str], now: str) -> html.Div:
+    """The page of a run that cannot be opened: why, and where to go from there.
+
+    Args:
+        why: What was raised, with what mends it.
+        runs: What can be switched to, name to show by name.
+        now: The run.
+    """
+    said = html.P(str(why), id="message", role="alert")
+    return html.Div(
+        [
+            dcc.Store(id="asked", data=0),
+            html.Header(_switch(runs, now)),
+            html.Main([html.H2(f"{runs[now]} cannot be opened"), said], style={"display": "block"}),
+        ]
+    )
+
+
 def graph(name: str, height: int | str, said: str) -> html.Div:
     """A picture, with what it shows said to screen readers."""
     hidden = {"visible": False}
@@ -46,18 +64,25 @@ def graph(name: str, height: int | str, said: str) -> html.Div:
 
 
 def _header(session: Explorer, runs: dict[str, str], now: str) -> html.Header:
-    listed = [{"label": label, "value": name} for name, label in runs.items()]
     return html.Header(
         [
-            html.H1("irl-lens explorer"),
-            html.Label("run", htmlFor="run"),
-            dcc.Dropdown(listed, now, id="run", clearable=False, className="pick"),
+            *_switch(runs, now),
             html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
             _training(session),
             html.Div(id="message", role="status"),
             html.Button("Undo", id="undo", disabled=True),
         ]
     )
+
+
+def _switch(runs: dict[str, str], now: str) -> list[Any]:
+    """The title, and what goes to another run."""
+    listed = [{"label": label, "value": name} for name, label in runs.items()]
+    return [
+        html.H1("irl-lens explorer"),
+        html.Label("run", htmlFor="run"),
+        dcc.Dropdown(listed, now, id="run", clearable=False, className="pick"),
+    ]
 
 
 def _training(session: Explorer) -> html.Div:

@@ -33,7 +33,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from irl_lens.analyses.explorer import callbacks, hands, rolling, views
 from irl_lens.analyses.explorer.look import INDEX
-from irl_lens.analyses.explorer.page import page
+from irl_lens.analyses.explorer.page import page, refused
 from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
 from irl_lens.analyses.explorer.underway import Underway
 from irl_lens.errors import UserError
@@ -104,11 +104,14 @@ def application(sessions: Sessions) -> Dash:
     )
 
     def layout() -> Any:
-        """The page of a new session."""
+        """The page of a new session, or why there can be none."""
         name = asked_for(sessions)
-        key = sessions.new(name)
-        explorer, _ = sessions.get(key)
-        return page(explorer, key, sessions.runs(), name)
+        try:
+            key = sessions.new(name)
+            explorer, _ = sessions.get(key)
+            return page(explorer, key, sessions.runs(), name)
+        except (UserError, OSError) as error:
+            return refused(error, sessions.runs(), name)
 
     app.layout = layout
     acts = callbacks.Acts(app, sessions)

@@ -7,8 +7,10 @@ What it does not offer is "not applicable" in the table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import isclass, isfunction, signature
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int
@@ -77,6 +79,10 @@ class Rollout:
     codes: Float[Tensor, "*_"]
     switched: Bool[Tensor, "*_"]
     outputs: Float[Tensor, "*_"]
+
+
+CALLS = ("discover", "rollout", "backward", "null")
+"""Methods of an adapter."""
 
 
 @runtime_checkable
@@ -211,12 +217,15 @@ class Adapter(Protocol):
 def load_adapter(where: str) -> Adapter:
     """Makes the adapter that ``module:name`` names.
 
+    The module is imported, and nothing in it is called but a class with an adapter's calls or
+    a Python function.
+
     Args:
         where: A module, and in it a class or function that makes an adapter, called without
             arguments.
 
     Raises:
-        ValueError: There is no such module or name, or what it makes is no adapter.
+        ValueError: There is no such module or name, or what it names makes no adapter.
 
     Examples:
         >>> load_adapter("irl_lens.hooks")
@@ -234,10 +243,27 @@ def load_adapter(where: str) -> Adapter:
         ) from error
     if not callable(found):
         raise ValueError(f"adapter {where!r}: {module} has no class or function called {name!r}")
+    _check_maker(where, found)
     adapter = found()
     if not isinstance(adapter, Adapter):
         raise ValueError(
-            f"{where} makes a {type(adapter).__name__}, no adapter; subclass "
+            f"adapter {where!r} makes a {type(adapter).__name__}, no adapter; subclass "
             "irl_lens.hooks.conformance.Adapter"
         )
     return adapter
+
+
+def _check_maker(where: str, found: Callable) -> None:
+    """Refuses what cannot make an adapter, without calling it."""
+    made = isclass(found) and found is not Adapter
+    if not isfunction(found) and not (made and all(hasattr(found, call) for call in CALLS)):
+        raise ValueError(
+            f"adapter {where!r} is no subclass of irl_lens.hooks.conformance.Adapter, nor a "
+            "Python function that makes one; name one of these"
+        )
+    try:
+        signature(found).bind()
+    except TypeError as error:
+        raise ValueError(
+            f"adapter {where!r}: {error}; it is called without arguments, so give them defaults"
+        ) from error

@@ -9,6 +9,7 @@ can mend, 130 after Ctrl-C.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
@@ -53,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "bundle": bundle,
         "conformance": conformance,
     }
+    given = sys.argv[1:] if arguments is None else arguments
+    if wrong := [argument for argument in given if "\0" in argument]:
+        leave(2, f"{wrong[0]!r} has a NUL byte, which no name can have; leave it out")
     try:
         tyro.extras.subcommand_cli_from_dict(
-            commands, prog="irl-lens", description=_DESCRIPTION, args=arguments
+            commands, prog="irl-lens", description=_DESCRIPTION, args=given
         )
     except KeyboardInterrupt as stop:
         why = f"{stop}; " if str(stop) else "stopped; "

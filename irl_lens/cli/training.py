@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
@@ -40,6 +41,8 @@ STAGES = {
     "raw-rl": "irl_lens.rl.raw:raw_rl",
 }
 """The chain in its order: each stage and the function that runs it."""
+THREADS_A_CORE = 16
+"""Most that can be asked for. torch takes any number, and fails when it starts them."""
 
 
 def run(
@@ -153,8 +156,12 @@ def _opened_for_training(
 ) -> Iterator[Run]:
     """A run that no other process trains in meanwhile."""
     chosen = _checked(name, settings, seed)
-    if threads is not None and threads < 1:
-        raise UserError(f"--threads {threads}: at least 1 is needed")
+    most = THREADS_A_CORE * (os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise UserError(
+            f"--threads {threads}: take 1 to {most} here, {THREADS_A_CORE} a core; more than "
+            "there are cores make nothing faster"
+        )
     import torch
 
     from irl_lens.lock import locked

@@ -178,7 +178,7 @@ def test_wrong_reset_masks_are_refused(mask: np.ndarray) -> None:
         np.full(N, 255, np.uint8),
         np.ones(N, bool),
         [None] * N,
-        1,
+        np.int64(1),
     ],
 )
 def test_wrong_actions_are_refused(actions: Any) -> None:

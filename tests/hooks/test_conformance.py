@@ -351,6 +351,13 @@ class Wrong(OwnAdapter):
 nothing = None
 def number():
     return 3
+
+def narrow(width):
+    raise RuntimeError
+
+class Ledger:
+    def __init__(self):
+        raise RuntimeError
 """
 
 
@@ -378,6 +385,16 @@ def test_the_command_exits_1_if_an_oracle_fails(capsys: pytest.CaptureFixture[st
         ("somebodys:Missing", "no class or function called 'Missing'"),
         ("somebodys:nothing", "no class or function called 'nothing'"),
         ("somebodys:number", "makes a int, no adapter"),
+        ("somebodys:narrow", "missing a required argument: 'width'; it is called without"),
+        ("somebodys:Ledger", "is no subclass of irl_lens.hooks.conformance.Adapter"),
+        ("somebodys:Wrong.null", "no class or function called 'Wrong.null'"),
+        ("somebodys:", "write module:name"),
+        (":Wrong", "write module:name"),
+        ("nosuch", "write module:name"),
+        ("os:system", "is no subclass of irl_lens.hooks.conformance.Adapter"),
+        ("os:abort", "nor a Python function that makes one"),
+        ("subprocess:Popen", "is no subclass"),
+        ("irl_lens.hooks.conformance:Adapter", "is no subclass"),
     ],
 )
 def test_adapters_that_are_none_exit_2(
