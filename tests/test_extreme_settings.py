@@ -65,7 +65,6 @@ internal_rl.epochs=1000
 internal_rl.clip=1e-30 internal_rl.entropy=1e6
 internal_rl.solvable=false raw_rl.solvable=false
 evaluation.trajectories=1
-evaluation.rollouts=1
 evaluation.probe_iterations=1
 world.horizon=12
 world.horizon=200
@@ -86,8 +85,10 @@ codes.lr=1e30
 internal_rl.lr=1e30
 raw_rl.lr=1e30
 pretrain.weight_decay=1e6
+evaluation.rollouts=1
 """
-"""What is legal and may end in numbers that are none: that has to be said."""
+"""What is legal and may end in numbers that are none, or with nothing to measure: which has to be
+said."""
 
 
 @contextmanager
@@ -126,7 +127,7 @@ def test_the_chain_ends_with_numbers(tmp_path: Path, settings: str) -> None:
 
 
 @pytest.mark.parametrize("settings", DIVERGE.split("\n")[1:-1])
-def test_what_diverges_says_so(
+def test_what_ends_without_numbers_says_so(
     tmp_path: Path, settings: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
