@@ -127,15 +127,14 @@ def _weights(preset: Preset, world: World) -> None:
     d, square = base.d_model, base.d_model**2
     linear = found.decoder == "linear"
     decoder = found.latent * square if linear else found.decoder_hidden * 2 * d * found.rank
+    readers = 3 * found.history * (d + found.history) + 6 * found.sequence * (d + found.sequence)
     kind, rank = preset.controllers.kind, preset.controllers.rank
     names = max(len(world.subgoal_names), len(world.visit_names))
     bank = {"low-rank": 2 * d * rank, "full": square, "vector": d}[kind]
     counts = {
         "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
         "controllers": len(preset.controllers.layers) * names * bank,
-        "discovery": decoder
-        + 3 * found.history * (d + found.history)
-        + 6 * found.sequence * (d + found.sequence),
+        "discovery": decoder + readers,
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
     }

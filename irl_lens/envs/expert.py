@@ -34,7 +34,7 @@ from irl_lens.envs.planner import (
     optimal_length,
 )
 
-PLAYED = 200
+PLAYED = 100
 """Games played before it is asked how many of them ended in time."""
 IN_TIME = 0.1
 """Share of games that must: with fewer, noise would have most of them played for nothing."""

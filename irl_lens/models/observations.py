@@ -42,22 +42,22 @@ class ObservationEmbedding(nn.Module):
         Raises:
             UserError: An observation is not of the columns that the model was made for.
         """
-        self._check(observation)
         if observation.is_floating_point():
+            self._check_width(observation, self.spec.size, "numbers")
             return observation.to(self.W_E.dtype) @ self.W_E
+        self._check_width(observation, self.spec.columns, "columns")
+        self._check_values(observation)
         flat = observation.reshape(-1, observation.shape[-1])
         return F.embedding_bag(flat, self.W_E, mode="sum").unflatten(0, observation.shape[:-1])
 
-    def _check(self, observation: Tensor) -> None:
-        dense, spec, given = observation.is_floating_point(), self.spec, observation.shape[-1]
-        width = spec.size if dense else spec.columns
-        if given != width:
+    def _check_width(self, observation: Tensor, width: int, what: str) -> None:
+        if observation.shape[-1] != width:
             raise UserError(
-                f"observations of {given} {'numbers' if dense else 'columns'}, and the model reads "
-                f"{width}, columns {spec.described()}; give it those of the world it was made for"
+                f"observations of {observation.shape[-1]} {what}, and the model reads {width}: "
+                f"{self.spec.described()}; give it observations of the world it was made for"
             )
-        if dense:
-            return
+
+    def _check_values(self, observation: Tensor) -> None:
         outside = (observation < self.first) | (observation >= self.end)
         # Zeros are padding; but for the first column, no world has them.
         if outside.any() and (outside := outside & (observation != 0)).any():
@@ -65,7 +65,7 @@ class ObservationEmbedding(nn.Module):
             value = int(observation[..., column][outside[..., column]][0])
             first, last = int(self.first[column]), int(self.end[column]) - 1
             raise UserError(
-                f"{value} in column {column} ({spec.names[column]}) of an observation, and the "
-                f"model reads {first} to {last} there; give it observations of the world it was "
-                "made for"
+                f"{value} in column {column} ({self.spec.names[column]}) of an observation, and "
+                f"the model reads {first} to {last} there; give it observations of the world it "
+                "was made for"
             )
