@@ -75,7 +75,17 @@ def held(arguments: Mapping[str, Any]) -> int | Exception | None:
 
 
 class AnnouncedForward:
-    """A module's forward that announces where it starts; a copy is that of the module's copy."""
+    """A module's forward that announces where it starts; a copy is that of the module's copy.
+
+    Attributes:
+        before: the forward that the instance had of its own; None if it had none.
+
+    Examples:
+        >>> module = nn.Identity()
+        >>> with announcing(module):
+        ...     isinstance(module.forward, AnnouncedForward), module.forward.before
+        (True, None)
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.before = vars(module).get("forward")
