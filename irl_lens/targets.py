@@ -38,13 +38,15 @@ def require_writable(path: Path | str) -> None:
     """Makes sure that a file can be written, before the work that makes its content.
 
     Args:
-        path: The file; its folder is made when it is missing.
+        path: The file. Nothing is left of the trial; folders that are missing are made and
+            taken away again.
 
     Raises:
         UserError: If something is there that is no regular file.
         OSError: If nothing can be written there.
     """
     end = destination(path)
+    missing = [folder for folder in end.parents if not folder.exists()]
     make_folder(end)
     trial = temporary_of(end)
     try:
@@ -53,6 +55,8 @@ def require_writable(path: Path | str) -> None:
         error.filename = str(path)  # and not a name that nobody has asked for
         raise
     trial.unlink()
+    for folder in missing:
+        folder.rmdir()
 
 
 def make_folder(file: Path) -> None:

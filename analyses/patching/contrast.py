@@ -17,7 +17,7 @@ from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
-from irl_lens.analyses.patching.pairs import Pairs, make_pairs
+from irl_lens.analyses.patching.pairs import Observations, Pairs, make_pairs
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
@@ -163,9 +163,7 @@ def decided(model: HookedTransformer, pairs: Pairs) -> list[Float[Tensor, "pairs
 
 
 @torch.no_grad()
-def activations(
-    model: HookedTransformer, observations: Int[NDArray[np.int32], "pairs steps columns"]
-) -> Mapping[str, Tensor]:
+def activations(model: HookedTransformer, observations: Observations) -> Mapping[str, Tensor]:
     """Runs a model and keeps what can be patched, and the scale of the last normalisation."""
     kept = (*HOOKS.values(), "ln_final.hook_scale")
     _, cache = model.run_with_cache(

@@ -30,6 +30,7 @@ from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
 from irl_lens.analyses.patching.grid import introduction
 from irl_lens.analyses.patching.metrics import logit_difference, restored
+from irl_lens.analyses.patching.pairs import Observations
 from irl_lens.analyses.result import Result
 from irl_lens.analyses.style import GREY, MAIN, styled
 from irl_lens.arrays import NDArray
@@ -142,7 +143,7 @@ def attribute_logits(
 @torch.no_grad()
 def direct_terms(
     model: HookedTransformer,
-    observations: Int[NDArray[np.int32], "rows steps columns"],
+    observations: Observations,
     decisions: Int[NDArray[np.int64], " rows"],
     controllers: Sequence[Intervention] = (),
 ) -> tuple[tuple[str, ...], Float[Tensor, "rows terms actions"]]:
@@ -210,7 +211,7 @@ def _written(
     return (*names, "biases"), torch.stack([*parts, bias.expand_as(parts[0])], dim=1)
 
 
-def _sides(contrast: Contrast) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _sides(contrast: Contrast) -> tuple[Observations, Observations]:
     return contrast.pairs.clean, contrast.pairs.corrupted
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.data import Stream
@@ -34,6 +34,10 @@ from irl_lens.hooks.address import Indices, indices
 
 Places = Int[NDArray[np.int64], " _"]
 Columns = Int[NDArray[np.int32], "_ _"]
+Observations = (
+    Int[NDArray[np.int32], "pairs steps columns"] | Float[NDArray[np.float32], "pairs steps size"]
+)
+"""As a model reads them: sparse, or dense."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,15 @@ class Pairs:
     Attributes:
         edit: Name of the edit.
         clean: Sparse observations, cut after the last decision, ``[pairs, steps, columns]``.
-        corrupted: The same after the edit; a column more or less where that added or removed
-            an object.
+        corrupted: The same after the edit; dense where it added or removed an object, and so an
+            entry.
         decisions: Step of the decision, of each pair.
         changes: What was edited, of each pair.
     """
 
     edit: str
     clean: Int[NDArray[np.int32], "pairs steps columns"]
-    corrupted: Int[NDArray[np.int32], "pairs steps edited_columns"]
+    corrupted: Observations
     decisions: Int[NDArray[np.int64], " pairs"]
     changes: tuple[str, ...]
 
@@ -219,7 +223,7 @@ def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7
     for batch in range(20):
         found += _edited(world, stream[batch], edit, earliest, rng)
         if len(found) >= n:
-            return _stacked(edit, found[:n])
+            return _stacked(world, edit, found[:n])
     raise ValueError(
         f"{len(found)} of {n} pairs by {edit!r} in {20 * n} episodes with a decision at step "
         f"{earliest} or later; ask for fewer, an earlier decision or another edit"
@@ -281,11 +285,13 @@ def _seen(world: World, clean: Columns, walk: Places, change: Change, decision: 
     return np.concatenate([seen[:decision], clean[decision:]]) if change.past else seen
 
 
-def _stacked(edit: str, found: list[Found]) -> Pairs:
+def _stacked(world: World, edit: str, found: list[Found]) -> Pairs:
     """Pads with the last step, which no decision sees, and cuts."""
     steps = max(decision for _, _, decision, _ in found) + 1
     clean = np.stack([_padded(clean, steps) for clean, *_ in found])
     corrupted = np.stack([_padded(edited, steps) for _, edited, *_ in found])
+    if clean.shape != corrupted.shape:
+        corrupted = world.observation.dense(corrupted)
     decisions = np.array([decision for _, _, decision, _ in found])
     return Pairs(edit, clean, corrupted, decisions, tuple(said for *_, said in found))
 

@@ -51,8 +51,9 @@ def test_a_changed_history_leaves_the_decision_as_it_is() -> None:
 def test_an_obstacle_more_is_where_the_expert_goes(kind: str) -> None:
     world = observed(kind)
     pairs = paired("add", kind)
-    assert np.array_equal(pairs.corrupted[:, :, :-1], pairs.clean)
-    added = pairs.corrupted[:, :, -1] - world.observation.offsets[8]
+    more = pairs.corrupted - world.observation.dense(pairs.clean)
+    assert (more.sum(axis=-1) == 1).all() and (np.abs(more).sum(axis=-1) == 1).all()
+    added = more.argmax(axis=-1) - world.observation.offsets[8]
     assert ((added >= 0) & (added < world.observation.sizes[8])).all()
     here = pairs.clean[:, :, 12] - world.observation.offsets[12]
     at = np.arange(len(pairs)), pairs.decisions
@@ -63,23 +64,26 @@ def test_an_obstacle_more_is_where_the_expert_goes(kind: str) -> None:
     assert (apart.sum(axis=0) == 1).all()
 
 
-def test_an_obstacle_less_is_a_column_less() -> None:
-    pairs = paired("remove")
+def test_an_obstacle_less_is_an_entry_less() -> None:
+    pairs, spec = paired("remove"), observed("egocentric").observation
     for clean, corrupted, said in zip(pairs.clean, pairs.corrupted, pairs.changes, strict=True):
         gone = 8 + int(said.split()[0].removeprefix("wall"))
-        assert np.array_equal(np.delete(clean, gone, axis=1), corrupted)
+        assert np.array_equal(spec.dense(np.delete(clean, gone, axis=1)), corrupted)
 
 
 @pytest.mark.parametrize("edit", ["swap", "move", "add", "remove"])
 def test_the_walk_touches_nothing_else_than_before(edit: str) -> None:
-    pairs = paired(edit, "onehot")
-    agent = pairs.corrupted.shape[2] - 1 - (edit == "add")
-    for clean, corrupted, stop in zip(pairs.clean, pairs.corrupted, pairs.decisions, strict=True):
-        walk = (clean[: stop + 1, 12] % 49)[:, None]
-        assert np.array_equal(walk[:, 0], corrupted[: stop + 1, agent] % 49)
-        objects = np.delete(corrupted, agent, axis=1)[: stop + 1] % 49
-        assert not (walk == objects[:, 8:]).any()
-        assert np.array_equal(walk == objects[:, :8], walk == clean[: stop + 1, :8] % 49)
+    pairs, spec = paired(edit, "onehot"), observed("onehot").observation
+    for clean, edited, stop in zip(pairs.clean, pairs.corrupted, pairs.decisions, strict=True):
+        walk = clean[: stop + 1, 12] % 49
+        seen, after = (
+            (x if x.dtype == np.float32 else spec.dense(x))[: stop + 1].reshape(-1, 13, 49)
+            for x in (clean, edited)
+        )
+        assert np.array_equal(after[:, 12], seen[:, 12])  # where the agent is
+        underfoot = after[np.arange(stop + 1), :, walk]
+        assert not underfoot[:, 8:12].any()
+        assert np.array_equal(underfoot[:, :8], seen[np.arange(stop + 1), :8, walk])
 
 
 def test_the_same_seed_gives_the_same_pairs() -> None:

@@ -12,6 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from irl_lens.lock import FILES
+
 Random = np.random.Generator
 
 
@@ -215,7 +217,8 @@ def plain(value: Any) -> Any:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    paths = (p for p in folder.rglob("*") if p.is_file() and p.name not in FILES)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in paths}
 
 
 def put_back(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import irl_lens.rl.rollout as rollout_module
+from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, LowRankController, Mask, VectorController
 from irl_lens.hooks import Sequence as HookSequence
 from irl_lens.rl.policy import LatentPolicy
@@ -40,6 +41,27 @@ def test_replaying_the_actions_gives_the_same_episodes(parts: Parts) -> None:
     assert over.all()
     assert (rollout.rewards == rewards).all()
     assert (rollout.visited == info["progress"]).all()
+
+
+class WritesWeights(Intervention):
+    """Leaves the stream alone, and at its third call turns a weight of the base round."""
+
+    def __init__(self, weight: torch.Tensor, hook_name: str) -> None:
+        super().__init__(hook_name)
+        self.weight, self.calls = weight, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls == 3:
+            self.weight.data.neg_()
+        return x
+
+
+def test_weights_written_during_a_roll_out_are_refused_and_in_the_next_one(parts: Parts) -> None:
+    hook = WritesWeights(parts.fast.model.hooked.blocks[0].attn.W_V, parts.meta.hook_name)
+    with pytest.raises(UserError, match=r"qkv of blocks\.0 was changed"):
+        play(parts, hook)
+    test_log_probs_are_those_of_the_full_forward(parts)
 
 
 def test_log_probs_are_those_of_the_full_forward(parts: Parts) -> None:
