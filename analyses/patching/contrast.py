@@ -19,7 +19,7 @@ from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
 from irl_lens.analyses.patching.pairs import Pairs, make_pairs
-from irl_lens.envs.protocol import World
+from irl_lens.envs.protocol import ObservationSpec, World
 from irl_lens.errors import UserError
 
 HOOKS = {
@@ -157,9 +157,21 @@ DEFAULT = Setting()
 def decided(model: HookedTransformer, pairs: Pairs) -> list[Float[Tensor, "pairs actions"]]:
     """Returns the logits at the decisions of the clean and of the corrupted episodes."""
     at = torch.arange(len(pairs)), torch.from_numpy(pairs.decisions)
-    return [
-        model(torch.from_numpy(x), return_type="logits")[at] for x in (pairs.clean, pairs.corrupted)
-    ]
+    both = (pairs.clean, pairs.corrupted)
+    return [model(observed(model, x), return_type="logits")[at] for x in both]
+
+
+def observed(
+    model: HookedTransformer, columns: Int[NDArray[np.int32], "pairs steps columns"]
+) -> Int[Tensor, "pairs steps columns"] | Float[Tensor, "pairs steps size"]:
+    """Returns what a base model is given to read.
+
+    An object more or less makes it a column more or less, which the model would take for the
+    observations of another world: these are given in their dense form.
+    """
+    spec: ObservationSpec = model.embed.spec  # type: ignore[assignment]
+    whole = columns.shape[-1] == spec.columns
+    return torch.from_numpy(columns if whole else spec.dense(columns))
 
 
 @torch.no_grad()
@@ -169,6 +181,6 @@ def activations(
     """Runs a model and keeps what can be patched, and the scale of the last normalisation."""
     kept = (*HOOKS.values(), "ln_final.hook_scale")
     _, cache = model.run_with_cache(
-        torch.from_numpy(observations), names_filter=lambda name: name.endswith(kept)
+        observed(model, observations), names_filter=lambda name: name.endswith(kept)
     )
     return cache.cache_dict

@@ -288,6 +288,7 @@ def bench() -> Bench:
         (attribute_patches, "history", {"components": ("residual pre", "head z", "pattern")}),
         (attribute_logits, "move", {}),
         (action_lens, "add", {}),
+        (action_lens, "remove", {}),
         (patch_paths, "swap", {"inputs": ("v",)}),
     ],
 )
