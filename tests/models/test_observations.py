@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, CodesConfig, ControllersConfig, DiscoveryConfig
+from irl_lens.config import (
+    Activation,
+    BaseConfig,
+    CodesConfig,
+    ControllersConfig,
+    DiscoveryConfig,
+)
 from irl_lens.envs.protocol import ObservationSpec, World
 from irl_lens.envs.worlds import GRID, make_world
 from irl_lens.errors import UserError
@@ -128,3 +135,15 @@ def test_columns_are_described_in_few_words() -> None:
 
 def test_what_is_read_is_no_part_of_the_models_identity(fast: FastPath) -> None:
     assert not [name for name in fast.model.hooked.embed.state_dict() if name != "W_E"]
+
+
+@pytest.mark.parametrize("name", get_args(Activation))
+def test_every_activation_that_may_be_set_is_transformer_lens_own(name: str) -> None:
+    world = make_world(GRID)
+    made = TrajectoryModel(
+        BaseConfig(d_model=16, n_layers=1, n_heads=2, d_mlp=16, act_fn=name),  # type: ignore[arg-type]
+        world.observation,
+        world.n_actions,
+    ).frozen()
+    given = sparse(world)
+    assert torch.allclose(FastPath(made).logits(given), made(given), atol=1e-5)
