@@ -130,7 +130,8 @@ class FastPath:
             cache: Steps seen before; the new ones are appended. Interventions are told how
                 many there are. Hooks within blocks are then those on the residual stream only.
         """
-        with self._hooked(fwd_hooks):  # the unembedding's too
+        past = None if cache is None else cache.length
+        with self._hooked(fwd_hooks), announced(past):  # to the unembedding's hooks too
             return self.model.hooked.unembed(
                 self.final(observation, resid=resid, start=start, cache=cache)
             )

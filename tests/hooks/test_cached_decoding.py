@@ -16,7 +16,7 @@ from transformers.cache_utils import DynamicCache
 from irl_lens import hooks
 from irl_lens.config import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
-from irl_lens.hooks import Intervention
+from irl_lens.hooks import Intervention, VectorController
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
@@ -95,4 +95,13 @@ def test_with_the_fast_path(fast, observations, intervention, windows):
         for window in observations.split(windows, dim=1):
             decoded.append(fast.logits(window, cache=cache))
     torch.testing.assert_close(whole, slow, atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
+
+
+def test_the_unembedding_is_told_of_the_cache_too(fast, observations):
+    values = torch.randn(1, STEPS, D, generator=torch.Generator().manual_seed(1))
+    per_step = VectorController(values, "unembed.hook_in")
+    with per_step.attached(fast.model):
+        whole, cache = fast.logits(observations), fast.cache(ROWS, STEPS)
+        decoded = [fast.logits(window, cache=cache) for window in observations.split(1, dim=1)]
     torch.testing.assert_close(torch.cat(decoded, 1), whole, atol=1e-4, rtol=0)
