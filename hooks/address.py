@@ -26,8 +26,10 @@ from torch import Tensor
 
 SCORES = "hook_attn_scores"
 PATTERNS = (SCORES, "hook_pattern")
+ROTATED_KEYS = "hook_rot_k"
 OTHERWISE = re.compile(
-    r"\.experts\.|^pos_embed\.hook_in$|\.hook_(expert_indices|router_scores|cos|sin)$"
+    r"\.experts\.|\.[qk]_norm\.|^pos_embed\.hook_in$"
+    r"|\.hook_(expert_indices|router_scores|cos|sin|q_normed|k_normed)$"
 )
 """Names of hook points not laid out by row and step that the number of axes does not tell."""
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -64,7 +66,7 @@ class Axes:
             Axes(step=2, head=1, key=3, past=False)
         """
         last = hook_name.rsplit(".", 1)[-1]
-        return cls(2, 1, 3) if last in PATTERNS else cls(past=last == "hook_rot_k")
+        return cls(2, 1, 3) if last in PATTERNS else cls(past=last == ROTATED_KEYS)
 
 
 def spread(

@@ -15,9 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
+from weakref import ReferenceType, ref
 
 _said: ContextVar[int | None] = ContextVar("said", default=None)
 _known: ContextVar[int | Exception | None] = ContextVar("known", default=None)
+_cache: ContextVar[Any] = ContextVar("cache", default=None)
+
+
+class _NoCache:
+    """Stands for the cache of passes that have none."""
+
+
+_WHOLE, _UNNAMED = _NoCache(), _NoCache()
 
 
 @contextmanager
@@ -43,21 +53,23 @@ def starting_at(step: int | None) -> Iterator[None]:
     """
     if step is not None and step < 0:
         raise ValueError(f"step {step} is before the sequence; the first step is 0")
-    said, known = _said.set(step), _known.set(None)
+    said, known, cache = _said.set(step), _known.set(None), _cache.set(None)
     try:
         yield
     finally:
         _said.reset(said)
         _known.reset(known)
+        _cache.reset(cache)
 
 
 @contextmanager
-def announced(length: int | Exception | None) -> Iterator[None]:
+def announced(length: int | Exception | None, cache: Any = None) -> Iterator[None]:
     """Announces what a runner knows of the forward pass inside the ``with`` block.
 
     Args:
         length: steps in the runner's cache before the pass; None if it runs without one; an
             error, for whoever asks, if the runner cannot tell.
+        cache: the cache itself, if there is one yet.
 
     Raises:
         ValueError: :func:`starting_at` says otherwise.
@@ -73,11 +85,12 @@ def announced(length: int | Exception | None) -> Iterator[None]:
             f"starting_at({said}) is in force, and the model's cache holds {length} steps; "
             "leave starting_at out: the model announces its cache itself"
         )
-    token = _known.set(length)
+    known, held = _known.set(length), _cache.set(cache)
     try:
         yield
     finally:
-        _known.reset(token)
+        _known.reset(known)
+        _cache.reset(held)
 
 
 def start() -> int | None:
@@ -94,3 +107,43 @@ def start() -> int | None:
     if isinstance(known, Exception):
         raise known
     return _said.get() if known is None else known
+
+
+def sequence() -> ReferenceType[Any]:
+    """Returns a weak reference to what the present pass's sequence is known by: its cache.
+
+    For interventions that remember something from window to window; see :func:`goes_on`.
+
+    Examples:
+        >>> class Cache: ...
+        >>> cache = Cache()
+        >>> with announced(2, cache):
+        ...     sequence()() is cache
+        True
+    """
+    cache = _cache.get()
+    if cache is None:
+        cache = _WHOLE if start() is None else _UNNAMED
+    return ref(cache)
+
+
+def goes_on(before: ReferenceType[Any]) -> bool:
+    """Returns whether the present pass may be of the same sequence as an earlier one.
+
+    Not if it has another cache, or the earlier one ran a whole sequence; a cache that was only
+    made in the earlier pass is one that it did not have.
+
+    Args:
+        before: what :func:`sequence` returned in the earlier pass.
+
+    Examples:
+        >>> class Cache: ...
+        >>> one, other = Cache(), Cache()
+        >>> with announced(0, one):
+        ...     before = sequence()
+        >>> with announced(2, other):
+        ...     goes_on(before)
+        False
+    """
+    then = before()
+    return then is _UNNAMED or (then is not _WHOLE and then is sequence()())

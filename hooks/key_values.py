@@ -47,6 +47,16 @@ def announcing(model: nn.Module) -> Iterator[None]:
         yield
 
 
+def given_cache(arguments: Mapping[str, Any]) -> Any:
+    """Returns the cache among a forward pass's arguments; None if there is none.
+
+    Examples:
+        >>> given_cache({"past_key_values": "cache"})
+        'cache'
+    """
+    return next((c for name in CACHES if (c := arguments.get(name)) is not None), None)
+
+
 def held(arguments: Mapping[str, Any]) -> int | Exception | None:
     """Returns how many steps the cache among a forward pass's arguments holds.
 
@@ -57,11 +67,10 @@ def held(arguments: Mapping[str, Any]) -> int | Exception | None:
         >>> held({"past_key_values": DynamicCache()}), held({"past_key_values": None})
         (0, None)
     """
-    given = [arguments[name] for name in CACHES if arguments.get(name) is not None]
-    if not given:
+    cache = given_cache(arguments)
+    if cache is None:
         # Asked for a new cache: the sequence goes on after this pass.
         return 0 if arguments.get("use_cache") else None
-    cache = given[0]
     try:
         if hasattr(cache, "entries"):  # TransformerLens; blocks before the first have none
             first = min(arguments.get("start_at_layer") or 0, len(cache.entries) - 1)
@@ -94,7 +103,8 @@ class AnnouncedForward:
         self.blocks = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with announced(held({**dict(zip(self.names, args, strict=False)), **kwargs})):
+        arguments = {**dict(zip(self.names, args, strict=False)), **kwargs}
+        with announced(held(arguments), given_cache(arguments)):
             return self.__wrapped__(*args, **kwargs)
 
 

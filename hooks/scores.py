@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from .address import PATTERNS, SCORES, check_layout
+from .address import PATTERNS, ROTATED_KEYS, SCORES, check_layout
+from .decoding import start
 
 
 def hidden(scores: Tensor) -> Bool[Tensor, "*_"]:
@@ -43,7 +44,8 @@ def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
 
     Raises:
         ValueError: rows and steps are not the first axes; the model does not let the value be
-            changed; values of ALiBi scores that another length may have been cached at.
+            changed, or does not carry the keys of the whole sequence; values of ALiBi scores
+            that another length may have been cached at.
 
     Examples:
         >>> from irl_lens.hooks import AblatePatch
@@ -54,9 +56,12 @@ def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
                   [0., 0.]]]])
     """
     check_layout(x, hook_name)
-    if not hook_name.endswith(PATTERNS):
+    if not hook_name.endswith((*PATTERNS, ROTATED_KEYS)):
         return intervention(x)
     frame = _running_attention()
+    if hook_name.endswith(ROTATED_KEYS):
+        _check_all_keys(frame, hook_name)
+        return intervention(x)
     if frame is not None and frame.f_code.co_qualname == "AttentionBridge.forward":
         raise ValueError(
             f"{hook_name} of this TransformerBridge is read after attention has been computed "
@@ -66,6 +71,17 @@ def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
     if not hook_name.endswith(SCORES):
         return intervention(x)
     return _visible(intervention, x, _lowered(frame, x, intervention, hook_name))
+
+
+def _check_all_keys(frame: FrameType | None, hook_name: str) -> None:
+    """Refuses a bridge's rotated keys in cached decoding: those of the new steps alone."""
+    bridged = frame is not None and type(frame.f_locals["self"]).__name__.endswith("Bridge")
+    if bridged and start():
+        raise ValueError(
+            f"{hook_name} of a TransformerBridge carries the keys of the new steps alone when it "
+            "decodes with a cache, that of a HookedTransformer those of all; act at hook_k, or "
+            "run whole sequences"
+        )
 
 
 def _visible(change: Callable[[Tensor], Tensor], x: Tensor, low: Tensor | None) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import ReferenceType
 
 import torch
 from jaxtyping import Bool, Int
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from .address import Axes, spread
 from .combine import Operators, common_hook
+from .decoding import goes_on, sequence
 from .gate import switches
 from .intervention import Intervention
 from .part import Part
@@ -30,7 +32,8 @@ class Sequence(Operators):
     the first step on at which it is true `then` acts, whatever it says later. So it must
     judge each position on its own; no gradient passes through its answer. In cached decoding
     the rows that have changed are remembered from window to window and forgotten at step 0,
-    where a new sequence begins.
+    where a new sequence begins: one sequence at a time, to its end, with its rows in their order
+    (beam search exchanges them, and a predicate does not see it).
 
     Args:
         first: acts before the change.
@@ -67,7 +70,7 @@ class Sequence(Operators):
     ) -> None:
         super().__init__(common_hook((first, then)))
         self.first, self.then = first, then
-        self._latch: tuple[int, Tensor] | None = None
+        self._latch: tuple[int, Tensor, ReferenceType[Any]] | None = None
         if callable(until):
             self.until = cast(Predicate, until)
         else:
@@ -96,18 +99,22 @@ class Sequence(Operators):
                 f"the predicate says {now.dtype} {tuple(now.shape)}; it must say torch.bool "
                 f"{size}, one a row and step"
             )
-        stop, before = self._latch or (0, now[:, 0])
-        if self.offset == 0:
-            before = torch.zeros_like(now[:, 0])
-        elif stop != self.offset or len(before) != len(now):
-            raise ValueError(
-                f"the predicate was last asked up to step {stop}, of {len(before)} rows; this "
-                f"window has {len(now)} rows and begins at step {self.offset}; run each "
-                "sequence from offset 0, window after window"
-            )
+        before = torch.zeros_like(now[:, 0]) if self.offset == 0 else self._remembered(len(now))
         late = before.unsqueeze(1) | (now.cumsum(1) > 0)
-        self._latch = self.offset + size[1], late[:, -1]
+        if self.windowed:
+            self._latch = self.offset + size[1], late[:, -1], sequence()
         return late
+
+    def _remembered(self, rows: int) -> Bool[Tensor, " rows"]:
+        """Returns in which rows the change had happened before this window."""
+        stop, before, last = self._latch or (0, torch.zeros(0, dtype=torch.bool), sequence())
+        if stop == self.offset and len(before) == rows and goes_on(last):
+            return before
+        raise ValueError(
+            f"the predicate was last asked up to step {stop}, of {len(before)} rows; this "
+            f"window has {rows} rows and begins at step {self.offset}, or is of another "
+            "sequence; run each sequence from step 0 to its end, window after window"
+        )
 
     def _check(self, until: Tensor, rows: int, steps: int) -> None:
         if len(until) not in (1, rows):

@@ -131,7 +131,7 @@ class FastPath:
                 many there are. Hooks within blocks are then those on the residual stream only.
         """
         past = None if cache is None else cache.length
-        with self._hooked(fwd_hooks), announced(past):  # to the unembedding's hooks too
+        with self._hooked(fwd_hooks), announced(past, cache):  # to the unembedding's hooks too
             return self.model.hooked.unembed(
                 self.final(observation, resid=resid, start=start, cache=cache)
             )
@@ -146,7 +146,7 @@ class FastPath:
         cache: KVCache | None = None,
     ) -> Float[Tensor, "rows pos d_model"]:
         """Returns the normalised last residual stream, which the heads read; see logits."""
-        with self._hooked(fwd_hooks), announced(None if cache is None else cache.length):
+        with self._hooked(fwd_hooks), announced(None if cache is None else cache.length, cache):
             if (observation is None) == (resid is None):
                 raise ValueError("give either observations or a residual stream, not both or none")
             if resid is not None and start > 0:

@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.hooks import Intervention
+from irl_lens.hooks.decoding import goes_on, sequence
 from irl_lens.models.causal import THRESHOLD, CausalHalf
 from irl_lens.rl.decisions import Decisions
 
@@ -49,14 +50,16 @@ class Actor(Intervention):
             rows: Of how many rows.
 
         Raises:
-            ValueError: It begins at another step, or has other rows.
+            ValueError: It begins at another step, has other rows, or another cache.
         """
-        if self.offset != steps or len(x) != rows:
+        begun = self.offset == 0
+        if self.offset != steps or len(x) != rows or not (begun or goes_on(self._sequence)):
             raise ValueError(
                 f"{type(self).__name__} has acted up to step {steps} in {rows} rows; this window "
-                f"begins at step {self.offset} and has {len(x)}; run each sequence from step 0, "
-                "window after window"
+                f"begins at step {self.offset} and has {len(x)}, or is of another sequence; run "
+                "each sequence from step 0 to its end, window after window"
             )
+        self._sequence = sequence()
 
 
 class SteppedActor(Actor):

@@ -13,6 +13,8 @@ from transformers import (
     MixtralForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 VOCABULARY = 11
@@ -58,6 +60,24 @@ def mixtral() -> TransformerBridge:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return _wrapped("mistralai/Mixtral-8x7B-v0.1", MixtralForCausalLM(config))
+
+
+def qwen() -> TransformerBridge:
+    """Queries and keys are normalised by head."""
+    config = Qwen3Config(
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        head_dim=4,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=16,
+        initializer_range=0.3,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return _wrapped("Qwen/Qwen3-0.6B", Qwen3ForCausalLM(config))
 
 
 def _wrapped(architecture: str, model: PreTrainedModel) -> TransformerBridge:

@@ -28,6 +28,8 @@ from irl_lens.hooks import (
 from irl_lens.hooks.decoding import announced, start
 from irl_lens.hooks.key_values import announcing
 
+from .bridges import VOCABULARY, mixtral
+
 D, ROWS, STEPS = 16, 3, 6
 HOOK, LAST = "blocks.0.hook_resid_post", "blocks.1.hook_resid_post"
 GREEDY = {"do_sample": False, "stop_at_eos": False, "verbose": False, "return_type": "tokens"}
@@ -256,6 +258,37 @@ def test_a_latch_begins_anew_with_each_generation(model, tokens):
         for p in (3, 2, 3)
     ]
     assert torch.equal(found[0][0], found[2][0]) and torch.equal(found[0][1], found[2][1])
+
+
+def test_a_latch_is_not_that_of_another_sequence_of_the_same_length(model, tokens):
+    _, plain = model.run_with_cache(tokens)
+    above = plain[HOOK][..., 0].median()
+    latched = Sequence(V, -V, until=lambda x: x[..., 0] > above)
+    with latched.attached(model):
+        expected = model(tokens)
+        ours, other, ones = new_cache(model), new_cache(model), torch.ones_like(tokens[:, :3])
+        model(tokens[:, :3], past_kv_cache=ours, attention_mask=ones)
+        model(tokens[:, 3:])  # a whole sequence between two windows changes nothing
+        found = model(tokens[:, 3:], past_kv_cache=ours, attention_mask=ones)
+        assert not torch.allclose(expected[:, 3:], model(tokens)[:, :3], atol=1e-3)
+        torch.testing.assert_close(found, expected[:, 3:], atol=1e-4, rtol=0)
+        ours = new_cache(model)
+        for cache, seen in ((ours, tokens[:, :3]), (other, tokens[:, 3:])):
+            model(seen, past_kv_cache=cache, attention_mask=ones)
+        with pytest.raises(ValueError, match="or is of another sequence; run each"):
+            model(tokens[:, 3:], past_kv_cache=ours, attention_mask=ones)
+
+
+def test_rotated_keys_of_a_bridge_are_refused_in_cached_decoding():
+    bridge, name = mixtral(), "blocks.0.attn.hook_rot_k"
+    tokens = torch.randint(VOCABULARY, (2, 4), generator=torch.Generator().manual_seed(0))
+    clean, cache = bridge(tokens), DynamicCache()
+    with AblatePatch(name, steps=[2]).attached(bridge):
+        whole = bridge(tokens)
+        assert torch.equal(whole[:, :2], clean[:, :2]) and not torch.equal(whole, clean)
+        bridge.original_model(tokens[:, :2], past_key_values=cache, use_cache=True)
+        with pytest.raises(ValueError, match="keys of the new steps alone"):
+            bridge.original_model(tokens[:, 2:], past_key_values=cache, use_cache=True)
 
 
 def test_generation_leaves_the_embedding_out_and_says_so(model, tokens):

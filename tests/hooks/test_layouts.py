@@ -19,7 +19,7 @@ from transformer_lens import (
 from irl_lens.hooks import AblatePatch, VectorController, hook_points
 from irl_lens.hooks.address import Axes, check_layout
 
-from .bridges import gpt2, mixtral, native
+from .bridges import gpt2, mixtral, native, qwen
 
 ROWS, STEPS, HEADS = 3, 5, 4
 TOKENS = torch.randint(11, (ROWS, STEPS), generator=torch.Generator().manual_seed(0))
@@ -72,6 +72,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "native bridge": native,
     "GPT-2": gpt2,
     "Mixtral": mixtral,
+    "Qwen": qwen,
 }
 REFUSED = {
     "experts": {
@@ -90,6 +91,19 @@ REFUSED = {
         "blocks.N.attn.hook_sin",
         "blocks.N.mlp.gate.hook_in",
         "blocks.N.mlp.gate.hook_out",
+    },
+    "Qwen": {
+        "rotary_emb.hook_cos",
+        "rotary_emb.hook_sin",
+        "blocks.N.attn.hook_cos",
+        "blocks.N.attn.hook_sin",
+        *(
+            f"blocks.N.attn.{x}{at}"
+            for x in "qk"
+            for at in ("_norm.hook_in", "_norm.hook_normalized", "_norm.hook_out")
+        ),
+        *(f"blocks.N.attn.{x}_norm.hook_scale" for x in "qk"),
+        *(f"blocks.N.attn.hook_{x}_normed" for x in "qk"),
     },
 }
 

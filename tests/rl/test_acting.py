@@ -149,5 +149,7 @@ def test_windows_that_do_not_follow_one_another_are_refused(parts: Parts) -> Non
     policy(stream)
     with starting_at(11), pytest.raises(ValueError, match=r"step 12 in 5 rows; .* at step 11"):
         policy(stream[:, 11:])
+    with starting_at(12), pytest.raises(ValueError, match="or is of another sequence"):
+        policy(stream[:, :1])  # the one before was whole
     with starting_at(12), pytest.raises(ValueError, match=r"in 5 rows; .* and has 3"):
         policy(stream[:3, :1])
