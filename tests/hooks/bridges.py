@@ -11,6 +11,7 @@ from transformers import (
     GPT2LMHeadModel,
     MixtralConfig,
     MixtralForCausalLM,
+    PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
@@ -38,9 +39,7 @@ def gpt2() -> TransformerBridge:
         vocab_size=VOCABULARY,
         initializer_range=0.2,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return _wrapped("gpt2", GPT2LMHeadModel(config))
+    return _wrapped("gpt2", GPT2LMHeadModel, config)
 
 
 def mixtral() -> TransformerBridge:
@@ -57,9 +56,7 @@ def mixtral() -> TransformerBridge:
         num_experts_per_tok=2,
         initializer_range=0.2,
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return _wrapped("mistralai/Mixtral-8x7B-v0.1", MixtralForCausalLM(config))
+    return _wrapped("mistralai/Mixtral-8x7B-v0.1", MixtralForCausalLM, config)
 
 
 def qwen() -> TransformerBridge:
@@ -75,12 +72,16 @@ def qwen() -> TransformerBridge:
         max_position_embeddings=16,
         initializer_range=0.3,
     )
+    return _wrapped("Qwen/Qwen3-0.6B", Qwen3ForCausalLM, config)
+
+
+def _wrapped(
+    architecture: str, kind: type[PreTrainedModel], config: PretrainedConfig
+) -> TransformerBridge:
+    """A fresh model of a kind, always with the same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return _wrapped("Qwen/Qwen3-0.6B", Qwen3ForCausalLM(config))
-
-
-def _wrapped(architecture: str, model: PreTrainedModel) -> TransformerBridge:
+        model = kind(config)
     words = WordLevel({chr(97 + i): i for i in range(VOCABULARY)}, unk_token="a")
     # Without a token for the beginning, which TransformerLens would go online for.
     tokenizer = PreTrainedTokenizerFast(
