@@ -1,9 +1,9 @@
 """Analyses of a run: score, probe and draw.
 
 Every analysis is a plain function that returns a frozen result with ``figure()`` (plotly)
-and ``to_dataframe()``. :func:`irl_lens.analyses.evaluate.evaluate_run` gathers the numbers of
-all of them, :func:`irl_lens.analyses.report.build_report` their figures.
-:func:`explore` opens a run to be patched, edited, steered and forked by hand.
+and ``to_dataframe()``. :func:`irl_lens.analyses.report.evaluate.evaluate_run` gathers the numbers
+of all of them, :func:`irl_lens.analyses.report.report.build_report` their figures. :func:`explore`
+opens a run to be patched, edited, steered and forked by hand.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from irl_lens.analyses.explorer.server import Server
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 __all__ = ["explore"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from irl_lens.analyses.names import look_up
-from irl_lens.analyses.result import Result, write
+from irl_lens.analyses.core.lookup import look_up
+from irl_lens.analyses.core.result import Result, write
 from irl_lens.progress import Progress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,21 @@ class Comparison:
 
 COMPARISONS: dict[str, Comparison] = {
     "control-depth": Comparison(
-        "irl_lens.analyses.control_depth:control_by_depth",
+        "irl_lens.analyses.control.by_depth:control_by_depth",
         "Supervised controllers by depth of the base",
         scanned=False,
     ),
     "control-ranks": Comparison(
-        "irl_lens.analyses.control_ranks:control_by_rank",
+        "irl_lens.analyses.control.by_rank:control_by_rank",
         "How large a controller must be: vectors and ranks",
         scanned=False,
     ),
     "learning": Comparison(
-        "irl_lens.analyses.learning_set:learning_set",
+        "irl_lens.analyses.learning.compare_methods:learning_set",
         "Reinforcement learning: curves by method and seed, sample efficiency",
     ),
     "rate-distortion": Comparison(
-        "irl_lens.analyses.rate_distortion:rate_distortion",
+        "irl_lens.analyses.codes.rate_distortion:rate_distortion",
         "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",
         scanned=False,
     ),
@@ -64,7 +64,7 @@ COMPARISONS: dict[str, Comparison] = {
 
 
 def comparison(name: str) -> Comparison:
-    """Looks an analysis of a set of runs up; see :func:`irl_lens.analyses.names.look_up`."""
+    """Looks an analysis of a set of runs up; see :func:`irl_lens.analyses.core.lookup.look_up`."""
     return look_up(COMPARISONS, name, " of a set of runs")
 
 

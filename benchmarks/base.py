@@ -15,9 +15,9 @@ from collections.abc import Callable
 
 import torch
 
-from irl_lens.hooks.json_text import to_json
+from irl_lens.config.presets import preset
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.models.fast import FastPath
-from irl_lens.presets import preset
 from irl_lens.training.pretrain import PretrainJob
 
 

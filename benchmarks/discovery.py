@@ -11,11 +11,11 @@ import time
 
 import torch
 
-from irl_lens.envs.worlds import make_world
-from irl_lens.hooks.json_text import to_json
+from irl_lens.config.presets import preset
+from irl_lens.envs.registry import make_world
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
-from irl_lens.presets import preset
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import DiscoveryJob
 

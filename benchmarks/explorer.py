@@ -19,7 +19,7 @@ import torch
 import irl_lens
 from irl_lens.analyses.explorer import Explorer
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.hooks.json_text import to_json
+from irl_lens.hooks.files.json_text import to_json
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 
 import torch
 
-from irl_lens.hooks.json_text import to_json
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.rl.internal import InternalAgent, demonstrations, start_at_codes
 from irl_lens.rl.raw import RawAgent
 from irl_lens.rl.trainer import RLJob
-from irl_lens.runs import Run, find_run
+from irl_lens.runs.run import Run, find_run
 from irl_lens.training.codes import CodesJob, load_metacontroller
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob, load_discovered

@@ -19,28 +19,40 @@ Everything here is an :class:`Intervention`: ``fwd_hooks()`` for ``run_with_hook
 Knows torch and TransformerLens; nothing of environments, training or plots.
 """
 
-from .address import Address
-from .attach import Handle, attach, find_hook_point, hook_points
-from .bank import ControllerBank
-from .bank_controller import BankController
-from .combine import Compose, Interpolate, Scale, Sum
-from .controller import Controller
-from .decoder import Decoder
-from .decoding import starting_at
-from .export import export_fwd_hooks
-from .files import inspect, load, save
-from .full import FullController
-from .gate import Gate, first_switch, switches
-from .gate_traces import circularly_shifted, forced, replayed, shifted, shuffled, silenced
-from .header import Header
-from .hypernetwork import CodeController, HypernetworkDecoder
-from .identity import model_hash
-from .intervention import Intervention
-from .linear_decoder import LinearDecoder
-from .low_rank import LowRankController
-from .mask import Mask
-from .part import Part
-from .patches import (
+from irl_lens.hooks.codes.decoder import Decoder
+from irl_lens.hooks.codes.gate import Gate, first_switch, switches
+from irl_lens.hooks.codes.gate_traces import (
+    circularly_shifted,
+    forced,
+    replayed,
+    shifted,
+    shuffled,
+    silenced,
+)
+from irl_lens.hooks.codes.hypernetwork import CodeController, HypernetworkDecoder
+from irl_lens.hooks.codes.linear_decoder import LinearDecoder
+from irl_lens.hooks.combinators.arithmetic import Compose, Interpolate, Scale, Sum
+from irl_lens.hooks.combinators.mask import Mask
+from irl_lens.hooks.combinators.project import ProjectOut
+from irl_lens.hooks.combinators.sequence import Sequence
+from irl_lens.hooks.combinators.together import Together
+from irl_lens.hooks.controllers.bank import ControllerBank
+from irl_lens.hooks.controllers.bank_controller import BankController
+from irl_lens.hooks.controllers.controller import Controller
+from irl_lens.hooks.controllers.full import FullController
+from irl_lens.hooks.controllers.low_rank import LowRankController
+from irl_lens.hooks.controllers.vector import VectorController
+from irl_lens.hooks.core.address import Address
+from irl_lens.hooks.core.attach import Handle, attach, find_hook_point, hook_points
+from irl_lens.hooks.core.decoding import starting_at
+from irl_lens.hooks.core.intervention import Intervention
+from irl_lens.hooks.core.part import Part
+from irl_lens.hooks.core.spectrum import Spectrum
+from irl_lens.hooks.files.export import export_fwd_hooks
+from irl_lens.hooks.files.header import Header
+from irl_lens.hooks.files.model_hash import model_hash
+from irl_lens.hooks.files.save_load import inspect, load, save
+from irl_lens.hooks.patches import (
     AblatePatch,
     ActivationMean,
     InterpolatePatch,
@@ -49,11 +61,6 @@ from .patches import (
     SubspacePatch,
     TransplantPatch,
 )
-from .project import ProjectOut
-from .sequence import Sequence
-from .spectrum import Spectrum
-from .together import Together
-from .vector import VectorController
 
 __all__ = [
     "AblatePatch",

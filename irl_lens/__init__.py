@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -28,6 +28,6 @@ def load(name_or_folder: str | Path) -> Run:
     Raises:
         UserError: If it is neither a run folder nor a bundled model.
     """
-    from irl_lens.runs import find_run
+    from irl_lens.runs.run import find_run
 
     return find_run(name_or_folder)

@@ -14,7 +14,7 @@ from jaxtyping import install_import_hook
 import irl_lens
 
 if TYPE_CHECKING:
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 # Before any of these is imported: shapes and types of arguments, results and fields are
 # checked at every call. As to type checkers, an int is a float. Self goes unchecked: beartype
@@ -30,9 +30,9 @@ install_import_hook(
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the smoke preset with a few steps a stage; do not write to it."""
     from irl_lens.cli.training import STAGES
-    from irl_lens.presets import preset
+    from irl_lens.config.presets import preset
     from irl_lens.progress import QuietProgress
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
     smoke = preset("smoke")
     small = replace(

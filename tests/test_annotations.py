@@ -10,9 +10,9 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from irl_lens.analyses.estimates import proportion
-from irl_lens.data import stream_seed
-from irl_lens.envs.board import Layouts
+from irl_lens.analyses.stats.estimates import proportion
+from irl_lens.data.streams import stream_seed
+from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.hooks import Gate
 from irl_lens.rl.rollout import sample
 

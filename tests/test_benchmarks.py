@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "run.py"
 

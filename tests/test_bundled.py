@@ -5,10 +5,10 @@ import pytest
 import torch
 
 import irl_lens
-from irl_lens.envs.bayes import nll
+from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.runs import STAGES
+from irl_lens.runs.run import STAGES
 from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.pretrain import load_base
 from irl_lens.training.switches import SwitchCounts

@@ -12,12 +12,13 @@ from typing import get_args
 
 import pytest
 
-from irl_lens import cli, runs
+from irl_lens import cli
 from irl_lens.cli.arguments import PRESET_NAMES, StageName
 from irl_lens.cli.training import STAGES
-from irl_lens.presets import PRESETS
-from irl_lens.runs import Run
-from irl_lens.summary import write_evaluation
+from irl_lens.config.presets import PRESETS
+from irl_lens.runs import run as runs
+from irl_lens.runs.run import Run
+from irl_lens.runs.seed_summary import write_evaluation
 
 HEAVY = ("torch", "transformer_lens", "numpy", "plotly")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from irl_lens import cli
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 pytestmark = pytest.mark.slow
 

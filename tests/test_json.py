@@ -16,16 +16,16 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from irl_lens.analyses.catalogue import entry, write
-from irl_lens.analyses.floor import training_curve
-from irl_lens.analyses.result import Result
-from irl_lens.checkpoint import CheckpointError
+from irl_lens.analyses.belief.bayes_gap import training_curve
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.registry import entry, write
+from irl_lens.files.json_files import read_json, write_json
+from irl_lens.files.tensors import CheckpointError
 from irl_lens.hooks import Scale, VectorController, inspect, load, save
-from irl_lens.json_files import read_json, write_json
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
-from irl_lens.stage import Stage
-from irl_lens.summary import write_evaluation, write_summary
+from irl_lens.runs.run import Run
+from irl_lens.runs.seed_summary import write_evaluation, write_summary
+from irl_lens.runs.stage import Stage
 
 ROOT = Path(__file__).parents[1]
 NAN, INFINITE = float("nan"), float("inf")

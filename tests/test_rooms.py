@@ -120,16 +120,16 @@ def test_boards_are_spoken_of_in_envs_alone(room: str) -> None:
     ("room", "source"),
     [
         ("envs", "import torch.nn"),
-        ("envs", "from irl_lens.config import Preset"),
+        ("envs", "from irl_lens.config.schema import Preset"),
         ("hooks", "from irl_lens.models.base import hook_name"),
         ("hooks", "from irl_lens import errors"),
         ("hooks", "from .errors import UserError"),
         ("hooks", "def f():\n    import plotly.graph_objects as go"),
-        ("pipeline", "from irl_lens.envs.world import PinpadWorld"),
+        ("pipeline", "from irl_lens.envs.pinpad.world import PinpadWorld"),
         ("pipeline", "from irl_lens.envs import bayes, board"),
-        ("pipeline", "import irl_lens.envs.planner as planner"),
-        ("pipeline", "STAGES = {'draw': 'irl_lens.analyses.report:build_report'}"),
-        ("analyses", "if TYPE_CHECKING:\n    from irl_lens.envs.board import Layouts"),
+        ("pipeline", "import irl_lens.envs.pinpad.planner as planner"),
+        ("pipeline", "STAGES = {'draw': 'irl_lens.analyses.report.report:build_report'}"),
+        ("analyses", "if TYPE_CHECKING:\n    from irl_lens.envs.pinpad.layouts import Layouts"),
     ],
 )
 def test_wrong_imports_are_seen(room: str, source: str) -> None:
@@ -146,7 +146,7 @@ def test_wrong_imports_are_seen(room: str, source: str) -> None:
         ("analyses", "n = world.config.colours"),
         ("analyses", "make_world(WorldConfig(size=5, colours=4))"),
         ("analyses", "values = asdict(config)['colours']"),
-        ("analyses", "from irl_lens.envs.board import colour_map"),
+        ("analyses", "from irl_lens.envs.pinpad.layouts import colour_map"),
         ("analyses", "count = grammar.n_colours"),
     ],
 )
@@ -158,7 +158,7 @@ def test_what_is_meant_otherwise_is_let_through() -> None:
     drawn = "colours = [paler(c) for c in subgoal_colours(names)]\nbar(marker_color=colours[0])"
     assert not said("analyses", drawn)
     assert not said("pipeline", "# seconds of wall-clock time, drawn with color='red'")
-    asked = "import irl_lens.envs\nfrom irl_lens.envs.worlds import GRID, make_world"
+    asked = "import irl_lens.envs\nfrom irl_lens.envs.registry import GRID, make_world"
     assert not trespasses("pipeline", asked)
-    lazy = "def f():\n    from irl_lens.analyses.report import write_report"
+    lazy = "def f():\n    from irl_lens.analyses.report.report import write_report"
     assert trespasses("pipeline", lazy) and not trespasses("pipeline", at_start(lazy))

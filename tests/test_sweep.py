@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from irl_lens import cli
-from irl_lens.presets import PRESETS
-from irl_lens.runs import Run
-from irl_lens.settings import changed, combinations
+from irl_lens.config.overrides import changed, combinations
+from irl_lens.config.presets import PRESETS
+from irl_lens.runs.run import Run
 from irl_lens.training.discovery import kl_weight
 
 

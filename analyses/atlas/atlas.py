@@ -21,8 +21,8 @@ from irl_lens.analyses.atlas.boards import Board
 from irl_lens.analyses.atlas.figures import overview
 from irl_lens.analyses.atlas.page import pages
 from irl_lens.analyses.atlas.weights import Score
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.result import Result
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
 from irl_lens.arrays import NDArray
 
 ALPHA = 0.05

@@ -1,8 +1,8 @@
 """Where agents go under a controller, held from the first step, with a placebo and without.
 
-Boards without a task (:mod:`irl_lens.analyses.roaming`), the same for all, with the same noise:
-which abstract subgoal is reached first, and after how many steps. What was decoded from a code
-is held as that code, so that the gate shows when it would have ended it
+Boards without a task (:mod:`irl_lens.analyses.rollouts.taskless`), the same for all, with the same
+noise: which abstract subgoal is reached first, and after how many steps. What was decoded from a
+code is held as that code, so that the gate shows when it would have ended it
 (:mod:`irl_lens.analyses.atlas.ending`).
 """
 
@@ -17,10 +17,10 @@ from jaxtyping import Int
 
 from irl_lens.analyses.atlas.ending import Ending, ending
 from irl_lens.analyses.atlas.subjects import Subject
-from irl_lens.analyses.estimates import Estimate, mean, proportion
-from irl_lens.analyses.patched_actor import Everywhere, PatchedActor
-from irl_lens.analyses.roaming import Course, Field
-from irl_lens.analyses.statistics import holm, permutation_pvalue
+from irl_lens.analyses.rollouts.patched_actor import Everywhere, PatchedActor
+from irl_lens.analyses.rollouts.taskless import Course, Field
+from irl_lens.analyses.stats.estimates import Estimate, mean, proportion
+from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 from irl_lens.hooks import Intervention

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from irl_lens.analyses.action_field import action_field
-from irl_lens.analyses.patched_actor import Everywhere
-from irl_lens.analyses.roaming import Field
+from irl_lens.analyses.rollouts.action_field import action_field
+from irl_lens.analyses.rollouts.patched_actor import Everywhere
+from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene, Situation
 from irl_lens.hooks import Intervention

@@ -18,11 +18,11 @@ from irl_lens.analyses.atlas.subjects import (
     code_subjects,
 )
 from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
-from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.harvest import Harvest
-from irl_lens.analyses.probes import fit_probe, layer_streams
-from irl_lens.analyses.roaming import Field
-from irl_lens.analyses.steerers import Steerers
+from irl_lens.analyses.belief.subgoal_probes import fit_probe, layer_streams
+from irl_lens.analyses.core.label_controllers import Steerers
+from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError

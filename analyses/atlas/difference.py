@@ -20,9 +20,9 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.atlas.atlas import Atlas, Entry
 from irl_lens.analyses.atlas.figures import matrix
-from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.result import Result
-from irl_lens.analyses.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 
 

@@ -14,8 +14,8 @@ from math import nan
 import numpy as np
 from jaxtyping import Bool, Int
 
-from irl_lens.analyses.estimates import Estimate, mean, proportion
-from irl_lens.analyses.roaming import Course
+from irl_lens.analyses.rollouts.taskless import Course
+from irl_lens.analyses.stats.estimates import Estimate, mean, proportion
 from irl_lens.arrays import NDArray
 
 Steps = Int[NDArray[np.int64], " n"]

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.board import (
+from irl_lens.analyses.figures.board import (
     DIVERGING,
     SEQUENTIAL,
     boards,
@@ -18,7 +18,7 @@ from irl_lens.analyses.board import (
     draw_scene,
     draw_values,
 )
-from irl_lens.analyses.style import GREY, MAIN, styled
+from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.arrays import NDArray
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from irl_lens.analyses.atlas.figures import (
     occupancy,
     spectrum,
 )
-from irl_lens.analyses.document import document
-from irl_lens.analyses.estimates import Estimate
+from irl_lens.analyses.figures.page import document
+from irl_lens.analyses.stats.estimates import Estimate
 
 if TYPE_CHECKING:
     from irl_lens.analyses.atlas.atlas import Atlas, Entry

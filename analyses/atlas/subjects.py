@@ -18,8 +18,8 @@ from jaxtyping import Float
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from irl_lens.analyses.codes import class_means
-from irl_lens.analyses.harvest import Harvest
+from irl_lens.analyses.codes.identity import class_means
+from irl_lens.analyses.core.switch_codes import Harvest
 from irl_lens.hooks import (
     Controller,
     ControllerBank,

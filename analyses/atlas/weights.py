@@ -7,7 +7,7 @@ circuits"): X is a probe's centred weight of a class, the centred unembedding of
 of a next-layer head the matrix W_Q W_K^T, which the stream enters as query or, transposed, as
 key, or W_V W_O. Layer norms between are left out of account. The placebo keeps the singular
 values and draws the directions; p is adjusted for all scores of the controller, by the one that
-stands out most of each draw (:func:`irl_lens.analyses.statistics.largest_pvalues`).
+stands out most of each draw (:func:`irl_lens.analyses.stats.significance.largest_pvalues`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.analyses.atlas.subjects import Subject, random_directions
-from irl_lens.analyses.statistics import largest_pvalues
+from irl_lens.analyses.stats.significance import largest_pvalues
 from irl_lens.models.base import TrajectoryModel
 
 Targets = dict[str, Float[Tensor, "d_model columns"]]

@@ -14,7 +14,7 @@ from irl_lens.analyses.explorer.state import Branch, Segment, Spot, State, Steer
 
 if TYPE_CHECKING:
     from irl_lens.analyses.explorer.server import Server
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 __all__ = [
     "Branch",

@@ -9,19 +9,19 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.board import (
+from irl_lens.analyses.explorer.patching import Sweep, active
+from irl_lens.analyses.explorer.rollouts import Outing
+from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.figures.board import (
     draw_field,
     draw_occupancies,
     draw_paths,
     draw_scene,
     draw_values,
 )
-from irl_lens.analyses.explorer.patching import Sweep, active
-from irl_lens.analyses.explorer.rollouts import Outing
-from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.figures.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
 from irl_lens.analyses.patching.contrast import BY_HEAD
 from irl_lens.analyses.patching.grid import SCALE
-from irl_lens.analyses.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
 from irl_lens.envs.scenes import AGENT, Scene
 
 RUNS = {"clean": PALETTE[2], "edited": MAIN, "patched": CONTRAST}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from irl_lens.analyses.board import draw_paths, draw_scene
 from irl_lens.analyses.explorer import figures
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.style import GREY, INK, PALETTE, styled
+from irl_lens.analyses.figures.board import draw_paths, draw_scene
+from irl_lens.analyses.figures.style import GREY, INK, PALETTE, styled
 
 
 def tree(session: Explorer) -> go.Figure:

@@ -21,7 +21,7 @@ from irl_lens.analyses.explorer.patching import Tick, active, carried, contrast,
 from irl_lens.analyses.explorer.shadow import Shadow
 from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.analyses.patched_actor import PatchedActor
+from irl_lens.analyses.rollouts.patched_actor import PatchedActor
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene, Situation
 from irl_lens.errors import UserError

@@ -37,7 +37,7 @@ from irl_lens.analyses.explorer.page import page, refused
 from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
 from irl_lens.analyses.explorer.underway import Underway
 from irl_lens.errors import UserError
-from irl_lens.runs import Run, find_run
+from irl_lens.runs.run import Run, find_run
 
 HOST, PORT, LARGEST = "127.0.0.1", 8050, 2**21
 """Address, the port that is tried first, and the largest request [bytes]."""

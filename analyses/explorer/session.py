@@ -28,8 +28,8 @@ from irl_lens.analyses.explorer.settings import checked
 from irl_lens.analyses.explorer.state import LONGEST_STACK, SIDES, Spot, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
-from irl_lens.hooks.json_text import to_json
-from irl_lens.runs import Run
+from irl_lens.hooks.files.json_text import to_json
+from irl_lens.runs.run import Run
 
 HISTORY, KEPT = 50, 10
 """States that undo goes back to, and results that are kept."""

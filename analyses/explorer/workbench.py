@@ -17,11 +17,11 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.harvest import Harvest
-from irl_lens.analyses.probes import LinearProbe, fit_probe, layer_streams
-from irl_lens.analyses.sample import pieces
-from irl_lens.data import Stream
+from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
+from irl_lens.analyses.core.demonstrations import pieces
+from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.data.streams import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
@@ -29,7 +29,7 @@ from irl_lens.hooks import ControllerBank
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.controllers import load_controllers
 

@@ -20,16 +20,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import GREY, PALETTE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, introduction, table
 from irl_lens.analyses.patching.sweep import Effects, Sources, grids_of, itself, sweep, unrelated
-from irl_lens.analyses.result import Result
-from irl_lens.analyses.style import GREY, PALETTE, styled
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
-from irl_lens.hooks.address import Axes
+from irl_lens.hooks.core.address import Axes
 
 
 @dataclass(frozen=True)

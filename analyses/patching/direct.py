@@ -24,15 +24,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
 from irl_lens.analyses.patching.grid import introduction
 from irl_lens.analyses.patching.metrics import logit_difference, restored
 from irl_lens.analyses.patching.pairs import Observations
-from irl_lens.analyses.result import Result
-from irl_lens.analyses.style import GREY, MAIN, styled
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
 

@@ -13,11 +13,11 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.estimates import Estimate
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.figures.style import styled
 from irl_lens.analyses.patching.contrast import BY_HEAD, Setting
 from irl_lens.analyses.patching.metrics import restored
-from irl_lens.analyses.style import styled
+from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 
 Effects = Float[NDArray[np.float64], "places lags pairs"]

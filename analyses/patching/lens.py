@@ -21,14 +21,14 @@ from jaxtyping import Float
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, table
 from irl_lens.analyses.patching.metrics import Readout, logit_difference
 from irl_lens.analyses.patching.sweep import Effects, itself
-from irl_lens.analyses.result import Result
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate
 
 
 @dataclass(frozen=True)

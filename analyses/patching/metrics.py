@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from irl_lens.analyses.estimates import Estimate, ratio
+from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 
 

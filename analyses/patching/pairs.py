@@ -26,11 +26,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.data import Stream
+from irl_lens.data.streams import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable, Thing
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.hooks.address import Indices, indices
+from irl_lens.hooks.core.address import Indices, indices
 
 Places = Int[NDArray[np.int64], " _"]
 Columns = Int[NDArray[np.int32], "_ _"]

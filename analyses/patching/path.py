@@ -26,13 +26,13 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 from torch import Tensor
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.estimates import Estimate
-from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import PALE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import colour_axis, head_names, introduction, shares
-from irl_lens.analyses.result import Result
-from irl_lens.analyses.style import PALE, styled
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import ReplacePatch
 

@@ -24,11 +24,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.analyses.claims import Claim
-from irl_lens.analyses.findings import Bench
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
-from irl_lens.analyses.result import Result
+from irl_lens.analyses.report.headline_results import Bench
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import TransplantPatch
 

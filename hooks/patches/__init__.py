@@ -5,13 +5,13 @@ transplants between episodes, ablation, interpolation, subspace ablation and int
 What is not addressed is carried on bit for bit.
 """
 
-from .ablate import AblatePatch
-from .interpolate import InterpolatePatch
-from .mean import ActivationMean
-from .patch import Patch
-from .replace import ReplacePatch
-from .subspace import SubspacePatch
-from .transplant import TransplantPatch
+from irl_lens.hooks.patches.ablate import AblatePatch
+from irl_lens.hooks.patches.interpolate import InterpolatePatch
+from irl_lens.hooks.patches.mean import ActivationMean
+from irl_lens.hooks.patches.patch import Patch
+from irl_lens.hooks.patches.replace import ReplacePatch
+from irl_lens.hooks.patches.subspace import SubspacePatch
+from irl_lens.hooks.patches.transplant import TransplantPatch
 
 __all__ = [
     "AblatePatch",

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..address import Axes, check_layout
-from .patch import Patch
+from irl_lens.hooks.core.address import Axes, check_layout
+from irl_lens.hooks.patches.patch import Patch
 
 
 class AblatePatch(Patch):

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ..combine import between
-from .replace import ReplacePatch
+from irl_lens.hooks.combinators.arithmetic import between
+from irl_lens.hooks.patches.replace import ReplacePatch
 
 
 class InterpolatePatch(ReplacePatch):

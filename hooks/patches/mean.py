@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from ..address import Axes, check_layout, check_mask
+from irl_lens.hooks.core.address import Axes, check_layout, check_mask
 
 
 class ActivationMean:

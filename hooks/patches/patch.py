@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..address import SCORES, Address, Axes, Indices
-from ..combine import Operators
-from ..scores import hidden
+from irl_lens.hooks.combinators.arithmetic import Operators
+from irl_lens.hooks.core.address import SCORES, Address, Axes, Indices
+from irl_lens.hooks.core.attention_scores import hidden
 
 
 class Patch(Operators):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 from jaxtyping import Float
 from torch import Tensor
 
-from ..cache import cached
-from .patch import Patch
+from irl_lens.hooks.core.activations import cached
+from irl_lens.hooks.patches.patch import Patch
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache

@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from ..basis import check_independent, orthonormal, projection
-from .patch import Patch
+from irl_lens.hooks.core.subspace import check_independent, orthonormal, projection
+from irl_lens.hooks.patches.patch import Patch
 
 
 class SubspacePatch(Patch):

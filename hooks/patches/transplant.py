@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from ..address import INTEGERS, Axes, Indices, indices
-from ..cache import cached
-from .patch import Patch
+from irl_lens.hooks.core.activations import cached
+from irl_lens.hooks.core.address import INTEGERS, Axes, Indices, indices
+from irl_lens.hooks.patches.patch import Patch
 
 if TYPE_CHECKING:
     from transformer_lens import ActivationCache

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 PRESET_NAMES = ("grid", "smoke", "paper-grid")
-"""Those of :mod:`irl_lens.presets`, which brings the worlds and with them Gymnasium."""
+"""Those of :mod:`irl_lens.config.presets`, which brings the worlds and with them Gymnasium."""
 
 StageName = Literal["base", "controllers", "metacontroller", "codes", "internal-rl", "raw-rl"]
 PresetName = Annotated[
@@ -35,6 +35,6 @@ Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VAL
 
 def find(name: str) -> Run:
     """Opens a run folder or a bundled model."""
-    from irl_lens.runs import find_run
+    from irl_lens.runs.run import find_run
 
     return find_run(name)

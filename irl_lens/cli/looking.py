@@ -11,10 +11,10 @@ import tyro
 
 from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, find
 from irl_lens.cli.console import has_screen, leave, one_line, progress
-from irl_lens.targets import require_writable
+from irl_lens.files.targets import require_writable
 
 if TYPE_CHECKING:
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 
 def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -45,7 +45,7 @@ def analyze(
             given, or in the working folder for a bundled model.
         against: Another run: what differs between the two is written as NAME-against.
     """
-    from irl_lens.analyses.catalogue import CATALOGUE, entry, write
+    from irl_lens.analyses.registry import CATALOGUE, entry, write
 
     opened, entries = find(run_name), {name: entry(name) for name in names}
     if not entries:
@@ -99,8 +99,8 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
-    from irl_lens.analyses.scan import scan as look_at
-    from irl_lens.analyses.scan_page import FIRST, write_scan
+    from irl_lens.analyses.report.scan import scan as look_at
+    from irl_lens.analyses.report.scan_page import FIRST, write_scan
 
     opened = find(run_name)
     path = out or opened.beside("scan.html")
@@ -165,10 +165,10 @@ def report(
 
 def measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
     """Measures a run once and writes what is wanted of it."""
-    from irl_lens.analyses.evaluate import numbers
-    from irl_lens.analyses.findings import analyse
-    from irl_lens.analyses.report import write_report
-    from irl_lens.summary import write_evaluation
+    from irl_lens.analyses.report.evaluate import numbers
+    from irl_lens.analyses.report.headline_results import analyse
+    from irl_lens.analyses.report.report import write_report
+    from irl_lens.runs.seed_summary import write_evaluation
 
     with progress() as shown:
         findings = analyse(opened, shown)

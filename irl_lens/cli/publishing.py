@@ -8,9 +8,9 @@ from typing import Annotated
 import tyro
 
 from irl_lens.cli.arguments import OutFile, RunName, find
-from irl_lens.targets import require_writable
+from irl_lens.files.targets import require_writable
 
-OWN_ADAPTER = "irl_lens.adapters.own:OwnAdapter"
+OWN_ADAPTER = "irl_lens.conformance.adapters.own:OwnAdapter"
 
 
 def summary(
@@ -24,7 +24,7 @@ def summary(
         runs: Evaluated runs of one preset, or records of such that a summary left.
         out: Folder for summary.json, runs.json and the runs' records.
     """
-    from irl_lens.summary import write_summary
+    from irl_lens.runs.seed_summary import write_summary
 
     print(write_summary([find(name) for name in runs], out))
 
@@ -39,7 +39,7 @@ def bundle(
     Args:
         out: An empty folder, or one that is not there yet, or what an interrupted bundle left.
     """
-    from irl_lens.record import write_bundle
+    from irl_lens.runs.copies import write_bundle
 
     print(write_bundle(find(run_name), out))
 
@@ -53,11 +53,11 @@ def conformance(
     Exits with 1 if one of them fails.
 
     Args:
-        adapter: A class or function that makes an irl_lens.hooks.conformance.Adapter.
+        adapter: A class or function that makes an irl_lens.conformance.Adapter.
         out: Where to write a page of it (Markdown).
     """
-    from irl_lens.checkpoint import write_bytes
-    from irl_lens.hooks.conformance import check, load_adapter, report, table
+    from irl_lens.conformance import check, load_adapter, report, table
+    from irl_lens.files.tensors import write_bytes
 
     if out is not None:
         require_writable(out)

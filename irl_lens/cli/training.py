@@ -25,12 +25,12 @@ from irl_lens.cli.arguments import (
 from irl_lens.cli.console import progress
 from irl_lens.cli.looking import measure
 from irl_lens.errors import UserError
-from irl_lens.targets import require_writable
+from irl_lens.files.targets import require_writable
 
 if TYPE_CHECKING:
-    from irl_lens.config import Preset
+    from irl_lens.config.schema import Preset
     from irl_lens.progress import Progress
-    from irl_lens.runs import Run
+    from irl_lens.runs.run import Run
 
 STAGES = {
     "base": "irl_lens.training.pretrain:pretrain",
@@ -124,7 +124,7 @@ def sweep(
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """
-    from irl_lens.settings import combinations
+    from irl_lens.config.overrides import combinations
 
     if not stages:
         raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
@@ -164,8 +164,8 @@ def _opened_for_training(
         )
     import torch
 
-    from irl_lens.lock import locked
-    from irl_lens.runs import Run
+    from irl_lens.files.lock import locked
+    from irl_lens.runs.run import Run
 
     if threads is not None:
         torch.set_num_threads(threads)
@@ -181,9 +181,9 @@ def _opened_for_training(
 
 def _checked(name: str, settings: Sequence[str], seed: int) -> Preset:
     """A preset with settings, both of which are possible; torch is not needed to say so."""
-    from irl_lens.presets import preset
-    from irl_lens.settings import changed
-    from irl_lens.validation import check_preset, check_seed, try_world
+    from irl_lens.config.overrides import changed
+    from irl_lens.config.presets import preset
+    from irl_lens.config.validation import check_preset, check_seed, try_world
 
     check_seed(seed)
     chosen = changed(preset(name), settings)

@@ -8,6 +8,6 @@ from gymnasium.envs.registration import register
 
 register(
     id="irl_lens/GridPinpad-v0",
-    entry_point="irl_lens.envs.grid:GridPinpadEnv",
-    vector_entry_point="irl_lens.envs.vector:GridPinpadVectorEnv",
+    entry_point="irl_lens.envs.pinpad.env:GridPinpadEnv",
+    vector_entry_point="irl_lens.envs.pinpad.vector_env:GridPinpadVectorEnv",
 )

@@ -3,7 +3,7 @@
 A world shows what experts did in it (:class:`irl_lens.envs.trajectories.Trajectories`), says
 what the best possible reader of that could have known (:class:`Floor`), and has rows to act
 on (:class:`VectorWorld`). Models, training, reinforcement learning and analyses are written
-against these alone; :func:`irl_lens.envs.worlds.make_world` builds a world.
+against these alone; :func:`irl_lens.envs.registry.make_world` builds a world.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.board import Layouts
+from irl_lens.envs.pinpad.layouts import Layouts
 
 _BY_STEP = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
 

@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import copy_weights
-from irl_lens.config import BaseConfig
+from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec, Observed
 from irl_lens.errors import UserError
+from irl_lens.files.tensors import copy_weights
 from irl_lens.hooks import model_hash
 from irl_lens.models.transformer import ObservationTransformer
 

@@ -18,7 +18,7 @@ from transformer_lens.components.transformer_block import TransformerBlock
 from transformer_lens.hook_points import HookPoint
 
 from irl_lens.errors import UserError
-from irl_lens.hooks.key_values import AnnouncedForward
+from irl_lens.hooks.core.key_values import AnnouncedForward
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.transformer import transformer_config
 

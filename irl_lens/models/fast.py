@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.errors import UserError
-from irl_lens.hooks.decoding import announced
+from irl_lens.hooks.core.decoding import announced
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.bypassed import (
     Bypassed,

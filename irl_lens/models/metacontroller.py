@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from irl_lens.config import DiscoveryConfig
+from irl_lens.config.schema import DiscoveryConfig
 from irl_lens.hooks import Decoder, HypernetworkDecoder, LinearDecoder
 from irl_lens.models.causal import CausalHalf, MetaCodes, MetaState, Stream, readable
 from irl_lens.models.recurrence import GRU

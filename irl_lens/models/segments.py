@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from irl_lens.config import CodesConfig
+from irl_lens.config.schema import CodesConfig
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.causal import (
     CausalHalf,

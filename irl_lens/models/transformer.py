@@ -14,7 +14,7 @@ from torch import Tensor
 from transformer_lens import HookedTransformer, HookedTransformerConfig, patching
 from transformer_lens.components.layer_norm import LayerNorm
 
-from irl_lens.config import BaseConfig
+from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import MAX_HORIZON, ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.models.observations import ObservationEmbedding

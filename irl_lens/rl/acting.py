@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.hooks import Intervention
-from irl_lens.hooks.decoding import goes_on, sequence
+from irl_lens.hooks.core.decoding import goes_on, sequence
 from irl_lens.models.causal import THRESHOLD, CausalHalf
 from irl_lens.rl.decisions import Decisions
 

@@ -19,12 +19,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.checkpoint import copy_weights
-from irl_lens.config import InternalRLConfig
-from irl_lens.data import Stream
+from irl_lens.config.schema import InternalRLConfig
+from irl_lens.data.streams import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
+from irl_lens.files.tensors import copy_weights
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
@@ -34,8 +34,8 @@ from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
 from irl_lens.rl.trainer import RLJob, parameters
-from irl_lens.runs import Run
-from irl_lens.stage import Stage
+from irl_lens.runs.run import Run
+from irl_lens.runs.stage import Stage
 from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.loop import finish, train
 from irl_lens.training.pretrain import load_base

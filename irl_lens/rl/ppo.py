@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from irl_lens.config import RLConfig
+from irl_lens.config.schema import RLConfig
 from irl_lens.training.parallel import backward, in_threads
 
 SPREAD_FLOOR = 1e-3

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config import RLConfig
+from irl_lens.config.schema import RLConfig
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
@@ -22,7 +22,7 @@ from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.rollout import Player
 from irl_lens.rl.tape import Rollout
 from irl_lens.rl.trainer import RLJob, parameters
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.loop import finish, train
 from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains

@@ -16,17 +16,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import (
+from irl_lens.config.schema import RLConfig
+from irl_lens.data.streams import stream_seed
+from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
+from irl_lens.files.tensors import (
     copy_weights,
     join_parts,
     pack_optimizer,
     split_parts,
     unpack_optimizer,
 )
-from irl_lens.config import RLConfig
-from irl_lens.data import stream_seed
-from irl_lens.envs.protocol import World
-from irl_lens.errors import UserError
 from irl_lens.rl.crew import Crew
 from irl_lens.rl.ppo import Chunk, advantages, update
 from irl_lens.rl.rollout import Player

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from irl_lens.config import Targets
+from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 from irl_lens.training.parallel import Piece, in_threads, summed

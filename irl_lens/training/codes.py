@@ -23,18 +23,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from irl_lens.checkpoint import copy_weights
-from irl_lens.config import CodesConfig
-from irl_lens.data import Stream
+from irl_lens.config.schema import CodesConfig
+from irl_lens.data.streams import Stream
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
+from irl_lens.files.tensors import copy_weights
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.models.trace import encode
 from irl_lens.progress import Progress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import kl_weight, load_discovered, measure, noise_of, steered_nll
 from irl_lens.training.loop import finish, train

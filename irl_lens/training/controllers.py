@@ -17,22 +17,22 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.checkpoint import (
+from irl_lens.config.schema import ControllersConfig, Targets
+from irl_lens.data.streams import Stream
+from irl_lens.envs.protocol import World
+from irl_lens.envs.registry import make_world
+from irl_lens.files.tensors import (
     copy_weights,
     join_parts,
     pack_optimizer,
     split_parts,
     unpack_optimizer,
 )
-from irl_lens.config import ControllersConfig, Targets
-from irl_lens.data import Stream
-from irl_lens.envs.protocol import World
-from irl_lens.envs.worlds import make_world
 from irl_lens.hooks import ControllerBank
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import decay

@@ -25,15 +25,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.checkpoint import copy_weights, join_parts, split_parts
-from irl_lens.config import DiscoveryConfig, Targets
-from irl_lens.data import Stream, stream_seed
+from irl_lens.config.schema import DiscoveryConfig, Targets
+from irl_lens.data.streams import Stream, stream_seed
 from irl_lens.envs.protocol import World
+from irl_lens.files.tensors import copy_weights, join_parts, split_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer

@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from irl_lens.checkpoint import CheckpointError
+from irl_lens.files.tensors import CheckpointError
 from irl_lens.progress import Progress
-from irl_lens.stage import Stage
+from irl_lens.runs.stage import Stage
 from irl_lens.training.finite import DivergedError, not_finite
 from irl_lens.training.interrupt import deferred_interrupt
 
@@ -102,7 +102,7 @@ def train(
 
 
 def finish(stage: Stage, weights: Mapping[str, Tensor], result: Mapping[str, Any]) -> None:
-    """Marks a stage as done; see :meth:`irl_lens.stage.Stage.finish`.
+    """Marks a stage as done; see :meth:`irl_lens.runs.stage.Stage.finish`.
 
     Raises:
         DivergedError: If a weight or a figure of the result is not finite.

@@ -15,14 +15,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import (
+from irl_lens.config.schema import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
+from irl_lens.files.tensors import (
     copy_weights,
     join_parts,
     pack_optimizer,
     split_parts,
     unpack_optimizer,
 )
-from irl_lens.config import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.causal import CausalHalf

@@ -18,16 +18,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from irl_lens.checkpoint import join_parts, split_parts
-from irl_lens.config import Preset
-from irl_lens.data import Stream
+from irl_lens.config.schema import Preset
+from irl_lens.data.streams import Stream
 from irl_lens.envs.protocol import World
+from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.worlds import make_world
+from irl_lens.files.tensors import join_parts, split_parts
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import Figures, backward

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import wraps
 
-from irl_lens.lock import locked
+from irl_lens.files.lock import locked
 from irl_lens.progress import Progress
-from irl_lens.runs import READS, Run
+from irl_lens.runs.run import READS, Run
 from irl_lens.training.finite import DivergedError
 
 StageFunction = Callable[[Run, Progress], None]

@@ -14,18 +14,18 @@ import pytest
 import torch
 
 import irl_lens
-from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.harvest import Harvest
-from irl_lens.analyses.roaming import Field
-from irl_lens.config import BaseConfig, CodesConfig
+from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.rollouts.taskless import Field
+from irl_lens.config.schema import BaseConfig, CodesConfig
+from irl_lens.envs.pinpad.world import PinpadWorld
 from irl_lens.envs.protocol import Floor, ObservationSpec
+from irl_lens.envs.registry import PinpadConfig
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.world import PinpadWorld
-from irl_lens.envs.worlds import PinpadConfig
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.pretrain import load_base
 
 SUBGOALS, ACTIONS = 4, 3

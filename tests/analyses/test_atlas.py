@@ -16,14 +16,14 @@ from irl_lens.analyses.atlas.describe import Setting, describe
 from irl_lens.analyses.atlas.ending import ending
 from irl_lens.analyses.atlas.subjects import Subject, cluster_subjects, decoded
 from irl_lens.analyses.atlas.weights import Targets, overlap, probed, score, written_to
-from irl_lens.analyses.findings import Bench
-from irl_lens.analyses.result import read_arrays, write
-from irl_lens.analyses.roaming import Course
+from irl_lens.analyses.core.result import read_arrays, write
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.rollouts.taskless import Course
 from irl_lens.envs.scenes import Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import FullController, LowRankController, VectorController
 from irl_lens.models.fast import FastPath
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Steered

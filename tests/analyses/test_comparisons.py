@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from irl_lens import cli
-from irl_lens.analyses.catalogue import CATALOGUE
 from irl_lens.analyses.comparisons import COMPARISONS, comparison
+from irl_lens.analyses.registry import CATALOGUE
 from irl_lens.errors import UserError
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

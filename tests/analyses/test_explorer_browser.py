@@ -21,7 +21,7 @@ import pytest
 
 from irl_lens.analyses.explorer.server import Server
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 pytestmark = pytest.mark.browser
 PATIENCE = 90

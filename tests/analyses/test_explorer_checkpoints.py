@@ -14,7 +14,7 @@ from irl_lens.analyses.explorer.opening import begin
 from irl_lens.analyses.explorer.sentences import trained
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from irl_lens.analyses.explorer.server import application
 from irl_lens.analyses.explorer.sessions import Sessions
-from irl_lens.runs import Run, find_run
+from irl_lens.runs.run import Run, find_run
 
 DAMAGED = {
     "whole": "",

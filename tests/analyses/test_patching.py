@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.analyses.findings import Bench
 from irl_lens.analyses.patching.attribution import attribute_patches, attribution, correlation
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.direct import attribute_logits, direct_terms
@@ -31,12 +30,13 @@ from irl_lens.analyses.patching.metrics import (
 from irl_lens.analyses.patching.pairs import make_pairs
 from irl_lens.analyses.patching.path import patch_paths, paths
 from irl_lens.analyses.patching.sweep import grids_of, sweep, sweep_patches, unrelated
-from irl_lens.config import BaseConfig
-from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.config.schema import BaseConfig
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.errors import UserError
 from irl_lens.hooks import VectorController
 from irl_lens.models.base import TrajectoryModel
-from irl_lens.runs import find_run
+from irl_lens.runs.run import find_run
 
 LAGS = 3
 

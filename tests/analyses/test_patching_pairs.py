@@ -9,7 +9,7 @@ import pytest
 
 from irl_lens.analyses.patching.pairs import Pairs, make_pairs
 from irl_lens.envs.protocol import World
-from irl_lens.envs.worlds import GRID, make_world
+from irl_lens.envs.registry import GRID, make_world
 
 KINDS = ("egocentric", "onehot")
 

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from irl_lens.lock import FILES
+from irl_lens.files.lock import FILES
 
 Random = np.random.Generator
 

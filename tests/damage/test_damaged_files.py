@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from irl_lens.checkpoint import CheckpointError
-from irl_lens.data import Stream
-from irl_lens.dataset import read_trajectories, write_trajectories
-from irl_lens.envs.worlds import SMALL_GRID, make_world
+from irl_lens.data.files import read_trajectories, write_trajectories
+from irl_lens.data.streams import Stream
+from irl_lens.envs.registry import SMALL_GRID, make_world
+from irl_lens.files.tensors import CheckpointError
 from irl_lens.hooks import VectorController, inspect, load, save
-from irl_lens.stage import Stage
+from irl_lens.runs.stage import Stage
 from tests.damage.conftest import (
     BYTES,
     cut,

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from irl_lens.analyses.floor import training_curve
-from irl_lens.analyses.learning import learning_curves
+from irl_lens.analyses.belief.bayes_gap import training_curve
+from irl_lens.analyses.learning.run_curves import learning_curves
 from irl_lens.errors import UserError
-from irl_lens.record import write_bundle, write_record
 from irl_lens.rl.internal import load_policy
-from irl_lens.runs import Run
-from irl_lens.stage import Stage
-from irl_lens.summary import write_evaluation, write_summary
+from irl_lens.runs.copies import write_bundle, write_record
+from irl_lens.runs.run import Run
+from irl_lens.runs.seed_summary import write_evaluation, write_summary
+from irl_lens.runs.stage import Stage
 from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.controllers import load_controllers
 from irl_lens.training.discovery import load_discovered

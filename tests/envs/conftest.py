@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from irl_lens.envs.grid import GridPinpadEnv
+from irl_lens.envs.pinpad.env import GridPinpadEnv
 
 Placer = Callable[..., GridPinpadEnv]
 

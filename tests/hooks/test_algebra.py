@@ -27,11 +27,11 @@ from irl_lens.hooks import (
     Sum,
     Together,
     VectorController,
-    kinds,
     load,
     save,
     starting_at,
 )
+from irl_lens.hooks.files import kinds
 
 D, ROWS, STEPS = 16, 3, 6
 HOOK = "blocks.1.hook_resid_post"

@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.cache_utils import DynamicCache
 
 from irl_lens import hooks
-from irl_lens.config import BaseConfig
+from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.hooks import Intervention, VectorController
 from irl_lens.models.base import TrajectoryModel

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from irl_lens.hooks import Header, Part, inspect, load, save
-from irl_lens.hooks.identity import content_hash
+from irl_lens.hooks.files.model_hash import content_hash
 
 many = settings(
     deadline=None,

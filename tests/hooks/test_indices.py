@@ -29,8 +29,8 @@ from irl_lens.hooks import (
     shuffled,
     silenced,
 )
-from irl_lens.hooks.address import indices
-from irl_lens.hooks.cache import positions
+from irl_lens.hooks.core.activations import positions
+from irl_lens.hooks.core.address import indices
 
 ROWS, STEPS, D = 4, 4, 2
 HOOK, PATTERN = "blocks.1.hook_resid_post", "blocks.1.attn.hook_pattern"

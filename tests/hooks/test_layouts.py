@@ -17,9 +17,8 @@ from transformer_lens import (
 )
 
 from irl_lens.hooks import AblatePatch, VectorController, hook_points
-from irl_lens.hooks.address import Axes, check_layout
-
-from .bridges import gpt2, mixtral, native, qwen
+from irl_lens.hooks.core.address import Axes, check_layout
+from tests.hooks.bridges import gpt2, mixtral, native, qwen
 
 ROWS, STEPS, HEADS = 3, 5, 4
 TOKENS = torch.randint(11, (ROWS, STEPS), generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.config import BaseConfig
+from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath

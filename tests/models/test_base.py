@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig
-from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.config.schema import BaseConfig
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.models.fast import FastPath
 from irl_lens.training.pretrain import predictions

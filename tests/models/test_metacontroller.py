@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.config import DiscoveryConfig
+from irl_lens.config.schema import DiscoveryConfig
 from irl_lens.models.metacontroller import LookAhead, Metacontroller
 
 D_MODEL, ROWS, STEPS = 8, 5, 9

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import (
+from irl_lens.config.schema import (
     Activation,
     BaseConfig,
     CodesConfig,
@@ -18,7 +18,7 @@ from irl_lens.config import (
     DiscoveryConfig,
 )
 from irl_lens.envs.protocol import ObservationSpec, World
-from irl_lens.envs.worlds import GRID, make_world
+from irl_lens.envs.registry import GRID, make_world
 from irl_lens.errors import UserError
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath

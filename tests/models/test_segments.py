@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.config import CodesConfig
+from irl_lens.config.schema import CodesConfig
 from irl_lens.models.segments import SegmentMetacontroller, segment_ends
 
 ROWS, STEPS, D_MODEL = 3, 9, 12

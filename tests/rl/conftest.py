@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, DiscoveryConfig
+from irl_lens.config.schema import BaseConfig, DiscoveryConfig
 from irl_lens.envs.protocol import Floor, ObservationSpec, Seed, World
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.envs.worlds import PinpadConfig, make_world
 from irl_lens.hooks import HypernetworkDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath

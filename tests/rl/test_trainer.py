@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.config import (
+from irl_lens.config.schema import (
     BaseConfig,
     ControllersConfig,
     EvaluationConfig,
@@ -17,7 +17,7 @@ from irl_lens.config import (
     Preset,
     RLConfig,
 )
-from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.internal import (
@@ -30,8 +30,8 @@ from irl_lens.rl.internal import (
 )
 from irl_lens.rl.raw import RawAgent, raw_rl
 from irl_lens.rl.trainer import RECENT, RLJob, draw_seed, parameters
-from irl_lens.runs import Run
-from irl_lens.stage import Stage
+from irl_lens.runs.run import Run
+from irl_lens.runs.stage import Stage
 from irl_lens.training.finite import DivergedError
 from irl_lens.training.loop import train
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.config import BaseConfig, ControllersConfig, DiscoveryConfig, Preset
+from irl_lens.config.presets import preset
+from irl_lens.config.schema import BaseConfig, ControllersConfig, DiscoveryConfig, Preset
 from irl_lens.envs.protocol import World
-from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
-from irl_lens.presets import preset
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 
 
 @pytest.fixture(scope="session")

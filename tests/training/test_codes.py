@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.checkpoint import CheckpointError
-from irl_lens.config import CodesConfig, Preset
+from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
+from irl_lens.files.tensors import CheckpointError
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.causal import MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.codes import CodesJob, learn_codes, load_metacontroller
 from irl_lens.training.discovery import discover

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config import Preset
+from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.controllers import (
     ControllersJob,

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.analyses.findings import Bench
-from irl_lens.checkpoint import join_parts
-from irl_lens.config import Preset
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
+from irl_lens.files.tensors import join_parts
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import Run
+from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.discovery import DiscoveryJob, discover, evaluate, load_discovered, noise_of
 from irl_lens.training.pretrain import load_base

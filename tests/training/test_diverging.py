@@ -12,11 +12,11 @@ import pytest
 
 from irl_lens import cli
 from irl_lens.cli.training import STAGES
-from irl_lens.config import CodesConfig, Preset
+from irl_lens.config.overrides import changed
+from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
-from irl_lens.runs import READS, Run
-from irl_lens.settings import changed
+from irl_lens.runs.run import READS, Run
 from irl_lens.training.finite import DivergedError
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from irl_lens.checkpoint import (
+from irl_lens.files.tensors import (
     CheckpointError,
     join_parts,
     pack_optimizer,
@@ -20,7 +20,7 @@ from irl_lens.checkpoint import (
     unpack_optimizer,
 )
 from irl_lens.progress import QuietProgress
-from irl_lens.stage import Stage
+from irl_lens.runs.stage import Stage
 from irl_lens.training.finite import DivergedError, not_finite
 from irl_lens.training.loop import finish, train
 

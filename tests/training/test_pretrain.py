@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from irl_lens.config.presets import preset
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.presets import preset
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import backward
 from irl_lens.training.pretrain import PretrainJob, predictions

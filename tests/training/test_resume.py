@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.checkpoint import load_tensors, save_tensors
-from irl_lens.config import CodesConfig, Preset
+from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.envs.protocol import World
+from irl_lens.files.tensors import load_tensors, save_tensors
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.training.codes import CodesJob

@@ -18,8 +18,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.analyses import findings
-from irl_lens.config import (
+from irl_lens.analyses.report import headline_results as findings
+from irl_lens.config.overrides import changed, settings_of
+from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
     ControllersConfig,
@@ -30,22 +31,21 @@ from irl_lens.config import (
     PretrainConfig,
     RLConfig,
 )
-from irl_lens.envs.tasks import Grammar, register
-from irl_lens.envs.worlds import PinpadConfig, make_world
+from irl_lens.config.validation import check_preset
+from irl_lens.envs.pinpad.tasks import Grammar, register
+from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import QuietProgress
 from irl_lens.rl import internal, raw
-from irl_lens.runs import Run
-from irl_lens.settings import changed, settings_of
-from irl_lens.stage import Stage
+from irl_lens.runs.run import Run
+from irl_lens.runs.stage import Stage
 from irl_lens.training import pretrain
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob, train_controllers
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
-from irl_lens.validation import check_preset
 
 EASY = register(
     Grammar(

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from irl_lens.config.presets import preset
 from irl_lens.errors import UserError
-from irl_lens.presets import preset
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.record import write_record
-from irl_lens.runs import Run
+from irl_lens.runs.copies import write_record
+from irl_lens.runs.run import Run
 from irl_lens.training.pretrain import HALVINGS, PretrainJob, load_base, pretrain, snapshot_steps
 
 SMOKE = preset("smoke")

@@ -1,0 +1,289 @@
+"""What can be read off the stream, where: linear probes for several labels at every layer.
+
+    p(y_t = k | e_t) = softmax(W e_t + b)_k        e_t at the output of block l, 0 the embedding
+
+The labels: the abstract subgoal, the single visit, the abstract subgoal after the present one,
+the visits completed, and the way the expert goes where only one is shortest. (The paper
+probes for the abstract subgoal: arXiv 2512.20605, Fig. 3, A1.) Two controls: the same probes
+trained on shuffled labels, and on the stream of a model of the same sizes with random weights,
+which shows what comes from the observation alone and not from training. Selectivity is
+accuracy over the better of the two, compared on the same steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Bool, Float, Int
+from plotly.subplots import make_subplots
+from torch import Tensor
+
+from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.demonstrations import per_step, pieces
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate, step_mean
+from irl_lens.arrays import NDArray
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.fast import FastPath
+
+Labels = Int[NDArray[np.int64], "n steps"]
+Marks = Bool[NDArray[np.bool_], "n steps layers"]
+TARGETS = ("subgoal", "visit", "next subgoal", "progress", "direction")
+CERTAIN = 0.99
+"""Probability from which the expert's way counts as the only shortest one."""
+
+
+def labels_of(trajectories: Trajectories, target: str) -> Labels:
+    """The labels of one target at every step, -1 where there is none.
+
+    Args:
+        trajectories: Demonstrations.
+        target: One of :data:`TARGETS`.
+
+    Raises:
+        ValueError: Another target.
+    """
+    t = trajectories
+    if target == "direction":
+        found = np.where(t.policy.max(axis=2) >= CERTAIN, t.policy.argmax(axis=2), -1)
+    elif target == "next subgoal":
+        found = _following(t.subgoals)
+    elif target in TARGETS:
+        names = {"subgoal": t.subgoals, "visit": t.visits, "progress": t.progress}
+        found = names[target]
+    else:
+        raise ValueError(f"no target {target!r}; the targets are {', '.join(TARGETS)}")
+    return np.where(t.mask, found, -1)
+
+
+def _following(subgoals: Labels) -> Labels:
+    """The next other subgoal of each step's episode; -1 when none follows."""
+    found = np.full_like(subgoals, -1)
+    for t in range(subgoals.shape[1] - 2, -1, -1):
+        same = subgoals[:, t] == subgoals[:, t + 1]
+        found[:, t] = np.where(same, found[:, t + 1], subgoals[:, t + 1])
+    return found
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Probes for one label at one layer.
+
+    Attributes:
+        target: One of :data:`TARGETS`.
+        layer: Output of this block; 0 is the embedding.
+        accuracy: On episodes the probe was not trained on.
+        shuffled: Of a probe trained on shuffled labels.
+        untrained: Of a probe on the stream of a model with random weights.
+        selectivity: Accuracy over that of the better of the two, episode by episode.
+    """
+
+    target: str
+    layer: int
+    accuracy: Estimate
+    shuffled: Estimate
+    untrained: Estimate
+    selectivity: Estimate
+
+
+@dataclass(frozen=True)
+class ReadableResult(Result):
+    """All targets at all layers."""
+
+    readings: tuple[Reading, ...]
+
+    def best(self, target: str) -> Reading:
+        """The layer at which a target is read best."""
+        own = [reading for reading in self.readings if reading.target == target]
+        return max(own, key=lambda reading: reading.accuracy.value)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that were probed for."""
+        return tuple(dict.fromkeys(reading.target for reading in self.readings))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a target and layer."""
+        rows = [
+            {"target": r.target, "layer": r.layer}
+            | r.accuracy.columns("accuracy")
+            | r.shuffled.columns("shuffled")
+            | r.untrained.columns("untrained")
+            | r.selectivity.columns("selectivity")
+            for r in self.readings
+        ]
+        return pd.DataFrame(rows)
+
+    def caption(self) -> str:
+        """Where each is read best, and what the controls say."""
+        parts = [
+            f"{r.target} at layer {r.layer} ({r.accuracy.value:.3f}, controls "
+            f"{r.shuffled.value:.3f} and {r.untrained.value:.3f}, over the better {r.selectivity})"
+            for r in map(self.best, self.targets)
+        ]
+        none = [t for t in self.targets if not self.best(t).selectivity.low > 0]
+        told = f" No better than the controls: {', '.join(none)}." if none else ""
+        return (
+            "Best read, by accuracy on episodes not trained on, against shuffled labels and a "
+            f"model with random weights: {'; '.join(parts)}.{told} That something can be read "
+            "does not show that the model uses it."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Of each target, the best layer against the better of the controls."""
+        tried = len(self.readings) // len(self.targets)
+        return tuple(
+            Claim.against(
+                f"The {r.target} can be read at layer {r.layer} with accuracy "
+                f"{r.accuracy.value:.3f}, over the better control {r.selectivity}.",
+                r.selectivity,
+                Estimate(0, 0, 0),
+                tried=tried,
+            )
+            for r in map(self.best, self.targets)
+        )
+
+    def figure(self) -> go.Figure:
+        """Draws accuracy by layer, one panel a target."""
+        figure = make_subplots(1, len(self.targets), subplot_titles=self.targets, shared_yaxes=True)
+        kinds = {
+            "accuracy": ("trained model", MAIN, "solid"),
+            "untrained": ("random weights", CONTRAST, "dash"),
+            "shuffled": ("shuffled labels", GREY, "dot"),
+        }
+        for column, target in enumerate(self.targets, start=1):
+            own = [reading for reading in self.readings if reading.target == target]
+            for field, (name, colour, dash) in kinds.items():
+                estimates = [getattr(reading, field) for reading in own]
+                figure.add_scatter(
+                    x=[reading.layer for reading in own],
+                    y=[e.value for e in estimates],
+                    error_y={"array": [e.high - e.value for e in estimates], "width": 3},
+                    name=name,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    line={"color": colour, "dash": dash},
+                    row=1,
+                    col=column,
+                )
+        figure.update_xaxes(title="block", dtick=1)
+        figure.update_yaxes(range=[0, 1])
+        figure.update_yaxes(title="accuracy", col=1)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 130}}
+        return styled(figure, "What can be read off the stream", 420, **layout)
+
+
+def readable(
+    bench: Bench,
+    targets: Sequence[str] = TARGETS,
+    episodes: int = 512,
+    iterations: int = 60,
+    seed: int = 0,
+) -> ReadableResult:
+    """Probes for several labels at every layer.
+
+    Args:
+        bench: The run's parts.
+        targets: Of :data:`TARGETS`.
+        episodes: Most demonstrations to fit on, and to test on.
+        iterations: Most L-BFGS iterations a probe.
+        seed: Of the shuffles and of the random weights.
+    """
+    fit = bench.fit.rows(slice(episodes))
+    test = bench.test.trajectories.rows(slice(episodes))
+    bases = bench.base, untrained(bench, seed)
+    trained, random = (stream_of_steps(base, fit) for base in bases)
+    readings = []
+    for target in targets:
+        labels = torch.from_numpy(by_token(fit, target))
+        classes = int(max(labels.max(), labels_of(test, target).max())) + 1
+        sets = ((trained, labels), (trained, shuffled_labels(labels, seed)), (random, labels))
+        marks = [
+            right_answers(base, test, target, fit_probes(streams, y, classes, iterations))
+            for base, (streams, y) in zip((bases[0], *bases), sets, strict=True)
+        ]
+        readings += _readings(target, labels_of(test, target) >= 0, marks)
+    return ReadableResult(tuple(readings))
+
+
+def untrained(bench: Bench, seed: int) -> FastPath:
+    """A model of the run's sizes with random weights."""
+    world = bench.world
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = TrajectoryModel(bench.run.preset.base, world.observation, world.n_actions)
+    return FastPath(model.frozen(), bench.run.preset.pretrain.precision)
+
+
+def stream_of_steps(
+    base: FastPath, trajectories: Trajectories
+) -> list[Float[Tensor, "tokens d_model"]]:
+    """The stream of every valid step, one tensor a layer, in the order of ``pieces``."""
+    layers = range(base.model.n_layers + 1)
+    found = [
+        [stream[torch.from_numpy(piece.mask)] for stream in layer_streams(base, piece, layers)]
+        for _, piece in pieces(trajectories)
+    ]
+    return [torch.cat(streams) for streams in zip(*found, strict=True)]
+
+
+def shuffled_labels(labels: Int[Tensor, " tokens"], seed: int) -> Int[Tensor, " tokens"]:
+    """Deals labels out anew to the tokens that have one (0 or more)."""
+    dealt, kept = labels.clone(), labels[labels >= 0]
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
+    dealt[labels >= 0] = kept[order]
+    return dealt
+
+
+def fit_probes(
+    streams: Sequence[Float[Tensor, "tokens d_model"]],
+    labels: Int[Tensor, " tokens"],
+    classes: int,
+    iterations: int,
+) -> list[LinearProbe]:
+    """Fits a probe to each layer's stream, on the tokens that have a label (0 or more)."""
+    kept = labels >= 0
+    return [fit_probe(x[kept], labels[kept], classes, iterations) for x in streams]
+
+
+def right_answers(
+    base: FastPath, test: Trajectories, target: str, probes: Sequence[LinearProbe]
+) -> Marks:
+    """Marks the steps at which the probe of each layer, from the embedding on, is right."""
+    layers = range(len(probes))
+
+    def right(piece: Trajectories) -> NDArray[np.bool_]:
+        labels = torch.from_numpy(labels_of(piece, target))
+        streams = layer_streams(base, piece, layers)
+        answers = [probe.predict(x) == labels for probe, x in zip(probes, streams, strict=True)]
+        return torch.stack(answers, dim=-1).numpy()
+
+    return per_step(test, right)
+
+
+def by_token(trajectories: Trajectories, target: str) -> Int[NDArray[np.int64], " tokens"]:
+    """The labels of every valid step, in the order of ``pieces``."""
+    return np.concatenate([labels_of(p, target)[p.mask] for _, p in pieces(trajectories)])
+
+
+def _readings(
+    target: str, counted: Bool[NDArray[np.bool_], "n steps"], marks: Sequence[Marks]
+) -> list[Reading]:
+    """Scores the probes of all layers: trained, on shuffled labels, on random weights."""
+    readings = []
+    for layer in range(marks[0].shape[2]):
+        own, *controls = (mark[..., layer] for mark in marks)
+        accuracy, shuffled, random = (step_mean(mark, counted) for mark in (own, *controls))
+        over = [step_mean(own.astype(int) - control, counted) for control in controls]
+        least = min(over, key=lambda estimate: estimate.value)
+        readings.append(Reading(target, layer, accuracy, shuffled, random, least))
+    return readings

@@ -1,0 +1,1 @@
+"""What codes are codes of: identity, clusters, algebra, rate and distortion, transfer."""

@@ -1,0 +1,261 @@
+"""Whether codes at switches fall into kinds, and whether the kinds are the abstract subgoals.
+
+    purity = 1/n sum over clusters of the largest count of one subgoal in the cluster
+    I(cluster; subgoal) = sum p(c, g) log2 p(c, g) / (p(c) p(g))                          [bits]
+
+Clusters by k-means, which sees no label. Null: labels exchanged between episodes among codes
+that are equally many switches from the start, so that what all first codes share is no
+finding. Intervals by resampling episodes; information of few codes leans upwards, and so does
+its null. (The paper reports transfer, not the codes themselves: arXiv 2512.20605, App. B.3.2.)
+
+Codes are drawn on their principal axes, and by UMAP (McInnes et al. 2018) where umap-learn is
+installed. That is for looking only: no number comes from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from jaxtyping import Float, Int
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+
+from irl_lens.analyses.codes.clusters_figure import draw
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate
+from irl_lens.arrays import NDArray
+
+Numbers = Int[NDArray[np.int64], " codes"]
+Tables = Float[NDArray[np.float64], "... clusters subgoals"]
+Measure = Callable[[Tables], Float[NDArray[np.float64], "..."]]
+SHOWN = 1_500
+"""Codes drawn in the figure."""
+NEIGHBOURS = 15
+"""Of each code in UMAP's layout."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of the clusters against its null.
+
+    Attributes:
+        value: On all codes; 95 % over resampled episodes.
+        null: Mean and central 95 % of the draws.
+        p: Share of draws, the observed one among them, that score at least as much.
+    """
+
+    value: Estimate
+    null: Estimate
+    p: float
+
+
+@dataclass(frozen=True)
+class LatentSpace(Result):
+    """See the module.
+
+    Attributes:
+        points: Some of the codes on their two principal axes.
+        labels: Their subgoals.
+        unrolled: The same codes by UMAP; None without umap-learn, or with too few of them.
+        explained: Share of the variance on each axis.
+        purity: Share of codes that are of their cluster's commonest subgoal.
+        information: Of the cluster on the subgoal [bits].
+        entropy: Of the subgoals of all codes [bits], which bounds it.
+        clusters: How many.
+        codes: How many.
+        names: Of the subgoals.
+    """
+
+    points: Float[NDArray[np.float64], "shown 2"]
+    labels: Int[NDArray[np.int64], " shown"]
+    unrolled: Float[NDArray[np.float32], "shown 2"] | None
+    explained: tuple[float, float]
+    purity: Score
+    information: Score
+    entropy: float
+    clusters: int
+    codes: int
+    names: tuple[str, ...]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a score."""
+        scores = {"purity": self.purity, "information": self.information}
+        return pd.DataFrame(
+            {"score": name} | x.value.columns("value") | x.null.columns("null") | {"p": x.p}
+            for name, x in scores.items()
+        )
+
+    def figure(self) -> go.Figure:
+        """Draws the codes in the plane, by UMAP too if there is one, and scores beside nulls."""
+        return draw(self)
+
+    def caption(self) -> str:
+        """Says whether the kinds of codes are subgoals."""
+        found = self.information
+        verdict = "more than" if found.p < 0.05 else "NOT more than"
+        return (
+            f"{self.clusters} clusters of {self.codes} codes tell {found.value} of the "
+            f"{self.entropy:.3f} bits of the subgoal, {verdict} the {found.null.value:.3f} with "
+            f"labels exchanged between episodes (p = {found.p:.3g}). Purity is "
+            f"{self.purity.value}, against {self.purity.null.value:.3f}. Intervals are 95 % over "
+            "episodes, those of nulls over draws."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Information against labels exchanged between episodes."""
+        found = self.information
+        sentence = (
+            f"{self.clusters} clusters of codes tell {found.value.value:.3f} of the "
+            f"{self.entropy:.3f} bits of the subgoal, {found.null.value:.3f} with labels exchanged."
+        )
+        effect = (found.value.value - found.null.value) / self.entropy if self.entropy else 0.0
+        return (Claim(sentence, effect, found.p),)
+
+
+def latent_space(
+    bench: Bench,
+    clusters: int | None = None,
+    seed: int = 0,
+    draws: int = 500,
+    umap: bool = True,
+) -> LatentSpace:
+    """Clusters the codes that the run's metacontroller uses on fresh demonstrations.
+
+    Args:
+        bench: The run.
+        clusters: How many; one a subgoal if not given.
+        seed: Of the clusters, the null and the resampling.
+        draws: Of the null, and resamples.
+        umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
+    """
+    names = bench.world.subgoal_names
+    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    return describe_codes(harvest, names, clusters or len(names), seed, draws, umap)
+
+
+def describe_codes(
+    harvest: Harvest,
+    names: tuple[str, ...],
+    clusters: int,
+    seed: int = 0,
+    draws: int = 500,
+    umap: bool = False,
+) -> LatentSpace:
+    """Clusters codes; see :func:`latent_space`.
+
+    Args:
+        harvest: The codes.
+        names: Of the subgoals.
+        clusters: How many.
+        seed: Of the clusters, the null and the resampling.
+        draws: Of the null, and resamples.
+        umap: Lay them out by UMAP too.
+    """
+    rng, clusters = np.random.default_rng(seed), min(clusters, len(harvest))
+    means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
+    found = means.fit_predict(harvest.codes)
+    found, shape = found.astype(np.int64), (clusters, len(names))
+    own = _tables(harvest, found, harvest.labels, shape)
+    weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)
+    resampled = np.tensordot(weights, own, axes=1)
+    order = _ordinals(harvest.episodes)
+    shuffles = (_exchanged(harvest.labels, order, rng) for _ in range(draws))
+    null = np.stack([_count(found, labels, shape) for labels in shuffles])
+    pca = PCA(min(2, harvest.codes.shape[1])).fit(harvest.codes)
+    points = np.zeros((min(len(harvest), SHOWN), 2))
+    points[:, : pca.n_components_] = pca.transform(harvest.codes[:SHOWN])
+    explained = (*pca.explained_variance_ratio_.tolist(), 0.0)
+    share = own.sum(axis=(0, 1)) / len(harvest)
+    return LatentSpace(
+        points,
+        harvest.labels[:SHOWN],
+        unrolled(harvest.codes[:SHOWN], seed) if umap else None,
+        (explained[0], explained[1]),
+        _score(purity, own.sum(axis=0), resampled, null),
+        _score(mutual_information, own.sum(axis=0), resampled, null),
+        float(-(share[share > 0] * np.log2(share[share > 0])).sum()),
+        clusters,
+        len(harvest),
+        names,
+    )
+
+
+def unrolled(
+    codes: Float[NDArray[np.float32], "shown latent"], seed: int = 0
+) -> Float[NDArray[np.float32], "shown 2"] | None:
+    """Lays codes out in the plane so that neighbours stay neighbours, by UMAP.
+
+    Args:
+        codes: The codes.
+        seed: Of the layout.
+
+    Returns:
+        The layout; None if umap-learn is not installed, or fewer codes differ than it needs.
+    """
+    try:
+        from umap import UMAP  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    if len(np.unique(codes, axis=0)) <= NEIGHBOURS:
+        return None
+    plane = UMAP(n_neighbors=NEIGHBOURS, random_state=seed, n_jobs=1).fit_transform(codes)
+    return np.asarray(plane, np.float32)
+
+
+def purity(tables: Tables) -> Float[NDArray[np.float64], ...]:
+    """Share of codes that are of their cluster's commonest subgoal."""
+    return np.asarray(tables.max(axis=-1).sum(axis=-1) / tables.sum(axis=(-2, -1)))
+
+
+def mutual_information(tables: Tables) -> Float[NDArray[np.float64], ...]:
+    """Of counts [bits]."""
+    joint = tables / tables.sum(axis=(-2, -1), keepdims=True)
+    apart = joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True)
+    logs = np.log2(np.where(joint > 0, joint, 1) / np.where(joint > 0, apart, 1))
+    return np.asarray((joint * logs).sum(axis=(-2, -1)))
+
+
+def _score(measure: Measure, observed: Tables, resampled: Tables, null: Tables) -> Score:
+    value, draws = float(measure(observed)), measure(null)
+    low, high = np.quantile(measure(resampled), (0.025, 0.975)).tolist()
+    central = Estimate(float(draws.mean()), *np.quantile(draws, (0.025, 0.975)).tolist())
+    # The same table counts as equal whatever the order in which it was added up.
+    p = (1 + int((draws >= value - 1e-12).sum())) / (1 + len(draws))
+    return Score(Estimate(value, low, high), central, p)
+
+
+def _tables(
+    harvest: Harvest, found: Numbers, labels: Numbers, shape: tuple[int, int]
+) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
+    """Counts each episode's codes by cluster and subgoal."""
+    episodes = np.unique(harvest.episodes, return_inverse=True)[1]
+    tables = np.zeros((int(episodes.max()) + 1, *shape))
+    np.add.at(tables, (episodes, found, labels), 1)
+    return tables
+
+
+def _count(found: Numbers, labels: Numbers, shape: tuple[int, int]) -> NDArray[np.float64]:
+    flat = np.bincount(found * shape[1] + labels, minlength=shape[0] * shape[1])
+    return flat.reshape(shape).astype(np.float64)
+
+
+def _ordinals(episodes: Numbers) -> Numbers:
+    """How many codes of the same episode come before each; episodes are in one piece."""
+    starts = np.flatnonzero(np.diff(episodes, prepend=-1))
+    return np.arange(len(episodes)) - np.repeat(starts, np.diff(np.append(starts, len(episodes))))
+
+
+def _exchanged(labels: Numbers, order: Numbers, rng: np.random.Generator) -> Numbers:
+    """Permutes labels among codes of the same place in their episodes."""
+    places = np.argsort(order, kind="stable")
+    mixed = np.lexsort((rng.random(len(order)), order))
+    result = np.empty_like(labels)
+    result[places] = labels[mixed]
+    return result

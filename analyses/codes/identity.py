@@ -1,0 +1,168 @@
+"""Whether the codes at switches are subgoals, and whether they steer.
+
+    c_g = mean of z_t over switches t with subgoal g,    guess at t = argmin_g |z_t - c_g|
+
+Identity: nearest-centroid accuracy of the abstract subgoal from z where the hard gate opens
+(the first step included: its switch is forced, its code is not), centroids from some fresh
+episodes, accuracy on others. The encoder's means are taken, without its noise. Steering: the
+held-out task, the centroid of the true subgoal put in by an oracle at the gate's own switches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Bool, Float, Int
+
+from irl_lens.analyses.core.trial import Outcome, Trial
+from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
+from irl_lens.analyses.stats.estimates import Estimate, ratio
+from irl_lens.arrays import NDArray
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
+from irl_lens.models.trace import MetaTrace
+from irl_lens.rl.oracle import OracleCodes
+
+Codes = Float[NDArray[np.floating], "codes latent"]
+Centroids = Float[NDArray[np.floating], "subgoals latent"]
+Labels = Int[NDArray[np.int64], " codes"]
+SHOWN = 1_500
+"""Codes drawn in the figure."""
+
+
+@dataclass(frozen=True)
+class CodesResult:
+    """Codes at switches.
+
+    Attributes:
+        identity: Nearest-centroid accuracy on fresh episodes.
+        identity_later: The same without the first step of each episode.
+        chance: Share of the most frequent subgoal at switches.
+        confusion: Share of each guess (column) for each true subgoal (row).
+        centroids: One a subgoal; NaN for one that no switch began.
+        codes: Some of the codes that were tested.
+        labels: Their true subgoals.
+        names: Of the subgoals.
+        outcome: The held-out task with centroids given by an oracle.
+    """
+
+    identity: Estimate
+    identity_later: Estimate
+    chance: float
+    confusion: Float[NDArray[np.float64], "subgoals guesses"]
+    centroids: Centroids
+    codes: Codes
+    labels: Labels
+    names: tuple[str, ...]
+    outcome: Outcome
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns the confusion table, one row a true subgoal."""
+        frame = pd.DataFrame(self.confusion, columns=list(self.names))
+        frame.insert(0, "subgoal", list(self.names))
+        return frame
+
+    def figure(self) -> go.Figure:
+        """Draws codes and centroids in the plane of the codes' two largest variances."""
+        centre = self.codes.mean(axis=0)
+        axes = np.linalg.svd(self.codes - centre, full_matrices=False)[2][:2].T
+        points, means = ((x - centre) @ axes for x in (self.codes, self.centroids))
+        figure = go.Figure()
+        for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
+            own = points[self.labels == i]
+            mark = {"color": colour, "size": 4, "opacity": 0.5}
+            figure.add_scatter(
+                x=own[:, 0], y=own[:, 1], mode="markers", name=f"subgoal {name}", marker=mark
+            )
+            mark = {"color": colour, "size": 15, "symbol": "diamond"}
+            mark |= {"line": {"color": INK, "width": 2}}
+            figure.add_scatter(
+                x=means[i : i + 1, 0],
+                y=means[i : i + 1, 1],
+                mode="markers",
+                name=f"centroid of {name}",
+                showlegend=False,
+                marker=mark,
+            )
+        figure.update_xaxes(title="first principal axis of z")
+        figure.update_yaxes(title="second", scaleanchor="x")
+        return styled(figure, "Codes at switches", 480)
+
+
+def codes_at_switches(
+    fit: tuple[MetaTrace, Trajectories],
+    test: tuple[MetaTrace, Trajectories],
+    names: Sequence[str],
+    base: FastPath,
+    meta: CausalHalf,
+    trial: Trial,
+) -> CodesResult:
+    """Scores the codes of a metacontroller.
+
+    Args:
+        fit: Demonstrations that the centroids come from, and their trace.
+        test: Others, which are guessed.
+        names: Of the abstract subgoals.
+        base: The base model.
+        meta: The metacontroller.
+        trial: How the held-out task is played.
+    """
+    centroids = class_means(*_switched(*fit), classes=len(names))
+    codes, labels = _switched(*test)
+    guesses, trace = nearest(codes, centroids), test[0]
+    # What the oracle gives for a subgoal that was never seen can be no guess at it.
+    given = np.where(np.isfinite(centroids), centroids, np.nanmean(centroids, axis=0))
+    oracle = OracleCodes(torch.from_numpy(given).float(), meta)
+    later = trace.switches.copy()
+    later[:, 0] = False
+    return CodesResult(
+        _accuracy(guesses == labels, trace.switches, trace.switches),
+        _accuracy(guesses == labels, trace.switches, later),
+        float(np.bincount(labels, minlength=len(names)).max() / len(labels)),
+        _confusion(labels, guesses, len(names)),
+        centroids,
+        codes[:SHOWN],
+        labels[:SHOWN],
+        tuple(names),
+        trial.play(base, oracle),
+    )
+
+
+def class_means(codes: Codes, labels: Labels, classes: int) -> Centroids:
+    """Returns the mean of each class; NaN for a class without members."""
+    counts = np.bincount(labels, minlength=classes)[:, None]
+    sums = np.zeros((classes, codes.shape[1]))
+    np.add.at(sums, labels, codes)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def nearest(codes: Codes, centroids: Centroids) -> Labels:
+    """Returns the nearest centroid of each code (Euclidean); never one that is NaN."""
+    distances = np.square(codes[:, None] - centroids).sum(axis=2)
+    return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
+
+
+def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
+    return trace.z[trace.switches], trajectories.subgoals[trace.switches]
+
+
+def _accuracy(
+    right: Bool[NDArray[np.bool_], " codes"],
+    switches: Bool[NDArray[np.bool_], "n steps"],
+    where: Bool[NDArray[np.bool_], "n steps"],
+) -> Estimate:
+    marks = np.zeros_like(switches)
+    marks[switches] = right
+    return ratio((marks & where).sum(axis=1), where.sum(axis=1))
+
+
+def _confusion(labels: Labels, guesses: Labels, classes: int) -> NDArray[np.float64]:
+    table = np.zeros((classes, classes))
+    np.add.at(table, (labels, guesses), 1)
+    return table / np.maximum(table.sum(axis=1, keepdims=True), 1)

@@ -1,0 +1,290 @@
+"""The circuit that a controller recruits: which heads and MLPs carry what it does.
+
+Controllers of the true subgoals act at one layer of demonstrations, at every step, and the run
+is compared with the same one without them, in two ways
+(:mod:`irl_lens.analyses.control.on_off_runs`): by direct attribution, what each later head and MLP
+*writes* of the change in logits; and causally, what is *lost* of it when that part's output is put
+back to what it was without the controller.
+
+The null is the same of controllers that change the stream by as much in random directions:
+several, U' = Q U, each with the two actions that it moves most itself. A part is said to be
+recruited if its share is beyond chance twice, both after Benjamini and Hochberg: over episodes
+(exchanging the share with the random controllers' mean) and over controllers (as one more random
+controller's, by Student's t: (x - mean) / (s sqrt(1 + 1/K)), K - 1 degrees of freedom).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+from transformer_lens import HookedTransformer
+
+from irl_lens.analyses.belief.label_probes import labels_of
+from irl_lens.analyses.control.by_layer import rotated
+from irl_lens.analyses.control.circuit_figure import draw
+from irl_lens.analyses.control.on_off_runs import ALL, Parts, Switched
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.label_controllers import Source, Steerers
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.stats.estimates import Estimate, ratio
+from irl_lens.analyses.stats.significance import permutation_pvalue
+from irl_lens.arrays import NDArray
+from irl_lens.errors import UserError
+from irl_lens.hooks import ControllerBank
+
+ALPHA = 0.05
+Effects = Float[NDArray[np.float64], " episodes"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one part carries of a controller's effect.
+
+    Attributes:
+        name: ``L4H2`` is head 2 of layer 4; layers are counted from 1.
+        value: Its share.
+        null: Mean of the random controllers' shares, and the lowest and the highest of them.
+        p: Over episodes, adjusted for all parts.
+        p_controllers: Over random controllers, adjusted for all parts.
+    """
+
+    name: str
+    value: Estimate
+    null: Estimate
+    p: float
+    p_controllers: float
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it carries more than random controllers let it."""
+        sure = max(self.p, self.p_controllers) < ALPHA
+        return sure and self.value.low > 0 and self.value.value > self.null.value
+
+
+@dataclass(frozen=True)
+class Circuit(Result):
+    """See the module.
+
+    Attributes:
+        source: Where the controllers come from.
+        layer: Where they act.
+        effect: What they move the two actions' logits apart at a step [nats].
+        random_effect: Mean of the same of the random controllers.
+        changed: Share of steps at which they make the base prefer another action.
+        written: Direct shares; they add up to 1.
+        lost: Causal shares of the heads and MLPs after the controller.
+        every: What is lost with all of these as they were off at once.
+        draws: Random controllers.
+    """
+
+    source: str
+    layer: int
+    effect: Estimate
+    random_effect: float
+    changed: float
+    written: tuple[Share, ...]
+    lost: tuple[Share, ...]
+    every: Share
+    draws: int
+
+    @property
+    def recruited(self) -> tuple[Share, ...]:
+        """Heads and MLPs whose loss is beyond the null, the largest first."""
+        found = [share for share in self.lost if share.beyond]
+        return tuple(sorted(found, key=lambda share: -share.value.value))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a part and way of attribution."""
+        rows = [
+            {"attribution": kind, "part": share.name}
+            | share.value.columns("share")
+            | share.null.columns("null")
+            | {"p": share.p, "p_controllers": share.p_controllers, "beyond": share.beyond}
+            for kind, shares in (("written", self.written), ("lost", (*self.lost, self.every)))
+            for share in shares
+        ]
+        return pd.DataFrame(rows)
+
+    def figure(self) -> go.Figure:
+        """Draws what is lost without each part, and below what each part writes."""
+        return draw(self)
+
+    def caption(self) -> str:
+        """Names the parts that carry the effect, and says whether random controllers' do too."""
+        largest = sorted(self.lost, key=lambda share: -share.value.value)[:3]
+        by_hand = {share.name: share for share in self.written}["controller"]
+        recruited = ", ".join(share.name for share in self.recruited) or "none"
+        return (
+            f"{KINDS[self.source]} at layer {self.layer}, the true label given at every step: "
+            f"they move the logits of the two actions they act on most apart by "
+            f"{self.effect.value:.2f} nats a step (the same norm in random directions "
+            f"{self.random_effect:.2f}) and make the base prefer another action at "
+            f"{self.changed:.1%} of steps. ".replace("%", " %")
+            + f"With all later heads and MLPs as without them, {_said(self.every)} of the effect "
+            f"is lost; alone, most with {'; '.join(f'{s.name} {_said(s)}' for s in largest)}. "
+            f"Written directly by the controller itself: {_said(by_hand)}. Carrying more than "
+            f"under {self.draws} random controllers: {recruited}. That is p < {ALPHA}, adjusted "
+            "for all parts (Benjamini and Hochberg)."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The part that carries most beyond the null."""
+        top = max(self.lost, key=lambda share: share.value.value - share.null.value)
+        sentence = (
+            f"Of what {KINDS[self.source].lower()} at layer {self.layer} do, {_said(top)} is lost "
+            f"without {top.name}; recruited beyond random controllers: "
+            f"{', '.join(share.name for share in self.recruited) or 'none'}."
+        )
+        effect = top.value.value - top.null.value
+        return (Claim(sentence, effect, max(top.p, top.p_controllers)),)
+
+
+KINDS = {"controllers": "Supervised controllers", "codes": "Controllers of codes"}
+
+
+def circuit(
+    bench: Bench,
+    source: Source = "controllers",
+    layer: int | None = None,
+    episodes: int = 48,
+    draws: int = 8,
+    seed: int = 0,
+) -> Circuit:
+    """Finds out what the controllers of a run recruit.
+
+    Args:
+        bench: The run's parts.
+        source: Supervised controllers, or those of codes.
+        layer: Of the controllers; by default the one where they do best.
+        episodes: Demonstrations.
+        draws: Random controllers.
+        seed: Of these.
+
+    Raises:
+        UserError: No controllers at that layer, no block after it, or they change nothing.
+    """
+    steerers = Steerers.of(bench, source)
+    if layer is None:
+        layer = steerers.best
+    bank, shown = steerers.at(layer), steerers.bench.test.trajectories.rows(slice(episodes))
+    model, labels = steerers.bench.base.model.hooked, labels_of(shown, steerers.label)
+    if layer >= model.cfg.n_layers:
+        raise UserError(f"no block comes after layer {layer}; take controllers of a lower one")
+    given = labels, shown.observations, shown.mask
+    return recruited(model, layer, bank, *given, draws=draws, seed=seed, source=source)
+
+
+def recruited(
+    model: HookedTransformer,
+    layer: int,
+    bank: ControllerBank,
+    labels: Int[NDArray[np.int64], "episodes steps"],
+    observations: Int[NDArray[np.int32], "episodes steps columns"],
+    mask: Bool[NDArray[np.bool_], "episodes steps"],
+    draws: int = 8,
+    seed: int = 0,
+    source: str = "controllers",
+) -> Circuit:
+    """Compares controllers with random ones; see :func:`circuit`.
+
+    Args:
+        model: The base model.
+        layer: Where the controllers act.
+        bank: The controllers.
+        labels: Which of them at each step.
+        observations: Sparse observations.
+        mask: The steps that count.
+        draws: Random controllers, two or more.
+        seed: Of these.
+        source: Where the controllers come from, for the caption.
+
+    Raises:
+        UserError: The controllers change nothing.
+        ValueError: Fewer than two random controllers.
+    """
+    if draws < 2:
+        raise ValueError(f"{draws} random controllers; take two or more to see how they differ")
+    numbers = torch.from_numpy(labels)
+    banks = (bank, *(rotated(bank, seed + k) for k in range(draws)))
+    runs = (Switched.of(model, layer, b.labelled(numbers), observations, mask) for b in banks)
+    measured = [_measure(run) for run in runs]
+    own, random = measured[0], measured[1:]
+    if not own.effect.any():
+        raise UserError(f"the controllers at layer {layer} change no logit; nothing to attribute")
+    steps = mask.sum(axis=1)
+    lost = _shares(own.names[1], own.lost, own.effect, [r.lost for r in random], random)
+    return Circuit(
+        source,
+        layer,
+        ratio(own.effect, steps),
+        float(np.mean([r.effect.sum() / steps.sum() for r in random])),
+        own.changed,
+        _shares(own.names[0], own.written, own.effect, [r.written for r in random], random),
+        tuple(share for share in lost if share.name != ALL),
+        next(share for share in lost if share.name == ALL),
+        draws,
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One controller's effect and its parts, episode by episode."""
+
+    effect: Effects
+    changed: float
+    names: tuple[tuple[str, ...], tuple[str, ...]]
+    written: Parts
+    lost: Parts
+
+
+def _measure(run: Switched) -> _Measured:
+    (written_names, written), (lost_names, lost) = run.written(), run.lost()
+    return _Measured(run.effect, run.changed, (written_names, lost_names), written, lost)
+
+
+def _shares(
+    names: Sequence[str],
+    parts: Parts,
+    effect: Effects,
+    null_parts: Sequence[Parts],
+    null: Sequence[_Measured],
+) -> tuple[Share, ...]:
+    # Each episode's part over the mean effect; the mean of that over episodes is the share.
+    own = parts / effect.mean()
+    random = np.stack([p / r.effect.mean() for p, r in zip(null_parts, null, strict=True)])
+    p = [permutation_pvalue(own[:, i], random[:, :, i].mean(axis=0)) for i in range(len(names))]
+    draws = random.mean(axis=1)
+    pairs = zip(own.mean(axis=0), draws.T, strict=True)
+    over = stats.false_discovery_control([drawn_pvalue(float(x), y) for x, y in pairs])
+    adjusted = stats.false_discovery_control(p)
+    return tuple(
+        Share(
+            name,
+            ratio(parts[:, i], effect),
+            Estimate(float(draws[:, i].mean()), float(draws[:, i].min()), float(draws[:, i].max())),
+            float(adjusted[i]),
+            float(over[i]),
+        )
+        for i, name in enumerate(names)
+    )
+
+
+def drawn_pvalue(value: float, draws: Float[NDArray[np.float64], " draws"]) -> float:
+    """Two-sided p of a value being one more of some draws, by Student's t."""
+    count, spread = len(draws), float(draws.std(ddof=1))
+    if spread == 0:
+        return float(value == draws[0])
+    t = (value - draws.mean()) / (spread * np.sqrt(1 + 1 / count))
+    return float(2 * stats.t.sf(abs(t), count - 1))
+
+
+def _said(share: Share) -> str:
+    return f"{share.value} (random {share.null.value:.3f})"

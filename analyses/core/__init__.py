@@ -1,0 +1,1 @@
+"""What all analyses stand on: results, claims, samples, probes, labels, null controllers."""

@@ -1,0 +1,99 @@
+"""Fresh demonstrations for analyses, and running the base over them with little padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+
+from irl_lens.arrays import NDArray
+from irl_lens.data.streams import Stream
+from irl_lens.envs.protocol import Floor, World
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.models.fast import FastPath, HookList
+
+Index = Int[NDArray[np.intp], " rows"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Demonstrations that no training saw, and what the exact filter believes of them."""
+
+    trajectories: Trajectories
+    floor: Floor
+
+    def first(self, n: int) -> Sample:
+        """Returns the first ``n`` demonstrations, or all when there are fewer."""
+        kept = self.trajectories.rows(slice(n))
+        steps = kept.mask.shape[1]
+        arrays = {f.name: getattr(self.floor, f.name)[:n, :steps] for f in fields(Floor)}
+        return Sample(kept, Floor(**arrays))
+
+
+def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
+    """Draws a sample; another ``purpose`` gives other boards.
+
+    Args:
+        world: Where they are played.
+        seed: The run's seed.
+        purpose: What the sample is for.
+        n: Number of demonstrations.
+    """
+    trajectories = Stream(world, seed, f"analysis-{purpose}", n)[0]
+    return Sample(trajectories, world.floor(trajectories))
+
+
+def pieces(trajectories: Trajectories, rows: int = 64) -> Iterator[tuple[Index, Trajectories]]:
+    """Cuts demonstrations, sorted by length, into pieces as long as their longest.
+
+    Yields:
+        The rows of the piece in ``trajectories``, and the piece.
+    """
+    order = np.argsort(trajectories.lengths, kind="stable")
+    for start in range(0, len(order), rows):
+        index = order[start : start + rows]
+        yield index, trajectories.rows(index)
+
+
+def per_step(
+    trajectories: Trajectories, measure: Callable[[Trajectories], Shaped[NDArray, "rows steps *k"]]
+) -> Shaped[NDArray, "n steps *k"]:
+    """Measures piece by piece; returns the values in the order given, zeros on padding."""
+    parts = [(index, measure(piece)) for index, piece in pieces(trajectories)]
+    first = parts[0][1]
+    values = np.zeros((*trajectories.mask.shape, *first.shape[2:]), first.dtype)
+    for index, part in parts:
+        values[index, : part.shape[1]] = part
+    values[~trajectories.mask] = 0
+    return values
+
+
+@torch.no_grad()
+def action_log_probs(
+    base: FastPath,
+    trajectories: Trajectories,
+    hooks: Callable[[Trajectories], HookList] = lambda piece: (),
+) -> Float[NDArray[np.float32], "n steps actions"]:
+    """Returns the base's log-probability of every action at every step [nats].
+
+    Args:
+        base: The base model.
+        trajectories: What it reads.
+        hooks: Given a piece of the demonstrations, the hooks to run it with.
+    """
+
+    def measure(piece: Trajectories) -> NDArray[np.float32]:
+        logits = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
+        return logits.float().log_softmax(dim=-1).numpy()
+
+    return per_step(trajectories, measure)
+
+
+def taken(
+    values: Float[NDArray[np.floating], "n steps actions"], trajectories: Trajectories
+) -> Float[NDArray[np.floating], "n steps"]:
+    """Looks up the entry of the action that was taken."""
+    return np.take_along_axis(values, trajectories.actions[..., None], axis=2)[..., 0]

@@ -1,0 +1,126 @@
+"""What every analysis returns: numbers, a figure, a sentence about them, and files of all three."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from dataclasses import fields, is_dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.figures.page import document
+from irl_lens.files.json_files import write_json
+from irl_lens.files.tensors import write_bytes
+from irl_lens.hooks.files.json_text import to_json
+
+
+class Result(ABC):
+    """Base of the frozen dataclasses that analyses return."""
+
+    @abstractmethod
+    def figure(self) -> go.Figure:
+        """Draws it."""
+
+    @abstractmethod
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns its numbers as a table, each estimate with its interval."""
+
+    @abstractmethod
+    def caption(self) -> str:
+        """Says what the figure shows, in sentences written from the numbers."""
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Returns what was found, one by one; by default the caption's first sentence, untested."""
+        return (Claim(self.caption().split(". ")[0].rstrip(".") + "."),)
+
+    def pages(self) -> dict[str, bytes]:
+        """Returns further files by name, for a folder beside the figure; the first leads on."""
+        return {}
+
+    def save(self, path: Path | str) -> Path:
+        """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
+
+        In the JSON an array is ``{"array": NAME}``, its name in the other file, and a number
+        that is not finite is null.
+
+        Args:
+            path: Of both files, without their endings.
+
+        Returns:
+            The JSON file.
+        """
+        path, arrays = Path(path), {}
+        content = _plain(self, "", arrays) | {"caption": self.caption()}
+        if arrays:
+            stream = io.BytesIO()
+            np.savez_compressed(stream, **arrays)
+            write_bytes(path.with_name(f"{path.name}.npz"), stream.getvalue())
+        file = path.with_name(f"{path.name}.json")
+        write_json(file, content)
+        return file
+
+
+def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """Reads the arrays that :meth:`Result.save` wrote, given the same path."""
+    path = Path(path)
+    with np.load(path.with_name(f"{path.name}.npz"), allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def write(result: Result, path: Path | str, title: str) -> None:
+    """Writes PATH.html, PATH.csv, what :meth:`Result.save` writes, and pages in a folder PATH.
+
+    Args:
+        result: What to write.
+        path: Of all files, without their endings.
+        title: Of the page.
+    """
+    path, pages = Path(path), result.pages()
+    result.save(path)
+    for name, content in pages.items():
+        write_bytes(path / name, content)
+    more = f"{path.name}/{next(iter(pages))}" if pages else None
+    write_bytes(path.with_name(f"{path.name}.html"), page(result, title, more).encode())
+    table = result.to_dataframe().to_csv(index=False)
+    write_bytes(path.with_name(f"{path.name}.csv"), table.encode())
+
+
+def page(result: Result, title: str, more: str | None = None) -> str:
+    """Returns a result as one HTML page that needs no network.
+
+    Args:
+        result: What to show.
+        title: Of the page.
+        more: A file to lead on to.
+    """
+    link = (
+        "" if more is None else f'<p><a href="{escape(more)}">More of this: {escape(more)}</a></p>'
+    )
+    figure = result.figure().to_html(full_html=False, include_plotlyjs=True, auto_play=False)
+    caption = f"<p>{escape(result.caption(), quote=False)}</p>"
+    return document(title, f"{figure}{caption}{link}", headed=False)
+
+
+def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Turns a field into JSON-able values and puts arrays aside under their dotted names."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inner = {field.name: getattr(value, field.name) for field in fields(value)}
+        return _plain(inner, name, arrays)
+    if isinstance(value, np.ndarray):
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict):
+        prefix = f"{name}." if name else ""
+        return {str(key): _plain(item, f"{prefix}{key}", arrays) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{name}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, np.generic):
+        return value.item()
+    to_json(value)  # anything else has to be plain already
+    return value

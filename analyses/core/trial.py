@@ -1,0 +1,99 @@
+"""How well something acts on the held-out task: the measure all bounds and policies share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from irl_lens.analyses.stats.estimates import Estimate, mean, proportion
+from irl_lens.envs.protocol import World
+from irl_lens.hooks import Intervention
+from irl_lens.models.fast import FastPath
+from irl_lens.rl.rollout import Player
+from irl_lens.rl.tape import Rollout
+from irl_lens.rl.trainer import draw_seed
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How the held-out task is played.
+
+    Attributes:
+        world: Where.
+        rows: Episodes.
+        seed: The run's seed; every player meets the same boards.
+        temperature: Of the primitive actions.
+    """
+
+    world: World
+    rows: int
+    seed: int
+    temperature: float = 1.0
+
+    def play(
+        self, base: FastPath, hook: Intervention | None = None, prefix: int | None = None
+    ) -> Outcome:
+        """Plays fresh boards, unsolvable ones among them.
+
+        Args:
+            base: The base model.
+            hook: What acts in its stream.
+            prefix: Play only this many abstract subgoals of the task.
+        """
+        return Outcome.of(self.rollout(base, hook, prefix))
+
+    def rollout(
+        self, base: FastPath, hook: Intervention | None = None, prefix: int | None = None
+    ) -> Rollout:
+        """Returns the episodes of :meth:`play` one by one."""
+        env = self.world.vector_env(self.rows, prefix=prefix, solvable=False)
+        player = Player(base, self.world.horizon, hook, self.temperature)
+        return player.play(env, draw_seed(self.seed, "analysis-heldout", 0))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Figures on the held-out task.
+
+    Attributes:
+        success_solvable: Share of solvable boards on which the task was completed.
+        success_all: The same over all boards.
+        subgoals: Abstract subgoals completed, solvable boards.
+        visits: Visits completed, solvable boards.
+    """
+
+    success_solvable: Estimate
+    success_all: Estimate
+    subgoals: Estimate
+    visits: Estimate
+
+    @classmethod
+    def of(cls, rollout: Rollout) -> Outcome:
+        """Averages episodes."""
+        solvable = rollout.solvable
+        return cls(
+            proportion(rollout.success[solvable]),
+            proportion(rollout.success),
+            mean(rollout.reached[solvable]),
+            mean(rollout.visited[solvable]),
+        )
+
+    def sentence(self) -> str:
+        """Says how much of the task is done."""
+        solvable, everywhere = self.success_solvable, self.success_all
+        return (
+            f"success {percent(solvable.value)} on solvable boards (95 % {percent(solvable.low)} "
+            f"to {percent(solvable.high)}; {percent(everywhere.value)} on all) and "
+            f"{self.subgoals.value:.2f} subgoals reached"
+        )
+
+    def columns(self, prefix: str = "") -> dict[str, float]:
+        """Returns all figures and their intervals as columns of a table."""
+        columns: dict[str, float] = {}
+        for name in ("success_solvable", "success_all", "subgoals", "visits"):
+            columns |= getattr(self, name).columns(prefix + name)
+        return columns
+
+
+def percent(value: float) -> str:
+    """Writes a share as per cent."""
+    return f"{value:.1%}".replace("%", " %")

@@ -1,0 +1,1 @@
+"""How figures and pages look, and how a world is drawn."""

@@ -1,0 +1,1 @@
+"""When the switching gate opens: against subgoal boundaries, nulls and counterfactuals."""

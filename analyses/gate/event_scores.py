@@ -1,0 +1,88 @@
+"""Switches as detections of boundaries, with tolerance; as segmentations; and how late they are.
+
+    precision = hits / switches,  recall = hits / boundaries,  F1 = 2 hits / (switches + boundaries)
+
+A switch hits a boundary at most ``tolerance`` steps away. Each is used once: pairs at the same
+step first, then those one step apart, and so on, of equals the late switch first. The first
+step of an episode is left out: its switch is forced.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.metrics import adjusted_rand_score
+
+from irl_lens.analyses.gate.boundary_f1 import Marks
+from irl_lens.arrays import NDArray
+
+Counts = Int[NDArray[np.int64], " n"]
+NONE = np.iinfo(np.int64).max
+"""Latency of a boundary in an episode without a switch."""
+
+
+def later(marks: Marks, mask: Marks) -> Marks:
+    """Returns the marks on steps that happened, the first step's taken away."""
+    kept = marks & mask
+    kept[:, 0] = False
+    return kept
+
+
+def hits(switches: Marks, boundaries: Marks, tolerance: int) -> Counts:
+    """Counts each episode's hits.
+
+    Args:
+        switches: Where the hard gate opens, see :func:`later`.
+        boundaries: Where a new subgoal begins, likewise.
+        tolerance: Steps.
+    """
+    left, free, found = switches.copy(), boundaries.copy(), np.zeros(len(switches), np.int64)
+    for distance in range(tolerance + 1):
+        for offset in sorted({distance, -distance}, reverse=True):
+            pairs = left & moved(free, offset)
+            left &= ~pairs
+            free &= ~moved(pairs, -offset)
+            found += pairs.sum(axis=1)
+    return found
+
+
+def moved(marks: Marks, by: int) -> Marks:
+    """Returns marks ``by`` steps later (earlier if negative); what leaves the episode is lost."""
+    result = np.zeros_like(marks)
+    steps = marks.shape[1]
+    if abs(by) < steps:
+        result[:, max(by, 0) : steps + min(by, 0)] = marks[:, max(-by, 0) : steps - max(by, 0)]
+    return result
+
+
+def rand_index(switches: Marks, boundaries: Marks, mask: Marks) -> Float[NDArray[np.float64], " n"]:
+    """Adjusted Rand index of each episode, of the steps' segments by switch and by boundary.
+
+    1 is the same segmentation, 0 what chance gives (Hubert and Arabie, 1985).
+    """
+    ones, twos = switches.cumsum(axis=1), boundaries.cumsum(axis=1)
+    rows = zip(ones, twos, mask, strict=True)
+    return np.array([adjusted_rand_score(b[m], a[m]) for a, b, m in rows])
+
+
+def latencies(switches: Marks, boundaries: Marks) -> Int[NDArray[np.int64], " boundaries"]:
+    """Signed steps from every boundary to the nearest switch of its episode, late is positive.
+
+    Of two equally near it is the late one; :data:`NONE` in an episode without a switch.
+    """
+    steps = np.arange(switches.shape[1])
+    before = np.maximum.accumulate(np.where(switches, steps, -NONE // 4), axis=1)
+    backwards = np.where(switches, steps, NONE // 4)[:, ::-1]
+    after = np.minimum.accumulate(backwards, axis=1)[:, ::-1]
+    early, late = before - steps, after - steps
+    nearest = np.where(late <= -early, late, early)
+    nearest = np.where(switches.any(axis=1, keepdims=True), nearest, NONE)
+    return nearest[boundaries]
+
+
+def poisson(mask: Marks, rate: float, rng: np.random.Generator) -> Marks:
+    """Draws switches that know nothing: each step after the first is one with the same chance.
+
+    A Poisson process in discrete time; its number of switches is right on average only.
+    """
+    return later(rng.random(mask.shape) < rate, mask)

@@ -1,0 +1,1 @@
+"""How training went: curves of one run, and of several methods side by side."""

@@ -1,0 +1,129 @@
+"""The numbers of a run: one flat mapping, what ``irl-lens evaluate`` prints and results keep."""
+
+from __future__ import annotations
+
+from irl_lens.analyses.belief.bayes_gap import FloorResult
+from irl_lens.analyses.belief.subgoal_probes import ProbeResult
+from irl_lens.analyses.codes.identity import CodesResult
+from irl_lens.analyses.control.by_layer import ControlResult
+from irl_lens.analyses.core.trial import Outcome
+from irl_lens.analyses.gate.boundary_f1 import GateResult
+from irl_lens.analyses.learning.run_curves import LearningResult
+from irl_lens.analyses.report.headline_results import Findings, analyse
+from irl_lens.progress import Progress
+from irl_lens.runs.run import Run
+
+HEADLINES = {
+    "base.gap_to_bayes": "action NLL over the Bayes floor, nats, fresh boards",
+    "probe.gain": "accuracy of the best layer's probe for the subgoal, over the embedding's",
+    "controllers.gap_closed": "part of the gap to the known goal closed by controllers, best layer",
+    "controllers.success_solvable": "held-out task, true subgoals in order, best layer",
+    "gate.f1": "hard gate against true boundaries, exact step, first step excluded",
+    "gate.f1_null": "the same with each episode's switches shifted round at random",
+    "codes.identity": "subgoal from the code at switches, nearest centroid, fresh episodes",
+    "codes.success_solvable": "held-out task, centroid codes from an oracle at the gate's switches",
+    "internal_rl.longest_half": "first subgoals of the held-out task completed half the time",
+    "internal_rl.success_solvable": "held-out task after internal RL",
+    "raw_rl.success_solvable": "held-out task after raw-action RL, as many episodes",
+    "run.minutes": "all stages, minutes",
+}
+"""The keys of the summary's table and what they are; others are extras."""
+
+
+def evaluate_run(run: Run, progress: Progress) -> dict[str, float]:
+    """Measures a run afresh.
+
+    Args:
+        run: The run; what needs an unfinished stage is left out.
+        progress: Told of every analysis.
+
+    Returns:
+        Numbers by name, those of :data:`HEADLINES` first of each part.
+    """
+    return numbers(run, analyse(run, progress))
+
+
+def numbers(run: Run, findings: Findings) -> dict[str, float]:
+    """Flattens findings; NaN where nothing was there to measure."""
+    parts = {
+        "base": findings.floor and _floor(findings.floor),
+        "probe": findings.probes and _probes(findings.probes),
+        "controllers": findings.controllers and _controllers(findings.controllers),
+        "gate": findings.gate and _gate(findings.gate),
+        "codes": findings.codes and _codes(findings.codes),
+        "internal_rl": findings.internal
+        and _outcome(findings.internal) | _longest(findings.learning),
+        "raw_rl": findings.raw and _outcome(findings.raw),
+        "run": _time(run),
+    }
+    return {
+        f"{part}.{name}": float(value)
+        for part, values in parts.items()
+        for name, value in (values or {}).items()
+    }
+
+
+def _floor(result: FloorResult) -> dict[str, float]:
+    base, bayes, known = (result.score(model) for model in ("base", "bayes", "known"))
+    return {
+        "gap_to_bayes": result.gap.value,
+        "gap_where_certain": result.gap_certain.value,
+        "nll": base.nll.value,
+        "nll_bayes": bayes.nll.value,
+        "nll_known_goal": known.nll.value,
+        "accuracy": base.accuracy.value,
+        "accuracy_bayes": bayes.accuracy.value,
+    }
+
+
+def _probes(result: ProbeResult) -> dict[str, float]:
+    return {
+        "gain": result.gain,
+        "best": result.best.accuracy.value,
+        "best_layer": result.best.layer,
+        "shuffled": result.best.shuffled.value,
+        "ceiling": result.ceiling.value,
+    }
+
+
+def _controllers(result: ControlResult) -> dict[str, float]:
+    closed, successful = result.most_closed, result.most_successful
+    return {
+        "gap_closed": closed.gap_closed.value,
+        "gap_closed_layer": closed.layer,
+        "success_layer": successful.layer,
+        **_outcome(successful.outcome),
+        "random_success_solvable": successful.random.success_solvable.value,
+        "random_subgoals": successful.random.subgoals.value,
+        "base_success_solvable": result.raw.success_solvable.value,
+        "base_subgoals": result.raw.subgoals.value,
+    }
+
+
+def _gate(result: GateResult) -> dict[str, float]:
+    return {name: estimate.value for name, estimate in vars(result.scores).items()}
+
+
+def _codes(result: CodesResult) -> dict[str, float]:
+    return {
+        "identity": result.identity.value,
+        "identity_later": result.identity_later.value,
+        "chance": result.chance,
+        **_outcome(result.outcome),
+    }
+
+
+def _outcome(outcome: Outcome) -> dict[str, float]:
+    names = ("success_solvable", "success_all", "subgoals", "visits")
+    return {name: getattr(outcome, name).value for name in names}
+
+
+def _longest(result: LearningResult | None) -> dict[str, float]:
+    return {} if result is None else {"longest_half": result.longest_half}
+
+
+def _time(run: Run) -> dict[str, float]:
+    """Minutes of the whole chain; of a part of it they would mislead."""
+    stages = run.finished()
+    whole = {"minutes": sum(s.seconds for s in stages.values()) / 60}
+    return whole if len(stages) == len(run.chain) else {}

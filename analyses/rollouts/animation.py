@@ -1,0 +1,285 @@
+"""One episode, step by step: where the agent is, the gate, the code and the next action.
+
+    beta_t = f_switch(e_t, h_{t-1}, z_{t-1}),   pi_t = p(a | o_1..t, z_1..t),   alone: p(a | o_1..t)
+
+The held-out task on one board, on which it can be done. The internal policy chooses codes where
+it is trained; else each subgoal's mean code is put in when the gate opens. Everything is read
+off again from what was seen and decided, so it is what acted. Beside the action probabilities
+stand those of the base alone after the same walk; the control is the base alone on the same
+board, with the same noise. One episode has no interval: it illustrates, and proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from irl_lens.analyses.codes.identity import Centroids, class_means, nearest
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
+from irl_lens.analyses.rollouts.animation_figure import draw
+from irl_lens.arrays import NDArray
+from irl_lens.envs.protocol import World
+from irl_lens.envs.scenes import Scene, Situation, Stageable
+from irl_lens.errors import UserError
+from irl_lens.hooks import Intervention
+from irl_lens.models.causal import CausalHalf
+from irl_lens.models.fast import FastPath
+from irl_lens.models.trace import encode
+from irl_lens.rl.acting import GatedActor
+from irl_lens.rl.internal import load_policy
+from irl_lens.rl.oracle import OracleCodes
+from irl_lens.rl.rollout import Player
+from irl_lens.rl.tape import Rollout
+from irl_lens.rl.trainer import draw_seed
+from irl_lens.training.codes import load_metacontroller
+
+TRIES = 100
+"""Boards looked at for one on which the task can be done."""
+
+
+@dataclass(frozen=True)
+class Animation(Result):
+    """One episode of T steps.
+
+    Attributes:
+        player: What chose the codes.
+        scene: The board at the start.
+        names: Of the abstract subgoals.
+        task: Abstract subgoals asked for.
+        reached: How many were completed.
+        alone_reached: How many the base alone completes.
+        path: Place before each step, and at the end.
+        subgoals: The one asked for.
+        actions: What was done.
+        beta: Soft gate.
+        switches: Where the gate opened.
+        codes: Code in force.
+        alike: Subgoal whose mean code is nearest to it.
+        probabilities: Of the actions.
+        alone: The same without control.
+        pictures: The board, as pixels, before each step and at the end.
+    """
+
+    player: str
+    scene: Scene
+    names: tuple[str, ...]
+    task: tuple[int, ...]
+    reached: int
+    alone_reached: int
+    path: Int[NDArray[np.int64], " places"]
+    subgoals: Int[NDArray[np.int64], " steps"]
+    actions: Int[NDArray[np.int64], " steps"]
+    beta: Float[NDArray[np.float32], " steps"]
+    switches: Bool[NDArray[np.bool_], " steps"]
+    codes: Float[NDArray[np.float32], "steps latent"]
+    alike: Int[NDArray[np.int64], " steps"]
+    probabilities: Float[NDArray[np.float32], "steps actions"]
+    alone: Float[NDArray[np.float32], "steps actions"]
+    pictures: UInt8[NDArray[np.uint8], "places height width 3"]
+
+    @property
+    def begins(self) -> Bool[NDArray[np.bool_], " steps"]:
+        """Where a new subgoal is asked for, the first step included."""
+        return np.append(True, self.subgoals[1:] != self.subgoals[:-1])
+
+    @property
+    def changed(self) -> Float[NDArray[np.float32], " steps"]:
+        """Total variation of the actions with and without control."""
+        return np.abs(self.probabilities - self.alone).sum(axis=1) / 2
+
+    def figure(self) -> go.Figure:
+        """Draws it with buttons to play it and a slider."""
+        return draw(self)
+
+    def pages(self) -> dict[str, bytes]:
+        """Returns it as a GIF, if imageio is installed."""
+        return {"rollout.gif": encoded(self, ".gif")} if gif_is_possible() else {}
+
+    def export(self, path: Path | str) -> Path:
+        """Writes it as a GIF or MP4.
+
+        Args:
+            path: Ends in ``.gif`` or ``.mp4``.
+
+        Raises:
+            UserError: It ends otherwise, or imageio or what it needs is not installed.
+        """
+        return exported(self, Path(path))
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Returns one row a step."""
+        table = {
+            "step": np.arange(len(self.actions)),
+            "place": self.path[:-1],
+            "subgoal": [self.names[subgoal] for subgoal in self.subgoals],
+            "code_like": [self.names[subgoal] for subgoal in self.alike],
+            "beta": self.beta,
+            "switch": self.switches,
+            "action": [self.scene.moves[action].name for action in self.actions],
+            "changed": self.changed,
+        }
+        for number, move in enumerate(self.scene.moves):
+            table[move.name] = self.probabilities[:, number]
+            table[f"{move.name}_alone"] = self.alone[:, number]
+        return pd.DataFrame(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Returns none: one episode proves nothing."""
+        return ()
+
+    def caption(self) -> str:
+        """Says how far it gets, when the gate opens and what the codes change."""
+        later, opened = self.begins[1:], self.switches[1:]
+        right = float((self.alike == self.subgoals).mean())
+        task = "".join(self.names[subgoal] for subgoal in self.task)
+        return (
+            f"One episode of {task}, played by {self.player}: {self.reached} of {len(self.task)} "
+            f"subgoals in {len(self.actions)} steps; the base alone completes {self.alone_reached} "
+            f"on this board with this noise. After the first step the gate opens at {opened.sum()} "
+            f"steps, {(opened & later).sum()} of them among the {later.sum()} at which a later "
+            "subgoal begins. The code is most like that of the "
+            f"subgoal asked for on {right:.2f} of steps, and changes the next action by a total "
+            f"variation of {self.changed.mean():.3f} on average. This is one episode: see "
+            "gate-science, transfer and atlas for how often it is so."
+        )
+
+
+def animate_rollout(bench: Bench, episodes: int = 256, seed: int = 0) -> Animation:
+    """Plays one episode of the held-out task.
+
+    Args:
+        bench: A run whose metacontroller is trained.
+        episodes: Demonstrations that mean codes are taken from.
+        seed: Of the board, and of the noise.
+
+    Raises:
+        UserError: The world has no boards to draw.
+    """
+    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
+    shown = bench.fit.rows(slice(episodes))
+    harvest = Harvest.of(encode(meta, bench.base, shown), shown)
+    means = class_means(harvest.codes, harvest.labels, len(names))
+    player, actor = "the internal policy", None
+    if bench.run.stage("internal-rl").done:
+        actor = load_policy(bench.run)
+    else:
+        player, given = "mean codes of the true subgoals", np.nan_to_num(means)
+        actor = OracleCodes(torch.from_numpy(given).float(), meta)
+    drawn = draw_seed(bench.run.seed, "analysis-animation", seed)
+    situation = solvable(bench.world, bench.world.heldout_subgoals, drawn)
+    temperature = bench.trial.temperature
+    return animate(bench.base, bench.world, situation, actor, means, player, drawn, temperature)
+
+
+def solvable(world: World, task: Sequence[int], seed: int) -> Situation:
+    """Draws a situation in which a task can be done.
+
+    Args:
+        world: Where.
+        task: Abstract subgoals.
+        seed: Of the draws.
+
+    Raises:
+        UserError: The world has no boards to draw, or none in which it can be done is found.
+    """
+    if not isinstance(world, Stageable):
+        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    for number in range(TRIES):
+        if (situation := world.situation((seed, number)).asked(task)).solvable:
+            return situation
+    raise UserError(f"the task {task} cannot be done on any of {TRIES} boards; give another seed")
+
+
+def animate(
+    base: FastPath,
+    world: World,
+    situation: Situation,
+    actor: GatedActor,
+    means: Centroids,
+    player: str,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Animation:
+    """Plays one episode; see :func:`animate_rollout`.
+
+    Args:
+        base: The base model.
+        world: Of the situation.
+        situation: The board and the task.
+        actor: Chooses codes.
+        means: Mean code of each subgoal.
+        player: What to call the actor.
+        seed: Of the noise.
+        temperature: Of the primitive actions.
+    """
+    assert isinstance(world, Stageable)
+
+    def play(hook: Intervention | None) -> Rollout:
+        return Player(base, world.horizon, hook, temperature).play(situation.rows(1), seed)
+
+    episode, alone = play(actor), play(None)
+    steps, decisions = int(episode.lengths[0]), episode.decisions
+    assert decisions is not None
+    seen = episode.observations[:, :steps]
+    codes, path, actions = decisions.held(1, steps)[0], world.places(seen)[0], episode.actions[0]
+    path = np.append(path, led_to(situation.scene(), int(path[-1]), int(actions[steps - 1])))
+    beta, *both = _retraced(base, actor.meta, torch.from_numpy(seen), codes, temperature)
+    return Animation(
+        player=player,
+        scene=situation.scene(),
+        names=world.subgoal_names,
+        task=situation.task,
+        reached=int(episode.reached[0]),
+        alone_reached=int(alone.reached[0]),
+        path=path,
+        subgoals=episode.subgoals[0, :steps],
+        actions=actions[:steps],
+        beta=beta.numpy(),
+        switches=episode.switches[0, :steps],
+        codes=codes.numpy(),
+        alike=nearest(codes.numpy(), means),
+        probabilities=both[0].numpy(),
+        alone=both[1].numpy(),
+        pictures=np.stack([situation.pixels(int(place)) for place in path]),
+    )
+
+
+def led_to(scene: Scene, place: int, action: int) -> int:
+    """Returns where an action leads: nowhere at an edge or at what is solid."""
+    x, y = (int(v) for v in scene.xy(place))
+    x, y = x + scene.moves[action].dx, y + scene.moves[action].dy
+    if not (0 <= x < scene.width and 0 <= y < scene.height):
+        return place
+    there = y * scene.width + x
+    return there if there in scene.standing else place
+
+
+@torch.no_grad()
+def _retraced(
+    base: FastPath,
+    meta: CausalHalf,
+    seen: Int[Tensor, "1 steps columns"],
+    codes: Float[Tensor, "steps latent"],
+    temperature: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft gates, and action probabilities with and without the codes, from what was seen."""
+    stream, state, beta = base.residual(seen, meta.layer), meta.start(1), []
+    for residual, code in zip(stream[0].split(1), codes.split(1), strict=True):
+        beta.append(meta.gate(residual, state))
+        state = meta.advance(residual, state, code)
+    steered = stream + meta.decoder.delta(codes[None], stream)
+    logits = base.logits(resid=steered, start=meta.layer), base.logits(seen)
+    probabilities = [(x[0].float() / temperature).softmax(dim=-1) for x in logits]
+    return torch.cat(beta), probabilities[0], probabilities[1]

@@ -1,0 +1,1 @@
+"""From codes to controllers: decoders, hypernetworks, switching gates and their traces."""

@@ -1,0 +1,1 @@
+"""Interventions made of interventions: scaled, summed, masked, one after the other."""

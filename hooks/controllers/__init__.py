@@ -1,0 +1,1 @@
+"""Controllers of the residual stream: low rank, full, a vector; banks of them."""

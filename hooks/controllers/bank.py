@@ -1,0 +1,284 @@
+"""Named controllers of one kind, in order, trained, compared and saved as one set.
+
+The paper's supervised controllers (arXiv 2512.20605, App. C.2): one U per abstract
+subgoal, the true one active at each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from irl_lens.hooks.controllers.bank_controller import BankController
+from irl_lens.hooks.controllers.controller import Controller
+from irl_lens.hooks.controllers.full import FullController
+from irl_lens.hooks.controllers.low_rank import LowRankController
+from irl_lens.hooks.controllers.vector import VectorController
+from irl_lens.hooks.core.address import INTEGERS
+from irl_lens.hooks.core.part import Part
+
+
+class ControllerBank(Part):
+    """Controllers by name, stacked along one leading axis so that they train together.
+
+    It reads like a dictionary, in the order of the names. ``bank[name]`` is a controller
+    from supervised training; :func:`irl_lens.hooks.save` and ``load`` take the whole bank.
+
+    Args:
+        names: one a controller, all different.
+        stack: the controllers, leading axes (n,).
+
+    Raises:
+        ValueError: the names are not as many as the controllers, or repeat.
+
+    Examples:
+        >>> stack = VectorController(torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 2.0]]), "hook")
+        >>> bank = ControllerBank(["red", "green", "blue"], stack)
+        >>> list(bank), len(bank), bank["green"].v.tolist()
+        (['red', 'green', 'blue'], 3, [0.0, 2.0])
+        >>> [name for name, controller in bank.items() if controller.spectrum.norm > 2]
+        ['blue']
+        >>> [(name, round(cosine, 3)) for name, cosine in bank.nearest("green")]
+        [('blue', 0.894), ('red', 0.0)]
+    """
+
+    def __init__(self, names: Iterable[str], stack: Controller) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.stack = stack
+        if stack.lead != (len(self.names),) or len(set(self.names)) != len(self.names):
+            raise ValueError(
+                f"names {self.names} for controllers stacked {stack.lead}; give one name "
+                "to each controller of a single leading axis, all different"
+            )
+
+    @classmethod
+    def of(cls, controllers: Mapping[str, Controller]) -> Self:
+        """Returns a bank of controllers that exist; gradients reach the originals.
+
+        Args:
+            controllers: by name, of one kind, hook point and shape, without leading axes.
+
+        Raises:
+            ValueError: there is none, or they differ.
+
+        Examples:
+            >>> up = VectorController(torch.ones(2), "hook")
+            >>> ControllerBank.of({"up": up, "still": VectorController.zeros(2, "hook")}).names
+            ('up', 'still')
+        """
+        alike = {
+            (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
+            for c in controllers.values()
+        }
+        if len(alike) != 1 or any(c.lead for c in controllers.values()):
+            raise ValueError(
+                f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
+                f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes one "
+                "kind, hook point and shape, without leading axes"
+            )
+        kind, hook_name, _ = alike.pop()
+        items = [controller.tensors() for controller in controllers.values()]
+        stacked = {name: torch.stack([item[name] for item in items]) for name in items[0]}
+        return cls(controllers, kind(**stacked, hook_name=hook_name))
+
+    @classmethod
+    def low_rank(
+        cls,
+        names: Iterable[str],
+        d_model: int,
+        rank: int,
+        hook_name: str,
+        init: float = 0.1,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Returns trainable low-rank controllers; `init` is |U e| relative to |e|.
+
+        Examples:
+            >>> ControllerBank.low_rank("abc", d_model=64, rank=16, hook_name="hook").stack.A.shape
+            torch.Size([3, 16, 64])
+        """
+        names = tuple(names)
+        lead = (len(names),)
+        stack = LowRankController.random(
+            d_model, rank, hook_name, init, lead=lead, generator=generator
+        )
+        return cls(names, stack)
+
+    @classmethod
+    def full(
+        cls,
+        names: Iterable[str],
+        d_model: int,
+        hook_name: str,
+        init: float = 0.1,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Returns trainable full controllers; `init` is |U e| relative to |e|.
+
+        Examples:
+            >>> ControllerBank.full("abc", d_model=64, hook_name="hook").stack.U.shape
+            torch.Size([3, 64, 64])
+        """
+        names = tuple(names)
+        lead = (len(names),)
+        stack = FullController.random(d_model, hook_name, init, lead=lead, generator=generator)
+        return cls(names, stack)
+
+    @classmethod
+    def vector(cls, names: Iterable[str], d_model: int, hook_name: str) -> Self:
+        """Returns trainable zero vectors.
+
+        Examples:
+            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").stack.v.shape
+            torch.Size([3, 64])
+        """
+        names = tuple(names)
+        return cls(names, VectorController.zeros(d_model, hook_name, lead=(len(names),)))
+
+    @property
+    def hook_name(self) -> str:
+        """Where the controllers act.
+
+        Examples:
+            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").hook_name
+            'hook'
+        """
+        return self.stack.hook_name
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def keys(self) -> tuple[str, ...]:
+        """Returns the names.
+
+        Examples:
+            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").keys()
+            ('a', 'b', 'c')
+        """
+        return self.names
+
+    def values(self) -> tuple[Controller, ...]:
+        """Returns the controllers.
+
+        Examples:
+            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> [controller.lead for controller in bank.values()]
+            [(), (), ()]
+        """
+        return tuple(self[name] for name in self.names)
+
+    def items(self) -> tuple[tuple[str, Controller], ...]:
+        """Returns pairs of name and controller.
+
+        Examples:
+            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> [name for name, controller in bank.items()]
+            ['a', 'b', 'c']
+        """
+        return tuple(zip(self.names, self.values(), strict=True))
+
+    def index(self, name: str) -> int:
+        """Returns the label of a controller.
+
+        Raises:
+            ValueError: the bank has no such controller.
+
+        Examples:
+            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").index("c")
+            2
+        """
+        if name not in self.names:
+            raise ValueError(f"no controller is called {name!r}; there are {self.names}")
+        return self.names.index(name)
+
+    def __getitem__(self, name: str) -> Controller:
+        """Returns one controller, the same at every position, gradients connected."""
+        return self.stack.at(self.index(name))
+
+    def nearest(self, query: str | Controller) -> list[tuple[str, float]]:
+        """Returns names with cosines, nearest first, equals in the bank's order.
+
+        The metric is :meth:`~irl_lens.hooks.Controller.cosine`: of the matrices U in the
+        Frobenius inner product, of added vectors their own.
+
+        Args:
+            query: a name of the bank, which is left out then, or a controller like its own.
+
+        Raises:
+            ValueError: no such name; a controller of another kind or width, or several.
+
+        Examples:
+            >>> stack = VectorController(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "hook")
+            >>> bank = ControllerBank(["right", "left"], stack)
+            >>> bank.nearest(VectorController(torch.tensor([3.0, 0.0]), "elsewhere"))
+            [('right', 1.0), ('left', -1.0)]
+            >>> bank.nearest("left")
+            [('right', -1.0)]
+        """
+        controller = self[query] if isinstance(query, str) else query
+        if controller.lead:
+            raise ValueError(f"{controller.lead} controllers to compare with; give one, .at(...)")
+        pairs = zip(self.names, self.stack.cosine(controller).tolist(), strict=True)
+        others = [(name, cosine) for name, cosine in pairs if name != query]
+        return sorted(others, key=lambda pair: -pair[1])
+
+    def select(self, labels: Shaped[Tensor, "*lead"]) -> Controller:
+        """Returns a batched controller: the one labelled, the zero controller where -1.
+
+        This gathers one controller's tensors per label, [rows, steps, rank, d_model]:
+        :meth:`labelled` does the same to the stream without.
+
+        Raises:
+            ValueError: a label that is no integer, below -1 or beyond the bank.
+
+        Examples:
+            >>> bank = ControllerBank.low_rank("abc", d_model=64, rank=16, hook_name="hook")
+            >>> bank.select(torch.tensor([[0, 0, 2], [1, -1, -1]])).lead
+            (2, 3)
+        """
+        self.check_labels(labels)
+        return self.stack.at(labels.clamp(min=0), keep=labels >= 0)
+
+    def labelled(self, labels: Shaped[Tensor, "*_"]) -> BankController:
+        """Returns the intervention that applies the labelled controller at each position.
+
+        Examples:
+            >>> stack = VectorController(torch.tensor([[1.0], [10.0]]), "hook")
+            >>> bank = ControllerBank(["one", "ten"], stack)
+            >>> bank.labelled(torch.tensor([[1, -1, 0]]))(torch.zeros(1, 3, 1)).flatten().tolist()
+            [10.0, 0.0, 1.0]
+        """
+        return BankController(self, labels)
+
+    def check_labels(self, labels: Tensor) -> None:
+        """Raises ValueError unless every label is an integer, -1 or that of a controller.
+
+        Examples:
+            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> bank.check_labels(torch.tensor([[0, 2, -1]]))
+        """
+        if labels.dtype not in INTEGERS:
+            raise ValueError(
+                f"labels are {labels.dtype}; give integers, -1 for no control, and not a mask"
+            )
+        if labels.numel() and not -1 <= int(labels.min()) <= int(labels.max()) < len(self):
+            raise ValueError(
+                f"labels span {int(labels.min())}..{int(labels.max())}; a bank of {len(self)} "
+                f"has the labels 0..{len(self) - 1}, and -1 for no control"
+            )
+
+    def config(self) -> dict[str, Any]:
+        return {"names": list(self.names)}

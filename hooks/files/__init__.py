@@ -1,0 +1,1 @@
+"""Interventions on disk: safetensors with a header that says what they are for."""

@@ -1,0 +1,120 @@
+"""The named configurations: ``smoke`` (about a minute), ``grid`` (two CPU cores), ``paper-grid``.
+
+``paper-grid`` is the paper's own sizes (arXiv 2512.20605, Tables A4 to A9), which want a
+large accelerator; ``grid`` is the same world with a smaller model and shorter training.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from irl_lens.config.schema import (
+    BaseConfig,
+    CodesConfig,
+    ControllersConfig,
+    DiscoveryConfig,
+    EvaluationConfig,
+    InternalRLConfig,
+    Preset,
+    PretrainConfig,
+    RLConfig,
+)
+from irl_lens.envs.registry import GRID, SMALL_GRID
+from irl_lens.errors import UserError
+
+_GRID = Preset(
+    name="grid",
+    world=GRID,
+    base=BaseConfig(d_model=256, n_layers=6, n_heads=4, d_mlp=1_024),
+    pretrain=PretrainConfig(
+        steps=5_500,
+        batch=64,
+        chunk=16,
+        optimizer="muon",
+        lr=2e-3,
+        schedule="cosine",
+        targets="policy",
+        observation_weight=0.1,
+        precision="auto",
+    ),
+    controllers=ControllersConfig(
+        layers=(1, 3, 5),
+        rank=64,
+        steps=2_000,
+        batch=64,
+        lr=1e-2,
+        schedule="cosine",
+        targets="policy",
+    ),
+    # Finds when to switch: the base follows whole tasks, so the encoder must not name them.
+    discovery=DiscoveryConfig(
+        layer=3,
+        lookahead=10,
+        decoder="linear",
+        steps=1_300,
+        batch=64,
+        lr=3e-3,
+        decoder_lr=1e-3,
+        schedule="cosine",
+        # At full weight from the start the KL term collapses the posterior and it stays
+        # collapsed, so alpha rises slowly from almost nothing.
+        alpha=((0.0, 5e-4), (0.18, 5e-4), (0.33, 0.05), (0.54, 0.12), (1.0, 0.2)),
+        log_sigma=-2.0,
+        targets="policy",
+    ),
+    codes=CodesConfig(steps=2_000),
+    internal_rl=InternalRLConfig(
+        episodes=204_800,
+        batch=1_024,
+        lr=1e-3,
+        epochs=4,
+        start="posterior",
+        temperature=0.5,
+    ),
+    raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5, temperature=0.5),
+    evaluation=EvaluationConfig(trajectories=2_048, rollouts=1_024),
+)
+
+_SMOKE = Preset(
+    name="smoke",
+    world=SMALL_GRID,
+    base=BaseConfig(d_model=32, n_layers=2, n_heads=2, d_mlp=64),
+    pretrain=PretrainConfig(
+        steps=60, batch=32, chunk=16, optimizer="muon", lr=2e-3, schedule="cosine"
+    ),
+    controllers=ControllersConfig(layers=(1,), rank=4, steps=20, batch=32),
+    discovery=DiscoveryConfig(
+        layer=1,
+        history=16,
+        sequence=16,
+        hidden=16,
+        latent=4,
+        decoder_hidden=16,
+        rank=4,
+        steps=40,
+        batch=16,
+        alpha=((0.0, 5e-4), (0.5, 0.17)),
+        log_sigma=-2.0,
+    ),
+    codes=CodesConfig(steps=20, history=16, hidden=16, latent=4, batch=16),
+    internal_rl=InternalRLConfig(episodes=256, batch=64, width=32, start="posterior"),
+    raw_rl=RLConfig(episodes=256, batch=64),
+    evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
+)
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset for preset in (_GRID, _SMOKE, Preset(name="paper-grid"))
+}
+
+
+def preset(name: str) -> Preset:
+    """Looks a preset up.
+
+    Raises:
+        UserError: If there is none of that name; names all of them, and the nearest.
+    """
+    if name not in PRESETS:
+        near = get_close_matches(name, PRESETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"no preset {name!r}; the presets are {', '.join(PRESETS)}{hint}")
+    return PRESETS[name]

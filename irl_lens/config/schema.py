@@ -1,0 +1,215 @@
+"""Configuration of every stage: frozen dataclasses, and nothing that imports torch.
+
+One class a stage, composed into a :class:`Preset`. Defaults are the paper's own
+choices (arXiv 2512.20605, Tables A4 to A9) except where a docstring says otherwise;
+the presets override sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+from irl_lens.config.ranges import Range
+from irl_lens.envs.protocol import MAX_HORIZON
+from irl_lens.envs.registry import GRID, WorldConfig
+
+Targets = Literal["actions", "policy"]
+"""What action logits learn from: the actions drawn (the paper), or the probabilities the expert
+drew them from. The expected gradient is the same; the latter's is less noisy."""
+Schedule = Literal["constant", "cosine"]
+"""Learning rate over training: constant (the paper), or down to zero along half a cosine."""
+Activation = Literal["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]
+"""TransformerLens' activations but those that come with a layer norm of their own."""
+
+# What is larger would not fit into memory, or never end.
+Steps = Annotated[int, Range(0, 1_000_000_000)]
+Rows = Annotated[int, Range(1, 8_192)]
+"""Trajectories or episodes at once."""
+Width = Annotated[int, Range(1, 8_192)]
+Layer = Annotated[int, Range(1, 256)]
+LearningRate = Annotated[float, Range(0, 1e38, above=True)]
+"""As large as float32 holds: what diverges is for training to say."""
+Decay = Annotated[float, Range(0, 1e6)]
+LogSigma = Annotated[float, Range(-20, 10)]
+Knots = Annotated[tuple[tuple[float, float], ...], Range(0, 1e6)]
+Temperature = Annotated[float, Range(1e-3, 1e3)]
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """The base sequence model: a causal pre-norm HookedTransformer (paper, Table A4).
+
+    Positions are ALiBi's, which TransformerLens implements and which extrapolates to
+    the held-out task's longer episodes; the paper uses T5-like relative biases, which
+    HookedTransformer does not offer.
+    """
+
+    d_model: Width = 256
+    n_layers: Layer = 6
+    n_heads: Annotated[int, Range(1, 256)] = 4
+    d_mlp: Annotated[int, Range(1, 65_536)] = 512
+    act_fn: Activation = "relu"
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Pretraining of the base model on expert trajectories (paper, Table A4)."""
+
+    steps: Steps = 256_000
+    batch: Rows = 1024
+    chunk: Rows = 64
+    """Rows computed at once: a batch is sorted by length and cut into chunks of this
+    many rows, each cut to its longest row, so that little padding is computed."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: LearningRate = 3e-4
+    weight_decay: Decay = 0.03
+    betas: Annotated[tuple[float, float], Range(0, 1, below=True)] = (0.9, 0.999)
+    schedule: Schedule = "constant"
+    warmup: Steps = 0
+    targets: Targets = "actions"
+    observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
+    epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
+    """Probability that the expert takes a random non-terminating action."""
+    clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+
+
+@dataclass(frozen=True)
+class ControllersConfig:
+    """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
+
+    layers: tuple[Layer, ...] = (3,)
+    """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
+    label: Literal["subgoal", "visit"] = "subgoal"
+    kind: Literal["low-rank", "full", "vector"] = "low-rank"
+    """U of ``rank`` (the paper's grid), a full U (its ant), or a vector that is added."""
+    rank: Width = 16
+    steps: Steps = 3_200
+    batch: Rows = 512
+    lr: LearningRate = 1e-3
+    weight_decay: Decay = 0.03
+    init: Annotated[float, Range(0, 1e3)] = 0.1
+    """Standard deviation of U e relative to e at initialisation."""
+    targets: Targets = "actions"
+    schedule: Schedule = "constant"
+
+
+@dataclass(frozen=True)
+class DiscoveryConfig:
+    """The metacontroller and its training (paper, section D of the facts, Table A9)."""
+
+    layer: Layer = 3
+    history: Width = 32
+    sequence: Width = 32
+    lookahead: Annotated[int, Range(0, MAX_HORIZON)] = 0
+    """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
+    hidden: Width = 64
+    latent: Width = 8
+    decoder: Literal["hypernetwork", "linear"] = "hypernetwork"
+    decoder_hidden: Width = 32
+    rank: Width = 16
+    """Width of the hypernetwork's hidden layer, and rank of what it decodes to."""
+    steps: Steps = 64_000
+    batch: Rows = 512
+    lr: LearningRate = 1e-3
+    decoder_lr: LearningRate | None = None
+    """Of the decoder; as of the rest when None."""
+    base_lr: Annotated[float, Range(0, 1e38)] = 0.0
+    """Of the base, which is then trained too, from where pretraining left it (the paper's Fig. 7);
+    0: it stays frozen."""
+    weight_decay: Decay = 0.03
+    """Of all but a linear decoder, which has none."""
+    schedule: Schedule = "constant"
+    alpha: Knots = ((0.0, 0.17),)
+    """KL weight as (fraction of training, alpha) knots, interpolated in log alpha.
+    One knot is the paper's constant alpha."""
+    log_sigma: LogSigma = 0.0
+    """Initial log standard deviation of the encoder."""
+    targets: Targets = "actions"
+
+
+@dataclass(frozen=True)
+class CodesConfig:
+    """Codes learned again, of the segments between the metacontroller's switches.
+
+    Not in the paper; :mod:`irl_lens.models.segments` says what and why.
+    """
+
+    steps: Steps = 0
+    """0: the metacontroller keeps its own codes, as in the paper."""
+    layer: Layer = 1
+    history: Width = 32
+    hidden: Width = 64
+    latent: Width = 8
+    batch: Rows = 64
+    lr: LearningRate = 3e-3
+    decoder_lr: LearningRate = 1e-3
+    weight_decay: Decay = 0.03
+    """Of all but the decoder, which has none."""
+    schedule: Schedule = "cosine"
+    alpha: Knots = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
+    """KL weight, as :attr:`DiscoveryConfig.alpha`."""
+    log_sigma: LogSigma = -2.0
+    targets: Targets = "policy"
+
+
+@dataclass(frozen=True)
+class RLConfig:
+    """Reinforcement learning: of raw actions, and what internal RL has in common with it."""
+
+    episodes: Steps = 102_400_000
+    batch: Rows = 1024
+    lr: LearningRate = 3e-5
+    weight_decay: Decay = 0.0
+    clip: Annotated[float, Range(0, 1e6, above=True)] = 0.2
+    epochs: Annotated[int, Range(1, 1_000)] = 1
+    entropy: Annotated[float, Range(0, 1e6)] = 0.0
+    temperature: Temperature = 1.0
+    """Temperature of the primitive actions sampled from the base."""
+    solvable: bool = True
+    """Train on solvable layouts only."""
+
+
+@dataclass(frozen=True)
+class InternalRLConfig(RLConfig):
+    """Internal RL (paper, App. E): its policy over codes, and prefixes of the task."""
+
+    prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
+    """Of each training on the first subgoals only; as many as on the whole task when None."""
+    width: Width = 256
+    """Width of the policy's recurrent block."""
+    initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
+    start: Literal["prior", "posterior"] = "prior"
+    """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
+    codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How much the evaluation samples."""
+
+    trajectories: Annotated[int, Range(1, 16_384)] = 4_096
+    rollouts: Annotated[int, Range(1, 65_536)] = 1_024
+    probe_iterations: Annotated[int, Range(1, 100_000)] = 100
+    """Most L-BFGS iterations of a probe."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The whole chain's configuration."""
+
+    name: str
+    world: WorldConfig = GRID
+    base: BaseConfig = field(default_factory=BaseConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    controllers: ControllersConfig = field(default_factory=ControllersConfig)
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    codes: CodesConfig = field(default_factory=CodesConfig)
+    internal_rl: InternalRLConfig = field(default_factory=InternalRLConfig)
+    raw_rl: RLConfig = field(default_factory=RLConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the configuration as plain JSON-able values."""
+        return asdict(self)

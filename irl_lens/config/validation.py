@@ -1,0 +1,146 @@
+"""Whether a preset's settings are possible, and fit together: asked before anything is made.
+
+Types and ranges stand beside the settings (:mod:`irl_lens.config.schema`); here is what one setting
+asks of another, and of the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from typing import Any
+
+from irl_lens.config.ranges import Range, check, describe, kinds
+from irl_lens.config.schema import Preset
+from irl_lens.envs.protocol import World
+from irl_lens.envs.registry import make_world
+from irl_lens.errors import UserError
+
+SEEDS = Range(0, 2**32 - 1)
+MOST_WEIGHTS = 1_000_000_000
+"""Of one trained part; with its gradient and the optimiser's averages that is 16 GB."""
+TRIED = 32
+"""Demonstrations and episodes with which a world is tried."""
+
+
+def check_seed(seed: int) -> None:
+    """Raises :class:`UserError` if a run cannot have this seed."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed not in SEEDS:
+        raise UserError(f"seed {seed}; take a whole number {SEEDS}")
+
+
+def check_preset(preset: Preset) -> World:
+    """Checks every setting by itself and against the others.
+
+    Returns:
+        The world of the preset.
+
+    Raises:
+        UserError: Names the first setting that is wrong, its value and what it may be.
+    """
+    check_types(preset, "")
+    _layers(preset)
+    _sizes(preset)
+    for name, knots in (("discovery", preset.discovery.alpha), ("codes", preset.codes.alpha)):
+        _knots(f"{name}.alpha", knots)
+    try:
+        world = make_world(preset.world)
+    except ValueError as error:
+        raise UserError(f"world: {error}") from error
+    _weights(preset, world)
+    return world
+
+
+def try_world(preset: Preset, world: World) -> None:
+    """Draws a few demonstrations and episodes, as training will.
+
+    Raises:
+        UserError: If next to no task can be done, or noise keeps the expert from doing them.
+    """
+    try:
+        world.demonstrate(TRIED, 0, epsilon=preset.pretrain.epsilon)
+        if preset.internal_rl.solvable or preset.raw_rl.solvable:
+            world.vector_env(TRIED, solvable=True).reset(seed=0)
+    except ValueError as error:
+        raise UserError(f"world, pretrain.epsilon: {error}") from error
+
+
+def check_types(part: Any, path: str) -> None:
+    """Checks every setting of a part by itself; those of parts within it too."""
+    for setting, kind in kinds(type(part)).items():
+        value, name = getattr(part, setting), f"{path}{setting}"
+        if not is_dataclass(kind):
+            check(kind, value, name)
+        elif type(value) is kind:
+            check_types(value, f"{name}.")
+        else:
+            raise UserError(f"{name} is of type {type(value).__name__}; give a {describe(kind)}")
+
+
+def _layers(preset: Preset) -> None:
+    named = [("controllers.layers", layer) for layer in preset.controllers.layers]
+    named += [("discovery.layer", preset.discovery.layer), ("codes.layer", preset.codes.layer)]
+    for name, layer in named:
+        if layer > preset.base.n_layers:
+            raise UserError(
+                f"{name} = {layer}, and the base has {preset.base.n_layers} blocks; take 1 to "
+                f"{preset.base.n_layers}, or raise base.n_layers"
+            )
+    if len(set(preset.controllers.layers)) < len(preset.controllers.layers):
+        raise UserError(f"controllers.layers = {preset.controllers.layers}; give each layer once")
+
+
+def _sizes(preset: Preset) -> None:
+    base, controllers, discovery = preset.base, preset.controllers, preset.discovery
+    if base.d_model % base.n_heads:
+        raise UserError(
+            f"base.d_model = {base.d_model} is no multiple of base.n_heads = {base.n_heads}; "
+            "change one of them"
+        )
+    for name, used, rank in (
+        ("controllers", controllers.kind == "low-rank", controllers.rank),
+        ("discovery", discovery.decoder == "hypernetwork", discovery.rank),
+    ):
+        if used and rank > base.d_model:
+            raise UserError(
+                f"{name}.rank = {rank}; take at most base.d_model = {base.d_model}, beyond which "
+                "no controller's rank goes"
+            )
+
+
+def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
+    places = [fraction for fraction, _ in knots]
+    if places != sorted(set(places)) or max(places) > 1:
+        raise UserError(
+            f"{name} = {knots}; give pairs of a fraction of training, ascending from 0 to 1, and "
+            "a weight"
+        )
+    if len(knots) > 1 and min(weight for _, weight in knots) <= 0:
+        raise UserError(
+            f"{name} = {knots}; between knots the logarithm is interpolated: give positive "
+            "weights, or one knot"
+        )
+
+
+def _weights(preset: Preset, world: World) -> None:
+    """Checks how many weights the largest matrices of each part have."""
+    base, found, codes = preset.base, preset.discovery, preset.codes
+    d, square = base.d_model, base.d_model**2
+    linear = found.decoder == "linear"
+    decoder = found.latent * square if linear else found.decoder_hidden * 2 * d * found.rank
+    readers = 3 * found.history * (d + found.history) + 6 * found.sequence * (d + found.sequence)
+    kind, rank = preset.controllers.kind, preset.controllers.rank
+    names = max(len(world.subgoal_names), len(world.visit_names))
+    bank = {"low-rank": 2 * d * rank, "full": square, "vector": d}[kind]
+    counts = {
+        "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
+        "controllers": len(preset.controllers.layers) * names * bank,
+        "discovery": decoder + readers,
+        "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
+        "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
+    }
+    for part, count in counts.items():
+        if count > MOST_WEIGHTS:
+            raise UserError(
+                f"{part} would have more than {count:,} weights; take smaller sizes, with at most "
+                f"{MOST_WEIGHTS:,}"
+            )

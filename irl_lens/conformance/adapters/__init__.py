@@ -1,0 +1,1 @@
+"""Adapters that put implementations through :mod:`irl_lens.conformance`: ours, others'."""

@@ -1,0 +1,1 @@
+"""Demonstrations: drawn afresh by number, or from files."""

@@ -1,0 +1,138 @@
+"""Boards on which nothing is asked for: where an agent goes by itself.
+
+The world's own moves and visits, without a task. The first colours that an agent visits say
+which abstract subgoal it reached first: the one whose colours they are, in order. An agent
+that visits anything else has strayed, and its episode ends, as it does with a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from irl_lens.arrays import NDArray
+from irl_lens.envs.pinpad.dynamics import checked_actions, terrain
+from irl_lens.envs.pinpad.layouts import Layouts, sample_layouts
+from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.protocol import ObservationSpec
+
+if TYPE_CHECKING:
+    from irl_lens.envs.pinpad.situation import PinpadSituation
+    from irl_lens.envs.pinpad.world import PinpadWorld
+
+
+class Roaming:
+    """Boards without a task; an :class:`irl_lens.envs.protocol.VectorWorld`.
+
+    Args:
+        world: The world whose boards, moves and subgoals these are.
+        n: Number of boards.
+        subgoals: An episode ends once so many subgoals were reached.
+        layouts: One board for all rows; drawn at each reset when not given.
+
+    Attributes:
+        reached: Abstract subgoals in the order they were reached, ``[n, subgoals]``; -1 where
+            there is none.
+        at: Steps taken when each was reached, -1 where there is none.
+        lengths: Steps taken in all, ``[n]``.
+    """
+
+    def __init__(
+        self, world: PinpadWorld, n: int, subgoals: int = 1, layouts: Layouts | None = None
+    ) -> None:
+        check_whole("n", n, 1, MAX_ROWS)
+        check_whole("subgoals", subgoals, 1, world.horizon)
+        self.world, self.num_envs, self.subgoals = world, n, subgoals
+        self._given = layouts
+        colours = world.grammar.subgoals
+        self._table = np.full((len(colours), 1 + max(map(len, colours))), -1)
+        for row, sequence in zip(self._table, colours, strict=True):
+            row[: len(sequence)] = sequence
+
+    def reset(self, *, seed: int) -> tuple[NDArray[np.int32], dict[str, Any]]:
+        """Draws boards, uniformly and without overlap, unless one was given."""
+        n = self.num_envs
+        if self._given is None:
+            drawn = sample_layouts(self.world.board, n, np.random.default_rng(seed))
+        else:
+            drawn = self._given.rows(np.zeros(n, np.intp))
+        self._layouts = drawn
+        self._terrain = terrain(self.world.board, self._layouts)
+        self._cell, self._displacement = self._layouts.start.copy(), np.zeros(n, np.int64)
+        self._path, self.lengths = [self._cell.copy()], np.zeros(n, np.int64)
+        self._over, self._position = np.zeros(n, bool), np.zeros(n, np.int64)
+        self._possible = np.ones((n, len(self._table)), bool)
+        self.reached, self.at = np.full((2, n, self.subgoals), -1)
+        return self._observe()
+
+    def step(
+        self, actions: Int[NDArray[np.int64], " n"]
+    ) -> tuple[NDArray[np.int32], Any, Any, Any, dict[str, Any]]:
+        """Moves all agents whose episode is not over; refuses what is no move."""
+        actions = checked_actions(actions, self.num_envs)
+        live, rows = ~self._over, np.arange(self.num_envs)
+        there = np.where(live, self._terrain.reach[rows, self._cell, actions], self._cell)
+        moved = there != self._cell
+        self._displacement = np.where(moved, actions + 1, np.where(live, 0, self._displacement))
+        self._cell, self.lengths = there, self.lengths + live
+        self._path.append(np.where(live, there, -1))
+        colour = np.where(moved, self._terrain.colours[rows, there].astype(np.int64), -1)
+        self._visit(colour)
+        self._over |= self.lengths >= self.world.horizon
+        done = self.reached[:, -1] >= 0
+        observation, info = self._observe()
+        return observation, (live & done).astype(float), done, self._over & ~done, info
+
+    @property
+    def observation(self) -> ObservationSpec:
+        """The columns of an observation."""
+        return self.world.observation
+
+    @property
+    def n_actions(self) -> int:
+        """Number of primitive actions."""
+        return self.world.n_actions
+
+    @property
+    def path(self) -> Int[NDArray[np.int64], "n steps"]:
+        """Cell after each number of steps, the start first; -1 after the end."""
+        return np.stack(self._path, axis=1)
+
+    @property
+    def cells(self) -> int:
+        """Cells of a board."""
+        return self.world.board.cells
+
+    def situation(self, row: int, task: Sequence[int]) -> PinpadSituation:
+        """Returns the board of a row as it was last reset, with a task to be asked for there."""
+        from irl_lens.envs.pinpad.situation import PinpadSituation
+
+        cells = *self._layouts.objects[row].tolist(), int(self._layouts.start[row])
+        return PinpadSituation(self.world, cells, tuple(task))
+
+    def _visit(self, colour: Int[NDArray[np.int64], " n"]) -> None:
+        """Takes note of visits; -1 is none."""
+        visits = colour >= 0
+        fits = colour[:, None] == self._table[:, self._position].T
+        self._possible &= fits | ~visits[:, None]
+        self._position = self._position + visits
+        complete = self._possible & (self._table[:, self._position].T < 0) & visits[:, None]
+        ends, count = complete.any(axis=1), (self.reached >= 0).sum(axis=1)
+        rows = np.flatnonzero(ends)
+        self.reached[rows, count[rows]] = complete[rows].argmax(axis=1)
+        self.at[rows, count[rows]] = self.lengths[rows]
+        self._possible[ends], self._position = True, np.where(ends, 0, self._position)
+        self._over |= ~self._possible.any(axis=1) | (self.reached[:, -1] >= 0)
+
+    def _observe(self) -> tuple[NDArray[np.int32], dict[str, Any]]:
+        observation = self.world.observer.encode(
+            self._layouts.objects, self._cell, self._displacement
+        )
+        # No subgoal is asked for: the labels number those that the agent has reached.
+        count = (self.reached >= 0).sum(axis=1)
+        labels: dict[str, Any] = {name: count for name in ("subgoal", "visit", "progress")}
+        every: Bool[NDArray[np.bool_], " n"] = np.ones(self.num_envs, bool)
+        return observation, labels | {"solvable": every}

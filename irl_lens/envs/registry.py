@@ -1,0 +1,42 @@
+"""The worlds that presets are set in, and how a world is built from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from irl_lens.envs.protocol import World
+
+
+@dataclass(frozen=True)
+class PinpadConfig:
+    """A pinpad world and the grammar of its tasks (arXiv 2512.20605, App. A.1)."""
+
+    size: int = 7
+    colours: int = 8
+    walls: int = 4
+    horizon: int = 100
+    grammar: str = "paper-grid"
+    observation: Literal["onehot", "egocentric"] = "egocentric"
+
+
+WorldConfig = PinpadConfig
+"""The configuration of a world of any kind; so far there is one kind."""
+
+GRID = PinpadConfig()
+"""The paper's grid."""
+
+SMALL_GRID = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
+"""A grid to try things out on: small, and each of its subgoals is a single visit."""
+
+
+def make_world(config: WorldConfig) -> World:
+    """Builds a world.
+
+    Raises:
+        ValueError: There is no such world; names what does not fit.
+    """
+    from irl_lens.envs.pinpad.world import PinpadWorld  # which is built on this module
+
+    return PinpadWorld(config)

@@ -1,0 +1,1 @@
+"""A run on disk: its folder, stages, checkpoints, copies, and summaries over seeds."""
