@@ -1,7 +1,7 @@
 """The analyses that ``irl-lens analyze`` knows by name.
 
 Each is a plain function over a run's parts
-(:class:`irl_lens.analyses.report.headline_results.Bench`) with options that have defaults, and
+(:class:`irl_lens.analyses.report.headline_results.LoadedRun`) with options that have defaults, and
 returns a :class:`irl_lens.analyses.core.result.Result`. It is imported only when it is asked for.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from irl_lens.analyses.core.lookup import look_up
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.result import write as write_result
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
@@ -43,9 +43,11 @@ class Entry:
 
     def stages(self, run: Run) -> tuple[str, ...]:
         """The stages of a run that must be finished."""
-        return ("base", *self.needs, run.acting) if self.acts else ("base", *self.needs)
+        return (
+            ("base", *self.needs, run.metacontroller_stage) if self.acts else ("base", *self.needs)
+        )
 
-    def __call__(self, bench: Bench, **options: Any) -> Result:
+    def __call__(self, bench: LoadedRun, **options: Any) -> Result:
         """Runs it; what is not about acting is about the base as pretraining left it."""
         function: Callable[..., Result] = resolve_name(self.where)
         return function(bench if self.acts else bench.pretrained, **options)
@@ -78,7 +80,7 @@ def write(
     for (name, wanted), needed in product(entries.items(), runs):
         _check(name, wanted, needed, alone=other is None)
     progress.stage("analyses", len(entries))
-    benches, captions = [Bench(each) for each in runs], {}
+    benches, captions = [LoadedRun(each) for each in runs], {}
     for done, (name, wanted) in enumerate(entries.items(), start=1):
         results = [wanted(bench) for bench in benches]
         if other is not None:
@@ -147,7 +149,7 @@ CATALOGUE: dict[str, Entry] = {
         needs=("controllers",),
     ),
     "gate-science": Entry(
-        "irl_lens.analyses.gate.detection:gate_science",
+        "irl_lens.analyses.gate.detection:boundary_detection",
         "The gate as a detector of boundaries",
         acts=True,
     ),

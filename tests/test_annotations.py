@@ -11,10 +11,10 @@ import torch
 from jaxtyping import TypeCheckError
 
 from irl_lens.analyses.stats.estimates import proportion
-from irl_lens.data.streams import stream_seed
+from irl_lens.data.demonstrations import stream_seed
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.hooks import Gate
-from irl_lens.rl.rollout import sample
+from irl_lens.rl.runner import sample
 
 
 def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
@@ -31,6 +31,6 @@ def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
 
 
 def test_users_wait_for_no_checks() -> None:
-    code = "from irl_lens.rl.rollout import sample; exit(hasattr(sample, '__wrapped__'))"
+    code = "from irl_lens.rl.runner import sample; exit(hasattr(sample, '__wrapped__'))"
     assert hasattr(sample, "__wrapped__")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

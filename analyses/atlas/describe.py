@@ -19,9 +19,9 @@ from irl_lens.analyses.atlas.subjects import (
 )
 from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
 from irl_lens.analyses.belief.subgoal_probes import fit_probe, layer_streams
-from irl_lens.analyses.core.label_controllers import Steerers
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.label_controllers import LabelControllers
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation, Stageable
@@ -54,7 +54,7 @@ class Setting:
 
 
 def atlas(
-    bench: Bench,
+    bench: LoadedRun,
     boards: int = 256,
     shown: int = 2,
     draws: int = 99,
@@ -81,7 +81,7 @@ def atlas(
 
 
 def cluster_atlas(
-    bench: Bench,
+    bench: LoadedRun,
     clusters: int | None = None,
     boards: int = 256,
     shown: int = 2,
@@ -110,7 +110,7 @@ def cluster_atlas(
 
 
 def controller_atlas(
-    bench: Bench,
+    bench: LoadedRun,
     layer: int | None = None,
     boards: int = 256,
     shown: int = 2,
@@ -133,7 +133,7 @@ def controller_atlas(
         UserError: The world has no boards to roam on, no controllers act at that layer, or
             they are not of abstract subgoals.
     """
-    steerers = Steerers.of(bench)
+    steerers = LabelControllers.of(bench)
     if steerers.label != "subgoal":
         raise UserError(f"controllers of a {steerers.label}; train with controllers.label=subgoal")
     if layer is None:
@@ -185,13 +185,13 @@ def describe(
     return Atlas(kind, tuple(entries), _cosines(subjects), names, field.rows)
 
 
-def _harvest(bench: Bench, episodes: int) -> tuple[CausalHalf, Harvest]:
+def _harvest(bench: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
     meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
-    return meta, Harvest.of(encode(meta, bench.base, shown), shown)
+    return meta, SwitchCodes.of(encode(meta, bench.base, shown), shown)
 
 
 def _of(
-    bench: Bench,
+    bench: LoadedRun,
     kind: str,
     subjects: list[Subject],
     layer: int,
@@ -206,7 +206,7 @@ def _of(
     return describe(kind, subjects, _targets(bench, layer, setting), field, shown, setting, meta)
 
 
-def _targets(bench: Bench, layer: int, setting: Setting) -> tuple[Targets, Targets]:
+def _targets(bench: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, Targets]:
     """A probe of the subgoal at the layer, to be read; it and what comes after, to be written."""
     shown, names = bench.fit.rows(slice(setting.episodes)), bench.world.subgoal_names
     kept = torch.from_numpy(shown.mask)

@@ -19,7 +19,7 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from irl_lens.analyses.codes.identity import class_means
-from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.hooks import (
     Controller,
     ControllerBank,
@@ -73,7 +73,7 @@ def random_directions(
     return spectrum.values, reads * (spectrum.reads != 0).any(dim=-1, keepdim=True), writes
 
 
-def code_subjects(meta: CausalHalf, harvest: Harvest, names: Sequence[str]) -> list[Subject]:
+def code_subjects(meta: CausalHalf, harvest: SwitchCodes, names: Sequence[str]) -> list[Subject]:
     """The controllers of the mean code of each abstract subgoal; of those that have codes.
 
     Args:
@@ -87,7 +87,7 @@ def code_subjects(meta: CausalHalf, harvest: Harvest, names: Sequence[str]) -> l
 
 
 def cluster_subjects(
-    meta: CausalHalf, harvest: Harvest, names: Sequence[str], clusters: int, seed: int = 0
+    meta: CausalHalf, harvest: SwitchCodes, names: Sequence[str], clusters: int, seed: int = 0
 ) -> list[Subject]:
     """The controllers of the centres of clusters of codes, found without their subgoals.
 

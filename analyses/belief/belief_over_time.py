@@ -38,7 +38,7 @@ from irl_lens.analyses.belief.label_probes import (
 )
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, mean
 from irl_lens.analyses.stats.significance import bootstrap_ci, holm, permutation_pvalue
 from irl_lens.arrays import NDArray
@@ -177,7 +177,7 @@ class BeliefSteps(Result):
 
 
 def belief_steps(
-    bench: Bench,
+    bench: LoadedRun,
     target: str = "subgoal",
     episodes: int = 512,
     iterations: int = 60,

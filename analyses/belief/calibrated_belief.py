@@ -26,7 +26,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import per_step
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CEILING, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.calibration import Calibration, calibration
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
@@ -133,7 +133,7 @@ class BeliefResult(Result):
 
 
 def belief(
-    bench: Bench, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
+    bench: LoadedRun, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
 ) -> BeliefResult:
     """Compares a probe's probabilities with the exact posterior.
 

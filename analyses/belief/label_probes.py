@@ -28,7 +28,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import per_step, pieces
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
@@ -183,7 +183,7 @@ class ReadableResult(Result):
 
 
 def readable(
-    bench: Bench,
+    bench: LoadedRun,
     targets: Sequence[str] = TARGETS,
     episodes: int = 512,
     iterations: int = 60,
@@ -215,7 +215,7 @@ def readable(
     return ReadableResult(tuple(readings))
 
 
-def untrained(bench: Bench, seed: int) -> FastPath:
+def untrained(bench: LoadedRun, seed: int) -> FastPath:
     """A model of the run's sizes with random weights."""
     world = bench.world
     with torch.random.fork_rng(devices=[]):

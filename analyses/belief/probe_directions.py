@@ -41,9 +41,9 @@ from irl_lens.analyses.belief.direction_overlap import (
 from irl_lens.analyses.belief.label_probes import by_token, stream_of_steps
 from irl_lens.analyses.belief.probe_directions_figure import draw
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.label_controllers import Source, Steerers
+from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.analyses.stats.significance import exchange_pvalues
 from irl_lens.arrays import NDArray
@@ -201,7 +201,7 @@ class ProbeDirections(Result):
 
 
 def probe_directions(
-    bench: Bench,
+    bench: LoadedRun,
     source: Source = "controllers",
     episodes: int = 512,
     iterations: int = 60,
@@ -218,7 +218,7 @@ def probe_directions(
         draws: Random directions.
         seed: Of these, and of the shuffling.
     """
-    steerers = Steerers.of(bench, source)
+    steerers = LabelControllers.of(bench, source)
     base, fit = steerers.bench.base, steerers.bench.fit.rows(slice(episodes))
     test = steerers.bench.test.trajectories.rows(slice(episodes))
     labels = torch.from_numpy(by_token(fit, steerers.label))

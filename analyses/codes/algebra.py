@@ -37,8 +37,8 @@ from irl_lens.analyses.codes.matrix_algebra import (
 )
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import Effect, adjusted, compare
 from irl_lens.analyses.rollouts.patched_actor import Everywhere
 from irl_lens.analyses.rollouts.taskless import Course, Field
@@ -173,7 +173,7 @@ class Algebra(Result):
 
 
 def algebra(
-    bench: Bench, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
+    bench: LoadedRun, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
 ) -> Algebra:
     """Combines controllers of the run's metacontroller.
 
@@ -187,14 +187,14 @@ def algebra(
     drawn = draw_seed(bench.run.seed, "analysis-algebra", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     shown = bench.test.trajectories.rows(slice(demonstrations))
-    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
     return combine(field, load_metacontroller(bench.run), harvest, shown, seed, draws)
 
 
 def combine(
     field: Field,
     meta: CausalHalf,
-    harvest: Harvest,
+    harvest: SwitchCodes,
     demonstrations: Trajectories,
     seed: int = 0,
     draws: int = 5,

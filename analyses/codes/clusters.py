@@ -27,8 +27,8 @@ from sklearn.decomposition import PCA
 from irl_lens.analyses.codes.clusters_figure import draw
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 
@@ -120,7 +120,7 @@ class LatentSpace(Result):
 
 
 def latent_space(
-    bench: Bench,
+    bench: LoadedRun,
     clusters: int | None = None,
     seed: int = 0,
     draws: int = 500,
@@ -136,12 +136,12 @@ def latent_space(
         umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
     """
     names = bench.world.subgoal_names
-    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
     return describe_codes(harvest, names, clusters or len(names), seed, draws, umap)
 
 
 def describe_codes(
-    harvest: Harvest,
+    harvest: SwitchCodes,
     names: tuple[str, ...],
     clusters: int,
     seed: int = 0,
@@ -232,7 +232,7 @@ def _score(measure: Measure, observed: Tables, resampled: Tables, null: Tables) 
 
 
 def _tables(
-    harvest: Harvest, found: Numbers, labels: Numbers, shape: tuple[int, int]
+    harvest: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
 ) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
     """Counts each episode's codes by cluster and subgoal."""
     episodes = np.unique(harvest.episodes, return_inverse=True)[1]

@@ -29,7 +29,7 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.gate.event_scores import later
 from irl_lens.analyses.stats.significance import permutation_pvalue
 from irl_lens.config.schema import Preset
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.registry import make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
@@ -137,7 +137,9 @@ def rate_distortion(
     progress = progress or QuietProgress()
     progress.stage("rate-distortion", len(runs))
     n = episodes or runs[0].preset.evaluation.trajectories
-    sample = Stream(make_world(runs[0].preset.world), seed, "analysis-rate-distortion", n)[0]
+    sample = Demonstrations(make_world(runs[0].preset.world), seed, "analysis-rate-distortion", n)[
+        0
+    ]
     points = []
     for done, run in enumerate(runs, start=1):
         points.append(measure(run, sample, seed))

@@ -23,9 +23,9 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import next_reached
 from irl_lens.analyses.rollouts.patched_actor import HeldCode
 from irl_lens.analyses.rollouts.taskless import Field
@@ -135,7 +135,7 @@ class Transfer(Result):
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
-def transfer(bench: Bench, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
+def transfer(bench: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
     """Puts codes of the run's metacontroller into fresh episodes.
 
     Args:
@@ -146,12 +146,12 @@ def transfer(bench: Bench, rows: int = 512, later: int = 4, seed: int = 0) -> Tr
     """
     drawn = draw_seed(bench.run.seed, "analysis-transfer", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
     return inject(field, load_metacontroller(bench.run), harvest, later, seed)
 
 
 def inject(
-    field: Field, meta: CausalHalf, harvest: Harvest, later: int = 4, seed: int = 0
+    field: Field, meta: CausalHalf, harvest: SwitchCodes, later: int = 4, seed: int = 0
 ) -> Transfer:
     """Puts codes into episodes; see :func:`transfer`.
 
@@ -183,7 +183,7 @@ def _adjusted(rates: Sequence[Rate]) -> tuple[Rate, ...]:
 class _Trial:
     field: Field
     meta: CausalHalf
-    harvest: Harvest
+    harvest: SwitchCodes
     rng: np.random.Generator
 
     def held(self, step: int) -> tuple[list[Rate], Rate]:

@@ -24,7 +24,7 @@ from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Trial, percent
 from irl_lens.analyses.figures.style import PALETTE, paler, styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
@@ -198,7 +198,7 @@ def control_by_depth(
     progress.stage("control by depth", len(runs))
     sample, found = None, []
     for done, run in enumerate(runs, start=1):
-        bench = Bench(run).pretrained
+        bench = LoadedRun(run).pretrained
         sample = sample or draw(bench.world, seed, "control-depth", episodes)
         found += _steered(bench, label, sample, rollouts, seed)
         progress.update(done)
@@ -207,7 +207,9 @@ def control_by_depth(
     return DepthResult(tuple(replace(one, control=control) for one, control in pairs), label)
 
 
-def _steered(bench: Bench, label: str, sample: Sample, rollouts: int, seed: int) -> list[Steered]:
+def _steered(
+    bench: LoadedRun, label: str, sample: Sample, rollouts: int, seed: int
+) -> list[Steered]:
     run = bench.run
     trial = Trial(bench.world, rollouts, seed, bench.trial.temperature)
     trying = Trying.of(bench.base, label, sample, trial)

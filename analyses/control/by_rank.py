@@ -36,7 +36,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.figures.style import styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.errors import UserError
@@ -168,7 +168,7 @@ def control_by_rank(
     """
     _check(runs)
     progress = progress or QuietProgress()
-    config, bench = runs[0].preset.controllers, Bench(runs[0]).pretrained
+    config, bench = runs[0].preset.controllers, LoadedRun(runs[0]).pretrained
     layer = _best_layer(runs) if layer is None else layer
     if layer not in config.layers:
         known = ", ".join(map(str, config.layers))

@@ -31,9 +31,9 @@ from irl_lens.analyses.control.by_layer import rotated
 from irl_lens.analyses.control.circuit_figure import draw
 from irl_lens.analyses.control.on_off_runs import ALL, Parts, Switched
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.label_controllers import Source, Steerers
+from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import permutation_pvalue
 from irl_lens.arrays import NDArray
@@ -151,7 +151,7 @@ KINDS = {"controllers": "Supervised controllers", "codes": "Controllers of codes
 
 
 def circuit(
-    bench: Bench,
+    bench: LoadedRun,
     source: Source = "controllers",
     layer: int | None = None,
     episodes: int = 48,
@@ -171,7 +171,7 @@ def circuit(
     Raises:
         UserError: No controllers at that layer, no block after it, or they change nothing.
     """
-    steerers = Steerers.of(bench, source)
+    steerers = LabelControllers.of(bench, source)
     if layer is None:
         layer = steerers.best
     bank, shown = steerers.at(layer), steerers.bench.test.trajectories.rows(slice(episodes))

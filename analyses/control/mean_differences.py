@@ -15,7 +15,7 @@ from irl_lens.analyses.belief.label_probes import by_token
 from irl_lens.analyses.belief.subgoal_probes import layer_streams
 from irl_lens.analyses.control.by_layer import steered_nll
 from irl_lens.analyses.core.demonstrations import pieces
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import ControllerBank, VectorController
 from irl_lens.models.base import hook_name
@@ -27,7 +27,7 @@ SHOWN = 256
 """Most demonstrations that means are taken over."""
 
 
-def mean_differences(bench: Bench, label: str, layer: int) -> ControllerBank:
+def mean_differences(bench: LoadedRun, label: str, layer: int) -> ControllerBank:
     """Vectors from the mean stream of all other labels to that of each label.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import Floor, World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath, HookList
@@ -42,7 +42,7 @@ def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
         purpose: What the sample is for.
         n: Number of demonstrations.
     """
-    trajectories = Stream(world, seed, f"analysis-{purpose}", n)[0]
+    trajectories = Demonstrations(world, seed, f"analysis-{purpose}", n)[0]
     return Sample(trajectories, world.floor(trajectories))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from irl_lens.analyses.codes.identity import class_means
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, FullController, LinearDecoder, LowRankController
@@ -28,7 +28,7 @@ Source = Literal["controllers", "codes"]
 
 
 @dataclass(frozen=True)
-class Steerers:
+class LabelControllers:
     """Controllers, and the bench with the base that they act in.
 
     Attributes:
@@ -39,12 +39,14 @@ class Steerers:
     """
 
     source: Source
-    bench: Bench
+    bench: LoadedRun
     banks: dict[int, ControllerBank]
     label: str
 
     @classmethod
-    def of(cls, bench: Bench, source: Source = "controllers", episodes: int = 512) -> Steerers:
+    def of(
+        cls, bench: LoadedRun, source: Source = "controllers", episodes: int = 512
+    ) -> LabelControllers:
         """Collects those of a run.
 
         Args:

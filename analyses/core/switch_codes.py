@@ -16,7 +16,7 @@ from irl_lens.models.trace import MetaTrace
 
 
 @dataclass(frozen=True)
-class Harvest:
+class SwitchCodes:
     """Codes at switches, the first step of each episode included.
 
     Attributes:
@@ -30,7 +30,7 @@ class Harvest:
     episodes: Int[NDArray[np.int64], " codes"]
 
     @classmethod
-    def of(cls, trace: MetaTrace, trajectories: Trajectories) -> Harvest:
+    def of(cls, trace: MetaTrace, trajectories: Trajectories) -> SwitchCodes:
         """Takes the codes of demonstrations."""
         marks = trace.switches
         return cls(trace.z[marks], trajectories.subgoals[marks], np.nonzero(marks)[0])

@@ -8,8 +8,8 @@ from irl_lens.analyses.stats.estimates import Estimate, mean, proportion
 from irl_lens.envs.protocol import World
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
 
 
@@ -46,7 +46,7 @@ class Trial:
     ) -> Rollout:
         """Returns the episodes of :meth:`play` one by one."""
         env = self.world.vector_env(self.rows, prefix=prefix, solvable=False)
-        player = Player(base, self.world.horizon, hook, self.temperature)
+        player = RolloutRunner(base, self.world.horizon, hook, self.temperature)
         return player.play(env, draw_seed(self.seed, "analysis-heldout", 0))
 
 

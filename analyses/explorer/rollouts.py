@@ -28,7 +28,7 @@ from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, Mask, Scale
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
-from irl_lens.rl.rollout import Player
+from irl_lens.rl.runner import RolloutRunner
 
 OWN, SHUT, OPEN = -1, 0, 1
 
@@ -195,7 +195,7 @@ def play(
     hook = gathered(parts) if parts else None
     given = torch.tensor([list(actions)], dtype=torch.long).expand(rows, -1)
     with workbench.lock:
-        player = Player(base, workbench.world.horizon, hook)
+        player = RolloutRunner(base, workbench.world.horizon, hook)
         played = player.play(env, noise, given=given)
     places = situation.scene().places
     return Outing(env.path, played.actions, env.reached, len(actions), places)

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.core.demonstrations import pieces
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
-from irl_lens.data.streams import Stream
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
@@ -56,7 +56,7 @@ class Workbench:
         if not run.stage("base").done:
             raise UserError(f"{run.folder} has no trained base; irl-lens train base first")
         self.run, self.step, self.final, self.lock = run, step, final or self, RLock()
-        self.bench = Bench(run, step=step)
+        self.bench = LoadedRun(run, step=step)
         self._earlier: OrderedDict[int, Workbench] = OrderedDict()
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
@@ -101,7 +101,11 @@ class Workbench:
                 "Controllers, gate and codes were trained on the final base: none of them acts "
                 "on an earlier one."
             )
-        return "" if self.meta else f"No codes: the stage {self.run.acting} is not finished."
+        return (
+            ""
+            if self.meta
+            else f"No codes: the stage {self.run.metacontroller_stage} is not finished."
+        )
 
     @property
     def world(self) -> World:
@@ -154,19 +158,19 @@ class Workbench:
     @cached_property
     def meta(self) -> CausalHalf | None:
         """The metacontroller that acts; None if there is none yet, or not on this base."""
-        done = self.step is None and self.run.stage(self.run.acting).done
+        done = self.step is None and self.run.stage(self.run.metacontroller_stage).done
         return load_metacontroller(self.run) if done else None
 
     @cached_property
-    def harvest(self) -> Harvest:
+    def harvest(self) -> SwitchCodes:
         """Codes of demonstrations, where the gate opens.
 
         Raises:
             UserError: The run has no metacontroller.
         """
-        batch = Stream(self.world, self.run.seed, "explorer-codes", HARVESTED)[0]
+        batch = Demonstrations(self.world, self.run.seed, "explorer-codes", HARVESTED)[0]
         with self.lock:
-            return Harvest.of(encode(self.acting, self.bench.base, batch), batch)
+            return SwitchCodes.of(encode(self.acting, self.bench.base, batch), batch)
 
     @property
     def acting(self) -> CausalHalf:
@@ -193,7 +197,7 @@ class Workbench:
         """A linear probe of the abstract subgoal at the output of a block, fitted once."""
         with self.lock:
             if layer not in self._probes:
-                batch = Stream(self.world, self.run.seed, "explorer-probes", PROBED)[0]
+                batch = Demonstrations(self.world, self.run.seed, "explorer-probes", PROBED)[0]
                 found = [(self._seen(p, layer), p.subgoals[p.mask]) for _, p in pieces(batch)]
                 x = torch.cat([x for x, _ in found])
                 labels = torch.from_numpy(np.concatenate([y for _, y in found]))

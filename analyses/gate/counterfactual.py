@@ -21,9 +21,9 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.rollouts.patched_actor import Edit, PatchedActor, Recording
 from irl_lens.analyses.rollouts.taskless import Course, Field
@@ -110,7 +110,7 @@ class WhatIf(Result):
 
 
 def what_if(
-    bench: Bench, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
+    bench: LoadedRun, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
 ) -> WhatIf:
     """Forces and silences the gate of the run's metacontroller.
 
@@ -122,12 +122,12 @@ def what_if(
     """
     drawn = draw_seed(bench.run.seed, "analysis-what-if", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
     return edit_gate(field, load_metacontroller(bench.run), harvest, steps, seed)
 
 
 def edit_gate(
-    field: Field, meta: CausalHalf, harvest: Harvest, steps: Sequence[int], seed: int = 0
+    field: Field, meta: CausalHalf, harvest: SwitchCodes, steps: Sequence[int], seed: int = 0
 ) -> WhatIf:
     """Forces and silences a gate; see :func:`what_if`.
 
@@ -158,13 +158,13 @@ class _Trial:
 
     field: Field
     meta: CausalHalf
-    harvest: Harvest
+    harvest: SwitchCodes
     drawn: Table
     clean: Course
     recording: Recording
 
     @classmethod
-    def of(cls, field: Field, meta: CausalHalf, harvest: Harvest, drawn: Table) -> _Trial:
+    def of(cls, field: Field, meta: CausalHalf, harvest: SwitchCodes, drawn: Table) -> _Trial:
         actor = PatchedActor(meta, harvest.take(drawn))
         clean = field.roam(actor, subgoals=2)
         return cls(field, meta, harvest, drawn, clean, actor.recording())

@@ -21,7 +21,7 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.gate.boundary_f1 import Marks, circular_shift
 from irl_lens.analyses.gate.detection_figure import REACH, draw
 from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, later, poisson, rand_index
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.stats.significance import bootstrap_ci, permutation_pvalue
 from irl_lens.arrays import NDArray
@@ -79,7 +79,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class GateScience(Result):
+class BoundaryDetection(Result):
     """See the module.
 
     Attributes:
@@ -158,9 +158,9 @@ class GateScience(Result):
         return (Claim(sentence, exact.f1.value - null.score.value, p),)
 
 
-def gate_science(
-    bench: Bench, seed: int = 0, draws: int = 100, margin: float = 0.1, episodes: int = 512
-) -> GateScience:
+def boundary_detection(
+    bench: LoadedRun, seed: int = 0, draws: int = 100, margin: float = 0.1, episodes: int = 512
+) -> BoundaryDetection:
     """Scores the gate of the run's metacontroller on fresh demonstrations.
 
     Args:
@@ -180,8 +180,8 @@ def science(
     draws: int = 100,
     margin: float = 0.1,
     episodes: int = 512,
-) -> GateScience:
-    """Scores a gate; see :func:`gate_science`.
+) -> BoundaryDetection:
+    """Scores a gate; see :func:`boundary_detection`.
 
     Args:
         trace: What it made of the demonstrations.
@@ -201,7 +201,7 @@ def science(
     }
     drawn = {name: [draw() for _ in range(draws)] for name, draw in nulls.items()}
     gates = np.histogram(trace.beta[counted], 20, (0, 1))[0]
-    return GateScience(
+    return BoundaryDetection(
         tuple(_detection(fired, true, drawn, tolerance) for tolerance in TOLERANCES),
         _agreement(fired, true, {n: d[0] for n, d in drawn.items()}, mask, episodes, seed),
         _histogram(latencies(fired, true)),

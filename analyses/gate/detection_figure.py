@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 
 if TYPE_CHECKING:
-    from irl_lens.analyses.gate.detection import GateScience
+    from irl_lens.analyses.gate.detection import BoundaryDetection
     from irl_lens.analyses.stats.estimates import Estimate
 
 NULLS = ("circular shift", "Poisson")
@@ -19,7 +19,7 @@ REACH = 5
 """Latencies beyond so many steps are drawn together."""
 
 
-def draw(result: GateScience) -> go.Figure:
+def draw(result: BoundaryDetection) -> go.Figure:
     """Draws scores, latencies and gates, each with its nulls."""
     titles = ("detection of boundaries", "steps to the nearest switch", "gates")
     figure = make_subplots(cols=3, subplot_titles=titles, column_widths=[0.4, 0.35, 0.25])
@@ -43,7 +43,7 @@ def draw(result: GateScience) -> go.Figure:
     return styled(figure, "The gate as a detector of boundaries", 430, **layout)
 
 
-def _scores(figure: go.Figure, result: GateScience) -> None:
+def _scores(figure: go.Figure, result: BoundaryDetection) -> None:
     bars: dict[str, list[Estimate]] = {"gate": []} | {name: [] for name in NULLS}
     labels = []
     for found in result.detections:

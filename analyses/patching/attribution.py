@@ -26,7 +26,7 @@ from irl_lens.analyses.figures.style import GREY, PALETTE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, introduction, table
 from irl_lens.analyses.patching.sweep import Effects, Sources, grids_of, itself, sweep, unrelated
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks.core.address import Axes
@@ -132,7 +132,7 @@ class AttributionResult(Result):
 
 
 def attribute_patches(
-    bench: Bench, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    bench: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
 ) -> AttributionResult:
     """Approximates every patch of the base, and makes them all to compare.
 

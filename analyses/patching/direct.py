@@ -31,7 +31,7 @@ from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, acti
 from irl_lens.analyses.patching.grid import introduction
 from irl_lens.analyses.patching.metrics import logit_difference, restored
 from irl_lens.analyses.patching.pairs import Observations
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
@@ -113,7 +113,7 @@ class DirectResult(Result):
 
 
 def attribute_logits(
-    bench: Bench, setting: Setting = DEFAULT, controllers: Sequence[Intervention] = ()
+    bench: LoadedRun, setting: Setting = DEFAULT, controllers: Sequence[Intervention] = ()
 ) -> DirectResult:
     """Takes the logits of the base apart, in clean and corrupted episodes.
 

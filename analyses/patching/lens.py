@@ -27,7 +27,7 @@ from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, table
 from irl_lens.analyses.patching.metrics import Readout, logit_difference
 from irl_lens.analyses.patching.sweep import Effects, itself
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 
 
@@ -84,7 +84,7 @@ class LensResult(Result):
         return (Claim.against(sentence, found, none, tried=below.shape[1]),)
 
 
-def action_lens(bench: Bench, setting: Setting = DEFAULT) -> LensResult:
+def action_lens(bench: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
     """Looks at the base through the lens, in clean and corrupted episodes.
 
     Args:

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable, Thing
 from irl_lens.envs.trajectories import Trajectories
@@ -219,7 +219,7 @@ def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7
     if not isinstance(world, Stageable):
         raise ValueError(f"{type(world).__name__} has no board to edit; take a world that has one")
     rng = np.random.default_rng((seed, list(EDITS).index(edit)))
-    stream, found = Stream(world, seed, f"analysis-pairs-{edit}", n), []
+    stream, found = Demonstrations(world, seed, f"analysis-pairs-{edit}", n), []
     for batch in range(20):
         found += _edited(world, stream[batch], edit, earliest, rng)
         if len(found) >= n:

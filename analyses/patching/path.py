@@ -31,7 +31,7 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import PALE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import colour_axis, head_names, introduction, shares
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import ReplacePatch
@@ -148,7 +148,7 @@ class PathResult(Result):
 
 
 def patch_paths(
-    bench: Bench, setting: Setting = DEFAULT, inputs: Sequence[str] = INPUTS
+    bench: LoadedRun, setting: Setting = DEFAULT, inputs: Sequence[str] = INPUTS
 ) -> PathResult:
     """Patches every path from head to head of the base.
 

@@ -28,7 +28,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import TransplantPatch
 
@@ -84,7 +84,7 @@ class SweepResult(Result):
 
 
 def sweep_patches(
-    bench: Bench, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    bench: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
 ) -> SweepResult:
     """Patches every place of the base.
 

@@ -28,7 +28,7 @@ from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.gate.boundary_f1 import GateResult, gate_against_boundaries
 from irl_lens.analyses.learning.run_curves import LearningResult, learning_curves
 from irl_lens.arrays import NDArray
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -68,7 +68,7 @@ class Findings:
     learning: LearningResult | None = None
 
 
-class Bench:
+class LoadedRun:
     """A run's parts, loaded when first asked for.
 
     Args:
@@ -84,11 +84,11 @@ class Bench:
         self.base = FastPath(model, run.preset.pretrain.precision)
 
     @cached_property
-    def pretrained(self) -> Bench:
+    def pretrained(self) -> LoadedRun:
         """The same with the base as pretraining left it: itself, if that one acts."""
         if not self.run.cotrained:
             return self
-        bench = Bench(self.run, pretrained=True)
+        bench = LoadedRun(self.run, pretrained=True)
         bench.sizes = self.sizes
         return bench
 
@@ -101,7 +101,7 @@ class Bench:
     def fit(self) -> Trajectories:
         """Half as many others, to fit on."""
         n = max(1, self.sizes.trajectories // 2)
-        return Stream(self.world, self.run.seed, "analysis-fit", n)[0]
+        return Demonstrations(self.world, self.run.seed, "analysis-fit", n)[0]
 
     @cached_property
     def log_probs(self) -> Float[NDArray[np.float32], "n steps actions"]:
@@ -128,12 +128,12 @@ def analyse(run: Run, progress: Progress) -> Findings:
         progress: Told of every analysis.
     """
     finished = run.finished()
-    stages = {name: stage or run.acting for name, (stage, _) in ANALYSES.items()}
+    stages = {name: stage or run.metacontroller_stage for name, (stage, _) in ANALYSES.items()}
     wanted = [name for name, stage in stages.items() if stage in finished]
     progress.stage("analyses", len(wanted))
     if not run.stage("base").done:
         return Findings()
-    bench, found = Bench(run), {}
+    bench, found = LoadedRun(run), {}
     for done, name in enumerate(wanted, start=1):
         found[name] = ANALYSES[name][1](bench)
         progress.update(done)
@@ -142,45 +142,45 @@ def analyse(run: Run, progress: Progress) -> Findings:
     return Findings(**found, learning=learning)
 
 
-def _pretraining(bench: Bench) -> TrainingCurve:
+def _pretraining(bench: LoadedRun) -> TrainingCurve:
     return training_curve(bench.run.stage("base"))
 
 
-def _floor(bench: Bench) -> FloorResult:
+def _floor(bench: LoadedRun) -> FloorResult:
     bench = bench.pretrained
     return compare_with_floor(bench.base, bench.test, bench.log_probs)
 
 
-def _probes(bench: Bench) -> ProbeResult:
+def _probes(bench: LoadedRun) -> ProbeResult:
     bench = bench.pretrained
     classes, iterations = len(bench.world.subgoal_names), bench.sizes.probe_iterations
     return probe_layers(bench.base, bench.fit, bench.test, classes, iterations)
 
 
-def controllability(bench: Bench) -> ControlResult:
+def controllability(bench: LoadedRun) -> ControlResult:
     """Measures the supervised controllers of every layer."""
     bench = bench.pretrained
     label, banks = bench.run.preset.controllers.label, load_controllers(bench.run)
     return control_by_layer(bench.base, banks, label, bench.test, bench.trial, bench.log_probs)
 
 
-def _gate(bench: Bench) -> GateResult:
+def _gate(bench: LoadedRun) -> GateResult:
     names = bench.world.subgoal_names
     return gate_against_boundaries(bench.trace, bench.test.trajectories, names)
 
 
-def _codes(bench: Bench) -> CodesResult:
+def _codes(bench: LoadedRun) -> CodesResult:
     meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
     fit = encode(meta, bench.base, bench.fit), bench.fit
     test = bench.trace, bench.test.trajectories
     return codes_at_switches(fit, test, names, bench.base, meta, bench.trial)
 
 
-def _internal(bench: Bench) -> Outcome:
+def _internal(bench: LoadedRun) -> Outcome:
     return bench.trial.play(bench.base, load_policy(bench.run))
 
 
-def _raw(bench: Bench) -> Outcome:
+def _raw(bench: LoadedRun) -> Outcome:
     config = bench.run.preset
     model = TrajectoryModel(config.base, bench.world.observation, bench.world.n_actions)
     stage = bench.run.stage("raw-rl")
@@ -189,7 +189,7 @@ def _raw(bench: Bench) -> Outcome:
     return trial.play(FastPath(model.frozen()))
 
 
-ANALYSES: dict[str, tuple[str | None, Callable[[Bench], Any]]] = {
+ANALYSES: dict[str, tuple[str | None, Callable[[LoadedRun], Any]]] = {
     "pretraining": ("base", _pretraining),
     "floor": ("base", _floor),
     "probes": ("base", _probes),

@@ -28,7 +28,7 @@ from irl_lens.analyses.comparisons import COMPARISONS, Comparison
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import CATALOGUE, Entry
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.config.schema import EvaluationConfig
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
@@ -193,9 +193,9 @@ def scanned() -> dict[str, Entry | Comparison]:
     return {**CATALOGUE, **{name: wanted for name, wanted in COMPARISONS.items() if wanted.scanned}}
 
 
-def quick_bench(run: Run) -> Bench:
+def quick_bench(run: Run) -> LoadedRun:
     """A run's parts, with small samples."""
-    bench = Bench(run)
+    bench = LoadedRun(run)
     sizes = {name: min(most, getattr(bench.sizes, name)) for name, most in vars(MOST).items()}
     bench.sizes = replace(bench.sizes, **sizes)
     return bench
@@ -211,7 +211,7 @@ def options(function: Callable[..., Result]) -> dict[str, Any]:
     }
 
 
-def _look(bench: Bench, name: str, wanted: Entry | Comparison) -> Look:
+def _look(bench: LoadedRun, name: str, wanted: Entry | Comparison) -> Look:
     began, result, why = time.perf_counter(), None, ""
     small = options(resolve_name(wanted.where))
     try:

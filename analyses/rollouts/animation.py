@@ -25,8 +25,8 @@ from torch import Tensor
 from irl_lens.analyses.codes.identity import Centroids, class_means, nearest
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
 from irl_lens.arrays import NDArray
@@ -40,8 +40,8 @@ from irl_lens.models.trace import encode
 from irl_lens.rl.acting import GatedActor
 from irl_lens.rl.internal import load_policy
 from irl_lens.rl.oracle import OracleCodes
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
 from irl_lens.training.codes import load_metacontroller
 
@@ -156,7 +156,7 @@ class Animation(Result):
         )
 
 
-def animate_rollout(bench: Bench, episodes: int = 256, seed: int = 0) -> Animation:
+def animate_rollout(bench: LoadedRun, episodes: int = 256, seed: int = 0) -> Animation:
     """Plays one episode of the held-out task.
 
     Args:
@@ -169,7 +169,7 @@ def animate_rollout(bench: Bench, episodes: int = 256, seed: int = 0) -> Animati
     """
     meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
     shown = bench.fit.rows(slice(episodes))
-    harvest = Harvest.of(encode(meta, bench.base, shown), shown)
+    harvest = SwitchCodes.of(encode(meta, bench.base, shown), shown)
     means = class_means(harvest.codes, harvest.labels, len(names))
     player, actor = "the internal policy", None
     if bench.run.stage("internal-rl").done:
@@ -227,7 +227,7 @@ def animate(
     assert isinstance(world, Stageable)
 
     def play(hook: Intervention | None) -> Rollout:
-        return Player(base, world.horizon, hook, temperature).play(situation.rows(1), seed)
+        return RolloutRunner(base, world.horizon, hook, temperature).play(situation.rows(1), seed)
 
     episode, alone = play(actor), play(None)
     steps, decisions = int(episode.lengths[0]), episode.decisions

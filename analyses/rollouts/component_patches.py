@@ -27,10 +27,10 @@ from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Harvest
+from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.gate.counterfactual import in_force
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.rollouts.patched_actor import PARTS, Edit, Part, PatchedActor, Recording
 from irl_lens.analyses.rollouts.taskless import Course, Field
@@ -134,7 +134,7 @@ class Behaviour(Result):
 
 
 def behaviour(
-    bench: Bench, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
+    bench: LoadedRun, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
 ) -> Behaviour:
     """Patches the run's metacontroller while it acts on codes of the demonstrations.
 
@@ -146,14 +146,14 @@ def behaviour(
     """
     drawn = draw_seed(bench.run.seed, "analysis-behaviour", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = Harvest.of(bench.trace, bench.test.trajectories)
+    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
     return patch_parts(field, load_metacontroller(bench.run), harvest, steps, seed)
 
 
 def patch_parts(
     field: Field,
     meta: CausalHalf,
-    harvest: Harvest,
+    harvest: SwitchCodes,
     steps: Sequence[int],
     seed: int = 0,
 ) -> Behaviour:
@@ -207,7 +207,7 @@ class _Trial:
 
     field: Field
     meta: CausalHalf
-    harvest: Harvest
+    harvest: SwitchCodes
     drawn: Int[NDArray[np.int64], "n steps"]
     clean: Course
     recording: Recording
@@ -223,7 +223,7 @@ class _Trial:
         cls,
         field: Field,
         meta: CausalHalf,
-        harvest: Harvest,
+        harvest: SwitchCodes,
         drawn: Int[NDArray[np.int64], "n steps"],
         clean: Course,
         recording: Recording,

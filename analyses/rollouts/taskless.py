@@ -18,7 +18,7 @@ from irl_lens.envs.scenes import Situation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
-from irl_lens.rl.rollout import Player
+from irl_lens.rl.runner import RolloutRunner
 
 
 class RoamingRows(VectorWorld, Protocol):
@@ -117,7 +117,7 @@ class Field:
             UserError: There is no roaming in this world.
         """
         env = self._source.roaming(self.rows, subgoals)
-        Player(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
+        RolloutRunner(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
         return Course(env.reached, env.at, env.lengths, env.path, env.cells)
 
     def situation(self, row: int, task: Sequence[int]) -> Situation:

@@ -23,7 +23,7 @@ from irl_lens.hooks import Decoder
 from irl_lens.models.base import hook_name
 from irl_lens.models.recurrence import GRU
 
-Stream = Float[Tensor, "batch steps d_model"]
+ResidualStream = Float[Tensor, "batch steps d_model"]
 THRESHOLD = 0.5
 """beta from which the hard gate opens (internal RL, and all counts of switches)."""
 
@@ -92,7 +92,7 @@ class CausalHalf(nn.Module, ABC):
     @abstractmethod
     def forward(
         self,
-        stream: Stream,
+        stream: ResidualStream,
         mask: Bool[Tensor, "batch steps"],
         noise: Float[Tensor, "batch steps latent"] | None = None,
     ) -> MetaCodes:
@@ -120,7 +120,7 @@ class CausalHalf(nn.Module, ABC):
         """beta_t of every row, [rows], from e_t before control; 1 at the first step."""
         if state.steps == 0:
             return stream.new_ones(len(stream))
-        return self.switching(readable(stream), state)
+        return self.switching(normalised(stream), state)
 
     def advance(
         self,
@@ -129,7 +129,9 @@ class CausalHalf(nn.Module, ABC):
         code: Float[Tensor, "rows latent"],
     ) -> MetaState:
         """State after step t: e_t enters the history, ``code`` is the z_t that acted."""
-        return MetaState(self.history.step(readable(stream), state.history), code, state.steps + 1)
+        return MetaState(
+            self.history.step(normalised(stream), state.history), code, state.steps + 1
+        )
 
     def histories(
         self, e: Float[Tensor, "steps batch d_model"]
@@ -138,6 +140,6 @@ class CausalHalf(nn.Module, ABC):
         return F.pad(self.history(e.unsqueeze(0))[0, :-1], (0, 0, 0, 0, 1, 0))
 
 
-def readable(stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+def normalised(stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
     """The stream as all parts but the injection read it: normalised, without parameters."""
     return F.layer_norm(stream, stream.shape[-1:])

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from irl_lens.config.schema import DiscoveryConfig
 from irl_lens.hooks import Decoder, HypernetworkDecoder, LinearDecoder
-from irl_lens.models.causal import CausalHalf, MetaCodes, MetaState, Stream, readable
+from irl_lens.models.causal import CausalHalf, MetaCodes, MetaState, ResidualStream, normalised
 from irl_lens.models.recurrence import GRU
 from irl_lens.models.switching import SwitchingUnit
 
@@ -125,12 +125,12 @@ class Metacontroller(CausalHalf):
 
     def forward(
         self,
-        stream: Stream,
+        stream: ResidualStream,
         mask: Bool[Tensor, "batch steps"],
         noise: Float[Tensor, "batch steps latent"] | None = None,
     ) -> MetaCodes:
         """Encodes whole sequences; see :meth:`CausalHalf.forward`."""
-        e = readable(stream.transpose(0, 1).contiguous())
+        e = normalised(stream.transpose(0, 1).contiguous())
         before = self.histories(e)
         mu, log_sigma = self.encoder(e, before, self.embedder(e, mask.sum(1)))
         proposals = mu

@@ -24,8 +24,8 @@ from irl_lens.models.causal import (
     CausalHalf,
     MetaCodes,
     MetaState,
-    Stream,
-    readable,
+    ResidualStream,
+    normalised,
 )
 from irl_lens.models.recurrence import GRU
 
@@ -56,7 +56,7 @@ class SegmentMetacontroller(CausalHalf):
 
     def forward(
         self,
-        stream: Stream,
+        stream: ResidualStream,
         mask: Marks,
         noise: Float[Tensor, "batch steps latent"] | None = None,
     ) -> MetaCodes:
@@ -66,7 +66,7 @@ class SegmentMetacontroller(CausalHalf):
 
     def segments(
         self,
-        stream: Stream,
+        stream: ResidualStream,
         mask: Marks,
         opened: Marks,
         logits: Float[Tensor, "batch steps"],
@@ -83,7 +83,7 @@ class SegmentMetacontroller(CausalHalf):
         """
         end = segment_ends(opened, mask)
         last = end.unsqueeze(-1)
-        hidden = torch.relu(self.reader(readable(_at(stream, last))))
+        hidden = torch.relu(self.reader(normalised(_at(stream, last))))
         mu, log_sigma = self.mu(hidden), self.log_sigma(hidden)
         codes = mu
         if noise is not None:
@@ -92,9 +92,9 @@ class SegmentMetacontroller(CausalHalf):
         beta = torch.cat([torch.ones_like(beta[:, :1]), beta[:, 1:]], dim=1)
         return MetaCodes(mu, log_sigma, codes, codes, beta)
 
-    def switch_logits(self, stream: Stream) -> Float[Tensor, "batch steps"]:
+    def switch_logits(self, stream: ResidualStream) -> Float[Tensor, "batch steps"]:
         """ln beta_t / (1 - beta_t) at every step, the first not yet forced."""
-        e = readable(stream.transpose(0, 1).contiguous())
+        e = normalised(stream.transpose(0, 1).contiguous())
         return self.switch(torch.cat([e, self.histories(e)], dim=-1)).squeeze(-1).T
 
     def switching(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:

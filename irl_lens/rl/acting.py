@@ -74,7 +74,7 @@ class SteppedActor(Actor):
         if x.shape[1] != 1:
             raise ValueError(
                 f"{type(self).__name__} acts on one step at a time, and {self.hook_name} carries "
-                f"{x.shape[1]}; play it with a Player"
+                f"{x.shape[1]}; play it with a RolloutRunner"
             )
 
 

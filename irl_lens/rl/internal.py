@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config.schema import InternalRLConfig
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
@@ -31,8 +31,8 @@ from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
 from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
 from irl_lens.rl.ppo import Chunk
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
@@ -75,7 +75,7 @@ class InternalAgent:
                 fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
             )
         self.policy = LatentPolicy(self.trained, meta)
-        self.player = Player(fast, horizon, self.policy, config.temperature)
+        self.player = RolloutRunner(fast, horizon, self.policy, config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the recorded decisions into padded sequences."""
@@ -167,7 +167,7 @@ def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
 
 def demonstrations(world: World, seed: int) -> Trajectories:
     """Those whose codes a policy may start from."""
-    return Stream(world, seed, f"{STAGE}-codes", DEMONSTRATIONS)[0]
+    return Demonstrations(world, seed, f"{STAGE}-codes", DEMONSTRATIONS)[0]
 
 
 def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:

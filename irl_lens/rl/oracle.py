@@ -37,7 +37,8 @@ class _Told(SteppedActor):
         labels, self._told = self._told, None
         if labels is None:
             raise ValueError(
-                f"{type(self).__name__} was not told the labels of this step; a Player tells it"
+                f"{type(self).__name__} was not told the labels of this step; "
+                "a RolloutRunner tells it"
             )
         return labels
 

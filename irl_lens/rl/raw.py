@@ -19,8 +19,8 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.rl.ppo import Chunk
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
 from irl_lens.runs.run import Run
 from irl_lens.training.loop import finish, train
@@ -48,7 +48,7 @@ class RawAgent:
         # In float32: the ratio of PPO compares log-probabilities of two passes.
         self.fast = FastPath(model, "float32")
         self.temperature = config.temperature
-        self.player = Player(self.fast, horizon, temperature=config.temperature)
+        self.player = RolloutRunner(self.fast, horizon, temperature=config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the episodes, the longest first, into chunks as long as their longest."""

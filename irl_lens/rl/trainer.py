@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from irl_lens.config.schema import RLConfig
-from irl_lens.data.streams import stream_seed
+from irl_lens.data.demonstrations import stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import (
@@ -27,10 +27,10 @@ from irl_lens.files.tensors import (
     split_parts,
     unpack_optimizer,
 )
-from irl_lens.rl.crew import Crew
+from irl_lens.rl.parallel_rollouts import ParallelRollouts
 from irl_lens.rl.ppo import Chunk, advantages, update
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 
 RECENT = 5
 """Batches over which recent success is averaged."""
@@ -46,7 +46,7 @@ class Agent(Protocol):
         ...
 
     @property
-    def player(self) -> Player:
+    def player(self) -> RolloutRunner:
         """Acts with it."""
         ...
 
@@ -148,11 +148,11 @@ class RLJob:
         self.silent = int(parts["count"]["silent"])
         self._recent = parts["count"]["recent"].tolist()
 
-    def _crew(self, episodes: int, solvable: bool) -> Crew:
+    def _crew(self, episodes: int, solvable: bool) -> ParallelRollouts:
         make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return Crew(self.agent.player, make, episodes)
+        return ParallelRollouts(self.agent.player, make, episodes)
 
-    def _play(self, crew: Crew, purpose: str, i: int) -> Rollout:
+    def _play(self, crew: ParallelRollouts, purpose: str, i: int) -> Rollout:
         return crew.play([draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(crew))])
 
 

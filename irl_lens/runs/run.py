@@ -126,7 +126,7 @@ class Run:
         return tuple(name for name in STAGES if name not in skipped)
 
     @property
-    def acting(self) -> str:
+    def metacontroller_stage(self) -> str:
         """The stage that leaves the metacontroller that acts and is analysed."""
         return "codes" if "codes" in self.chain else "metacontroller"
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.config.schema import CodesConfig
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import copy_weights
@@ -86,7 +86,7 @@ class CodesJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.discovered, self.steps = discovered, config.steps
-        self.stream = Stream(world, seed, "codes", config.batch)
+        self.stream = Demonstrations(world, seed, "codes", config.batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = SegmentMetacontroller(config, base.model.d_model)
@@ -105,7 +105,7 @@ class CodesJob:
 
     def _threshold(self) -> float:
         """What tells the open gates of demonstrations from the closed ones."""
-        sample = Stream(self.world, self.seed, "codes-threshold", GATES_OF)[0]
+        sample = Demonstrations(self.world, self.seed, "codes-threshold", GATES_OF)[0]
         trace = encode(self.discovered, self.base, sample)
         return two_levels(trace.beta[:, 1:][trace.mask[:, 1:]])
 
@@ -176,7 +176,7 @@ def load_metacontroller(run: Run) -> CausalHalf:
         CheckpointError: If discovery is not done, its codes are to be learned yet, or a file is
             missing or damaged.
     """
-    if run.acting == "metacontroller":
+    if run.metacontroller_stage == "metacontroller":
         return load_discovered(run)
     meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
     stage = run.stage("codes")

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.config.schema import ControllersConfig, Targets
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
 from irl_lens.files.tensors import (
@@ -69,7 +69,7 @@ class ControllersJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
-        self.stream = Stream(world, seed, "controllers", config.batch)
+        self.stream = Demonstrations(world, seed, "controllers", config.batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.banks = controller_banks(config, world, base.model.d_model)
@@ -100,7 +100,7 @@ class ControllersJob:
         Returns:
             ``nll_without``, the base's own, and ``nll_layer{l}`` under each layer's bank.
         """
-        fresh = Stream(self.world, self.seed, "controllers-check", self.config.batch)
+        fresh = Demonstrations(self.world, self.seed, "controllers-check", self.config.batch)
         sums, tokens, layers = torch.zeros(1 + len(self.banks)), 0, tuple(self.banks)
         for i in range(math.ceil(rows / self.config.batch)):
             batch = Batch.of(fresh[i])

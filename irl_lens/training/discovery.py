@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config.schema import DiscoveryConfig, Targets
-from irl_lens.data.streams import Stream, stream_seed
+from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.files.tensors import copy_weights, join_parts, split_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
@@ -113,7 +113,7 @@ def measure(
     meta: CausalHalf, base: FastPath, world: World, seed: int, purpose: str, rows: int
 ) -> dict[str, float]:
     """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own."""
-    fresh = Stream(world, seed, purpose, CHECKED_AT_ONCE)
+    fresh = Demonstrations(world, seed, purpose, CHECKED_AT_ONCE)
     sums, tokens, counts = torch.zeros(3), 0, SwitchCounts()
     for i in range(math.ceil(rows / CHECKED_AT_ONCE)):
         batch = Batch.of(fresh[i])
@@ -148,7 +148,7 @@ class DiscoveryJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
-        self.stream = Stream(world, seed, "discovery", config.batch)
+        self.stream = Demonstrations(world, seed, "discovery", config.batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = Metacontroller(config, base.model.d_model)

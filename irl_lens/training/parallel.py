@@ -22,7 +22,7 @@ from torch import Tensor
 Figures = dict[str, float]
 Piece = tuple[int, int, int]
 """First row, end row and steps of a slice of a batch."""
-Stream = Float[Tensor, "rows steps d_model"]
+ResidualStream = Float[Tensor, "rows steps d_model"]
 T = TypeVar("T")
 
 
@@ -72,7 +72,7 @@ def _add(parameter: Tensor, *terms: Tensor) -> None:
 
 
 def summed(
-    stream: Stream, pieces: Sequence[Piece], loss: Callable[[Stream, Piece], Tensor]
+    stream: ResidualStream, pieces: Sequence[Piece], loss: Callable[[ResidualStream, Piece], Tensor]
 ) -> Float[Tensor, ""]:
     """Sums a loss over slices of the stream; differentiable in the stream, and in it alone.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.config.schema import Preset
-from irl_lens.data.streams import Stream
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
@@ -54,9 +54,9 @@ class PretrainJob:
         self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
-        self.stream = Stream(world, seed, "base", self.config.batch, self.config.epsilon)
+        self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
         epsilon = self.config.epsilon
-        sample = Stream(world, seed, "floor", FLOOR_SAMPLE, epsilon)[0]
+        sample = Demonstrations(world, seed, "floor", FLOOR_SAMPLE, epsilon)[0]
         self.floor = floor_nll(world, sample, epsilon)
         self._recent: float | None = None
 

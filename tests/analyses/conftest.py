@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import irl_lens
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.config.schema import BaseConfig, CodesConfig
 from irl_lens.envs.pinpad.world import PinpadWorld
@@ -96,7 +96,7 @@ class Steered:
 
     field: Field
     meta: SegmentMetacontroller
-    harvest: Harvest
+    harvest: SwitchCodes
 
     def deaf(self) -> Steered:
         """The same with a decoder that does nothing."""
@@ -133,16 +133,16 @@ def steered() -> Steered:
     meta.switch[2].bias.data.fill_(-3)  # type: ignore
     labels = np.random.default_rng(0).integers(colours, size=400)
     unit = np.eye(colours, dtype=np.float32)[labels]
-    harvest = Harvest(unit, labels, np.arange(400) // 2)
+    harvest = SwitchCodes(unit, labels, np.arange(400) // 2)
     return Steered(Field(FastPath(model), world, 300, seed=5), meta, harvest)
 
 
 @pytest.fixture(scope="session")
-def small_bench() -> Callable[..., Bench]:
+def small_bench() -> Callable[..., LoadedRun]:
     """Opens a run to measure on a few demonstrations only, 48 if nothing else is said."""
 
-    def opened(run: Run, trajectories: int = 48) -> Bench:
-        bench = Bench(run)
+    def opened(run: Run, trajectories: int = 48) -> LoadedRun:
+        bench = LoadedRun(run)
         bench.sizes = replace(bench.sizes, trajectories=trajectories)
         return bench
 

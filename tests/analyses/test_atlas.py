@@ -17,7 +17,7 @@ from irl_lens.analyses.atlas.ending import ending
 from irl_lens.analyses.atlas.subjects import Subject, cluster_subjects, decoded
 from irl_lens.analyses.atlas.weights import Targets, overlap, probed, score, written_to
 from irl_lens.analyses.core.result import read_arrays, write
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Course
 from irl_lens.envs.scenes import Stageable
 from irl_lens.errors import UserError
@@ -260,7 +260,7 @@ def test_an_atlas_does_not_differ_from_itself_and_does_from_another(planted: Atl
 
 
 def test_a_run_s_own_controllers_are_described(smoke_run: Run) -> None:
-    bench = Bench(smoke_run)
+    bench = LoadedRun(smoke_run)
     small: dict[str, int] = {"boards": 4, "shown": 0, "draws": 9, "episodes": 24}
     names = bench.world.subgoal_names
     codes, clusters = atlas(bench, **small), cluster_atlas(bench, 2, **small)

@@ -30,7 +30,7 @@ from irl_lens.analyses.patching.metrics import (
 from irl_lens.analyses.patching.pairs import make_pairs
 from irl_lens.analyses.patching.path import patch_paths, paths
 from irl_lens.analyses.patching.sweep import grids_of, sweep, sweep_patches, unrelated
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.errors import UserError
@@ -277,8 +277,8 @@ def test_metrics_on_logits_one_can_count() -> None:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Bench:
-    return Bench(find_run("grid"))
+def bench() -> LoadedRun:
+    return LoadedRun(find_run("grid"))
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def bench() -> Bench:
     ],
 )
 def test_on_the_bundled_model(
-    bench: Bench, analysis: Any, edit: str, options: dict, tmp_path: Path
+    bench: LoadedRun, analysis: Any, edit: str, options: dict, tmp_path: Path
 ) -> None:
     result = analysis(bench, Setting(edit, pairs=4, pool=2, lags=2), **options)
     table = result.to_dataframe()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
-from irl_lens.data.streams import Stream
 from irl_lens.envs.registry import SMALL_GRID, make_world
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.hooks import VectorController, inspect, load, save
@@ -50,7 +50,7 @@ def test_a_mutated_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_mutated_trajectories_are_refused(tmp_path: Path) -> None:
     world, random = SMALL_GRID, np.random.default_rng(2)
-    write_trajectories(tmp_path, Stream(make_world(world), 0, "base", 4)[0], world, 0)
+    write_trajectories(tmp_path, Demonstrations(make_world(world), 0, "base", 4)[0], world, 0)
     content = files_in(tmp_path)
     before = [plain(part) for part in read_plainly(tmp_path)]
     for i in range(FEW):

@@ -23,7 +23,7 @@ from irl_lens.errors import UserError
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
-from irl_lens.rl.rollout import Player
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
@@ -104,7 +104,7 @@ def meetings(fast: FastPath, world: World) -> dict[str, Callable[[], object]]:
     codes = CodesConfig(history=4, hidden=4, latent=2, batch=4)
     meta = Metacontroller(found, 16)
     return {
-        "player": lambda: Player(fast, 100).play(world.vector_env(2), 0),
+        "player": lambda: RolloutRunner(fast, 100).play(world.vector_env(2), 0),
         "controllers": lambda: ControllersJob(
             ControllersConfig(layers=(1,), rank=2, batch=4), world, fast, 0
         ),
@@ -124,8 +124,8 @@ def test_a_world_of_the_same_sizes_is_another_world(fast: FastPath, where: str) 
 
 def test_rows_without_a_task_say_what_they_show(fast: FastPath) -> None:
     with pytest.raises(UserError, match="the world shows"):
-        Player(fast, 100).play(RECOLOURED.roaming(2), 0)  # type: ignore[attr-defined]
-    assert len(Player(fast, 100).play(make_world(GRID).roaming(2), 0).lengths) == 2  # type: ignore[attr-defined]
+        RolloutRunner(fast, 100).play(RECOLOURED.roaming(2), 0)  # type: ignore[attr-defined]
+    assert len(RolloutRunner(fast, 100).play(make_world(GRID).roaming(2), 0).lengths) == 2  # type: ignore[attr-defined]
 
 
 def test_columns_are_described_in_few_words() -> None:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from irl_lens.hooks import CodeController, starting_at
 from irl_lens.rl.acting import THRESHOLD
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 
 if TYPE_CHECKING:
     from tests.rl.conftest import Parts
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def played(parts: Parts) -> Rollout:
     """Sixteen episodes of an untrained policy."""
-    player = Player(parts.fast, parts.world.horizon, parts.policy())
+    player = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
     return player.play(parts.world.vector_env(16), seed=3)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from irl_lens.hooks import ControllerBank
 from irl_lens.rl.oracle import OracleCodes, OracleControllers
-from irl_lens.rl.rollout import Player
+from irl_lens.rl.runner import RolloutRunner
 
 if TYPE_CHECKING:
     from tests.rl.conftest import Parts, Planted
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -> None:
     names, hook_name = parts.world.subgoal_names, parts.meta.hook_name
     bank = ControllerBank.low_rank(names, 16, 2, hook_name, init=1.0).requires_grad_(False)
-    player = Player(parts.fast, parts.world.horizon, OracleControllers(bank))
+    player = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
     rollout = player.play(parts.world.vector_env(16), seed=1)
     assert rollout.decisions is None
     controller = bank.labelled(torch.from_numpy(rollout.subgoals))
@@ -32,7 +32,7 @@ def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -
 
 def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
     codes = torch.randn(4, 3)
-    player = Player(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
+    player = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
     rollout = player.play(parts.world.vector_env(32), seed=1)
     decisions = rollout.decisions
     assert decisions is not None
@@ -43,7 +43,7 @@ def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
 def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:
     codes, success = torch.tensor([[3.0, 0], [-3, 0]]), []
     for right in (codes, codes.flip(0)):
-        player = Player(planted.fast, 3, OracleCodes(right, planted.meta))
+        player = RolloutRunner(planted.fast, 3, OracleCodes(right, planted.meta))
         success.append(player.play(planted.world.vector_env(64), seed=0).success.mean())
     assert success == [1, 0]
 

@@ -219,7 +219,7 @@ def evaluated(preset: Preset) -> str:
     with begun(preset) as run:
         train_controllers(run, QuietProgress())
         raw.raw_rl(run, QuietProgress())
-        probes = findings._probes(findings.Bench(run))
+        probes = findings._probes(findings.LoadedRun(run))
         results = [run.stage(name).result for name in ("controllers", "raw-rl")]
         return told({}, *results, [layer.accuracy.value for layer in probes.layers])
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.belief.belief_over_time import belief_steps, source
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.runs.run import find_run
 
@@ -54,7 +54,7 @@ def test_steps_that_few_episodes_reach_are_left_out(plant: Planter) -> None:
 
 
 def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
-    small_bench: Callable[..., Bench], tmp_path: Path
+    small_bench: Callable[..., LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(find_run("grid"), 240)
     result = belief_steps(bench, iterations=15)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.belief.calibrated_belief import SINCE, belief, compare
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.runs.run import find_run
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def test_belief_is_counted_from_the_boundary_on_and_not_in_the_first_subgoal(
 
 
 def test_on_the_bundled_model_it_is_between_the_control_and_the_filter(
-    small_bench: Callable[..., Bench],
+    small_bench: Callable[..., LoadedRun],
 ) -> None:
     bench = small_bench(find_run("grid"), 240)
     result = belief(bench, layer=1)

@@ -19,7 +19,7 @@ from irl_lens.analyses.belief.label_probes import (
     shuffled_labels,
     stream_of_steps,
 )
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import step_mean
 from irl_lens.models.fast import FastPath
 from irl_lens.runs.run import find_run
@@ -72,7 +72,7 @@ def test_shuffling_deals_out_the_same_labels_and_none_where_none_was() -> None:
 
 
 def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable(
-    small_bench: Callable[..., Bench],
+    small_bench: Callable[..., LoadedRun],
 ) -> None:
     bench = small_bench(find_run("grid"), 240)
     result = readable(bench, ("subgoal", "direction"), iterations=15)

@@ -18,7 +18,7 @@ from irl_lens.analyses.codes.matrix_algebra import (
     order_in_stream,
     rotated,
 )
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.patched_actor import Everywhere
 from irl_lens.analyses.stats.rank_correlation import correlations
 from irl_lens.envs.trajectories import Trajectories
@@ -129,7 +129,7 @@ def test_a_hook_for_all_rows_is_that_hook(steered: Steered) -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], Bench], tmp_path: Path
+    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
     result = algebra(bench, rows=8, demonstrations=8, draws=1)

@@ -20,23 +20,23 @@ from irl_lens.analyses.codes.clusters import (
     purity,
     unrolled,
 )
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.errors import UserError
 from irl_lens.runs.run import Run, find_run
 
 NAMES = ("a", "b", "c", "d")
 
 
-def harvested(separation: float, seed: int = 0) -> Harvest:
+def harvested(separation: float, seed: int = 0) -> SwitchCodes:
     """Three codes an episode, around one centre a subgoal."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(4, size=600)
     codes = separation * np.eye(4)[labels] + 0.1 * rng.normal(size=(600, 4))
-    return Harvest(codes.astype(np.float32), labels, np.arange(600) // 3)
+    return SwitchCodes(codes.astype(np.float32), labels, np.arange(600) // 3)
 
 
-def described(harvest: Harvest, umap: bool = False) -> LatentSpace:
+def described(harvest: SwitchCodes, umap: bool = False) -> LatentSpace:
     return describe_codes(harvest, NAMES, 4, draws=100, umap=umap)
 
 
@@ -91,7 +91,7 @@ def test_what_all_first_codes_share_is_no_finding() -> None:
     rng, first = np.random.default_rng(0), np.arange(600) % 3 == 0
     labels = np.where(first, rng.integers(2, size=600), rng.integers(2, 4, size=600))
     codes = 5 * first[:, None] + rng.normal(size=(600, 4))
-    harvest = Harvest(codes.astype(np.float32), labels, np.arange(600) // 3)
+    harvest = SwitchCodes(codes.astype(np.float32), labels, np.arange(600) // 3)
     result = described(harvest)
     assert result.information.value.value > 0.5  # by the place in the episode alone
     assert result.information.p > 0.05 and "NOT more than" in result.caption()
@@ -125,7 +125,7 @@ def test_codes_of_a_subgoal_that_never_was_are_refused() -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], Bench], tmp_path: Path
+    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
     result = latent_space(bench, draws=20)

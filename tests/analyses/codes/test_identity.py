@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.codes.identity import class_means, codes_at_switches, nearest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 from irl_lens.runs.run import Run
@@ -35,7 +35,7 @@ def _trace(trajectories: Trajectories, separation: float, seed: int) -> MetaTrac
 def test_identity_is_what_was_planted(
     smoke_run: Run, plant: Planter, separation: float, low: float, high: float
 ) -> None:
-    bench, meta = Bench(smoke_run), load_metacontroller(smoke_run)
+    bench, meta = LoadedRun(smoke_run), load_metacontroller(smoke_run)
     fit, test = (plant(200, seed, True) for seed in (0, 1))
     result = codes_at_switches(
         (_trace(fit, separation, 2), fit),

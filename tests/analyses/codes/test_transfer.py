@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.codes.transfer import inject, transfer
-from irl_lens.analyses.core.switch_codes import Harvest
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.envs.pinpad.tasks import PAPER_ANT
 from irl_lens.envs.pinpad.world import PinpadWorld
@@ -60,7 +60,9 @@ def test_where_codes_do_nothing_they_carry_nothing(steered: Steered) -> None:
 def test_codes_that_say_nothing_of_their_subgoal_carry_nothing(steered: Steered) -> None:
     """The same codes, of which each has a label at random."""
     codes, labels = steered.harvest.codes, steered.harvest.labels
-    mixed = Harvest(codes, np.random.default_rng(9).permutation(labels), steered.harvest.episodes)
+    mixed = SwitchCodes(
+        codes, np.random.default_rng(9).permutation(labels), steered.harvest.episodes
+    )
     for total in inject(steered.field, steered.meta, mixed).totals:
         assert total.effect.low < 0.05 and total.effect.high > -0.05
 
@@ -68,7 +70,7 @@ def test_codes_that_say_nothing_of_their_subgoal_carry_nothing(steered: Steered)
 def test_a_subgoal_without_codes_is_left_out(steered: Steered) -> None:
     some = steered.harvest.labels != 2
     codes, labels = steered.harvest.codes[some], steered.harvest.labels[some]
-    harvest = Harvest(codes, labels, steered.harvest.episodes[some])
+    harvest = SwitchCodes(codes, labels, steered.harvest.episodes[some])
     result = inject(steered.field, steered.meta, harvest)
     assert [r.subgoal for r in result.rates if r.where == "from the first step"] == ["0", "1", "3"]
     into = [r for r in result.rates if r.subgoal.endswith("→2")]
@@ -83,7 +85,7 @@ def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], Bench], tmp_path: Path
+    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
     result = transfer(bench, rows=16)

@@ -11,10 +11,10 @@ import pytest
 
 from irl_lens.analyses.gate.boundary_f1 import score_gate
 from irl_lens.analyses.gate.counterfactual import edit_gate, in_force, what_if
-from irl_lens.analyses.gate.detection import GateScience, gate_science, science
+from irl_lens.analyses.gate.detection import BoundaryDetection, boundary_detection, science
 from irl_lens.analyses.gate.detection_figure import REACH
 from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, moved, poisson
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.trace import MetaTrace
@@ -28,7 +28,9 @@ def marks(*rows: str) -> np.ndarray:
     return np.array([[c == "x" for c in row] for row in rows])
 
 
-def scored(trajectories: Trajectories, switches: np.ndarray, soft: float = 0.0) -> GateScience:
+def scored(
+    trajectories: Trajectories, switches: np.ndarray, soft: float = 0.0
+) -> BoundaryDetection:
     beta = np.where(switches, 1 - soft, soft).astype(np.float32)
     beta[:, 0] = 1
     beta[~trajectories.mask] = 0
@@ -160,10 +162,10 @@ def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], Bench], tmp_path: Path
+    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
-    for result in (gate_science(bench, draws=5), what_if(bench, steps=(2,), rows=16)):
+    for result in (boundary_detection(bench, draws=5), what_if(bench, steps=(2,), rows=16)):
         assert result.caption() and len(result.to_dataframe())
         assert result.save(tmp_path / "result").is_file()
         result.figure()

@@ -17,7 +17,7 @@ from irl_lens.analyses.comparisons import COMPARISONS
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import CATALOGUE, Entry
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.report.scan import LONGEST, SMALL, options, quick_bench, rank, scan, scanned
 from irl_lens.analyses.report.scan_page import page, write_scan
 from irl_lens.files.tensors import CheckpointError
@@ -157,7 +157,7 @@ def test_what_cannot_be_done_says_why(smoke_run: Run, tmp_path: Path) -> None:
     assert "left out: the stage codes is not finished" in page(found)
 
 
-def broken(bench: Bench) -> Result:
+def broken(bench: LoadedRun) -> Result:
     """An analysis with a bug."""
     raise ZeroDivisionError("of nothing by nothing")
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from irl_lens.analyses.figures.style import MAIN
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation import (
     Animation,
     animate,
@@ -145,7 +145,7 @@ def test_a_gif_has_every_step(planted: Animation, tmp_path: Path) -> None:
 
 
 def test_a_run_s_own_policy_is_shown(smoke_run: Run, tmp_path: Path) -> None:
-    bench = Bench(smoke_run)
+    bench = LoadedRun(smoke_run)
     shown = animate_rollout(bench, episodes=24)
     assert shown.player == "the internal policy"
     assert shown.task == tuple(bench.world.heldout_subgoals)

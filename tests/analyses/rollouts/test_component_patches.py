@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.report.headline_results import Bench
+from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.component_patches import behaviour, patch_parts
 from irl_lens.analyses.rollouts.paired_effects import compare, next_reached
 from irl_lens.analyses.rollouts.patched_actor import PARTS, PatchedActor
@@ -18,7 +18,7 @@ from irl_lens.analyses.rollouts.taskless import Course
 from irl_lens.envs.pinpad.world import PinpadWorld
 from irl_lens.errors import UserError
 from irl_lens.rl.oracle import OracleCodes
-from irl_lens.rl.rollout import Player
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.runs.run import Run, find_run
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_without_a_patch_it_is_the_actor_of_reinforcement_learning(steered: Stee
     assert isinstance(field.world, PinpadWorld)
     env = field.world.vector_env(300, task=(1,))
     hooks = PatchedActor(meta, codes), OracleCodes(torch.eye(4), meta)
-    one, other = (Player(field.base, field.world.horizon, h).play(env, 3) for h in hooks)
+    one, other = (RolloutRunner(field.base, field.world.horizon, h).play(env, 3) for h in hooks)
     np.testing.assert_array_equal(one.actions, other.actions)
     np.testing.assert_array_equal(one.log_probs, other.log_probs)
     recorded = hooks[0].recording()
@@ -98,7 +98,7 @@ def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], Bench], tmp_path: Path
+    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
     bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
     result = behaviour(bench, steps=(1,), rows=16)

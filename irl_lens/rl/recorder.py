@@ -102,7 +102,7 @@ def _padded(name: str, part: Rollout, steps: int) -> NDArray:
     return np.pad(array, widths, constant_values=-1 if name in LABELS else 0)
 
 
-class Tape:
+class RolloutRecorder:
     """Writes episodes down in their original order while their rows are being cut out.
 
     Args:

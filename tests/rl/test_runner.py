@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 import torch
 
-import irl_lens.rl.rollout as rollout_module
+import irl_lens.rl.runner as rollout_module
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, LowRankController, Mask, VectorController
 from irl_lens.hooks import Sequence as HookSequence
 from irl_lens.rl.policy import LatentPolicy
-from irl_lens.rl.rollout import Player, sample
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner, sample
 
 if TYPE_CHECKING:
     from tests.rl.conftest import Parts
 
 
 def play(parts: Parts, hook=None, n: int = 24, seed: int = 5) -> Rollout:
-    return Player(parts.fast, parts.world.horizon, hook).play(parts.world.vector_env(n), seed)
+    return RolloutRunner(parts.fast, parts.world.horizon, hook).play(
+        parts.world.vector_env(n), seed
+    )
 
 
 def test_replaying_the_actions_gives_the_same_episodes(parts: Parts) -> None:
@@ -164,7 +166,7 @@ def test_a_hook_is_as_before_play_whatever_happens_in_it(
     fresh, played = (acts(parts)[name] for _ in range(2))
     generator = getattr(played, "generator", None)
     env = parts.world.vector_env(8)
-    player = Player(parts.fast, parts.world.horizon, played)
+    player = RolloutRunner(parts.fast, parts.world.horizon, played)
     if error is None:
         player.play(env, 5)
     else:
@@ -217,13 +219,13 @@ def test_sampling_follows_the_distribution() -> None:
 
 def test_temperature_must_be_positive(parts: Parts) -> None:
     with pytest.raises(ValueError, match=r"temperature 0\.0"):
-        Player(parts.fast, 5, temperature=0.0)
+        RolloutRunner(parts.fast, 5, temperature=0.0)
 
 
 def test_a_fork_takes_the_given_actions_and_then_its_own(parts: Parts) -> None:
     whole, steps = play(parts, parts.policy()), 6
     given = torch.from_numpy(whole.actions[:, :steps])
-    player = Player(parts.fast, parts.world.horizon, parts.policy())
+    player = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
     forked = player.play(parts.world.vector_env(24), 5, given)
     assert (forked.actions == whole.actions).all()
     assert (forked.log_probs == whole.log_probs).all()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
-from irl_lens.data.streams import Stream
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.files.tensors import CheckpointError
 
@@ -13,15 +13,19 @@ WORLD = make_world(CONFIG)
 
 
 def test_a_stream_is_a_function_of_seed_purpose_and_index():
-    stream = Stream(WORLD, 0, "base", 8)
+    stream = Demonstrations(WORLD, 0, "base", 8)
     np.testing.assert_array_equal(stream[3].observations, stream[3].observations)
-    others = [stream[4], Stream(WORLD, 1, "base", 8)[3], Stream(WORLD, 0, "probe", 8)[3]]
+    others = [
+        stream[4],
+        Demonstrations(WORLD, 1, "base", 8)[3],
+        Demonstrations(WORLD, 0, "probe", 8)[3],
+    ]
     for other in others:
         assert not np.array_equal(stream[3].layouts.objects, other.layouts.objects)
 
 
 def test_chunks_hold_every_row_once_with_little_padding():
-    batch = Stream(WORLD, 0, "base", 50)[0]
+    batch = Demonstrations(WORLD, 0, "base", 50)[0]
     chunks = batch.chunks(8)
     assert sum(map(len, chunks)) == 50
     assert sum(int(c.mask.sum()) for c in chunks) == int(batch.mask.sum())
@@ -32,13 +36,13 @@ def test_chunks_hold_every_row_once_with_little_padding():
 
 
 def test_boundaries_are_where_the_subgoal_changes():
-    batch = Stream(WORLD, 0, "base", 20)[0]
+    batch = Demonstrations(WORLD, 0, "base", 20)[0]
     assert not batch.boundaries()[:, 0].any()
     np.testing.assert_array_equal(batch.boundaries().sum(1), 2)
 
 
 def test_files_round_trip(tmp_path):
-    batch = Stream(WORLD, 0, "base", 8)[0]
+    batch = Demonstrations(WORLD, 0, "base", 8)[0]
     write_trajectories(tmp_path, batch, CONFIG, 0)
     again, config = read_trajectories(tmp_path)
     assert config == CONFIG
@@ -48,7 +52,7 @@ def test_files_round_trip(tmp_path):
 
 
 def test_a_truncated_file_is_refused(tmp_path):
-    write_trajectories(tmp_path, Stream(WORLD, 0, "base", 8)[0], CONFIG, 0)
+    write_trajectories(tmp_path, Demonstrations(WORLD, 0, "base", 8)[0], CONFIG, 0)
     path = tmp_path / "trajectories.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(CheckpointError, match="truncated or was edited"):

@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from irl_lens.envs.protocol import VectorWorld
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import Rollout
+from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.runner import RolloutRunner
 from irl_lens.training.parallel import in_threads
 
 SHARE = 512
 """Most episodes of a share: fewer would spend more of the time between operations."""
 
 
-class Crew:
+class ParallelRollouts:
     """Players of one model and hook.
 
     Args:
@@ -30,7 +30,7 @@ class Crew:
     """
 
     def __init__(
-        self, player: Player, make_env: Callable[[int], VectorWorld], episodes: int
+        self, player: RolloutRunner, make_env: Callable[[int], VectorWorld], episodes: int
     ) -> None:
         shares = [min(SHARE, episodes - first) for first in range(0, episodes, SHARE)]
         self._crew = [(player.twin(), make_env(share)) for share in shares]
@@ -42,7 +42,7 @@ class Crew:
         """Plays one episode in each row.
 
         Args:
-            seeds: One for each player, see :meth:`irl_lens.rl.rollout.Player.play`.
+            seeds: One for each player, see :meth:`irl_lens.rl.runner.RolloutRunner.play`.
         """
         pairs = zip(self._crew, seeds, strict=True)
         return Rollout.join(

@@ -25,13 +25,13 @@ from irl_lens.models.cache import KVCache
 from irl_lens.models.fast import FastPath
 from irl_lens.models.sharing import sharing
 from irl_lens.rl.acting import Actor, GatedActor
-from irl_lens.rl.tape import Rollout, Tape
+from irl_lens.rl.recorder import Rollout, RolloutRecorder
 
 CROWDED = 0.8
 """Rows are cut out when less than this share of those still computed is not over."""
 
 
-class Player:
+class RolloutRunner:
     """Plays episodes with a base model, and a hook on it if wanted.
 
     Args:
@@ -57,10 +57,10 @@ class Player:
         self.fast, self.horizon, self.hook = fast, horizon, hook
         self.temperature = temperature
 
-    def twin(self) -> Player:
+    def twin(self) -> RolloutRunner:
         """Returns another on the same weights, to play other episodes at the same time."""
         hook = None if self.hook is None else sharing(self.hook)
-        return Player(self.fast.twin(), self.horizon, hook, self.temperature)
+        return RolloutRunner(self.fast.twin(), self.horizon, hook, self.temperature)
 
     @torch.no_grad()
     def play(
@@ -106,7 +106,7 @@ class Player:
         self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
     ) -> Rollout:
         observation, info = env.reset(seed=seed)
-        tape = Tape(observation, info, self.horizon)
+        tape = RolloutRecorder(observation, info, self.horizon)
         cache = self.fast.cache(env.num_envs, self.horizon)
         while tape.live.any() and tape.step < self.horizon:
             rows = torch.from_numpy(tape.rows)
@@ -128,7 +128,7 @@ class Player:
             labels = ("subgoal", "visit")
             self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in labels})
 
-    def _compact(self, tape: Tape, cache: KVCache) -> None:
+    def _compact(self, tape: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
         driven = self.hook is None or isinstance(self.hook, Actor)
         if not driven or tape.live.mean() >= CROWDED or not tape.live.any():

@@ -19,7 +19,7 @@ def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
 
 
 @dataclass(frozen=True)
-class Stream:
+class Demonstrations:
     """An endless, indexable stream of expert trajectories.
 
     Attributes:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-import irl_lens.rl.crew as crew_module
-from irl_lens.rl.crew import Crew
-from irl_lens.rl.rollout import Player
-from irl_lens.rl.tape import EPISODIC, STEPWISE, Rollout
+import irl_lens.rl.parallel_rollouts as crew_module
+from irl_lens.rl.parallel_rollouts import ParallelRollouts
+from irl_lens.rl.recorder import EPISODIC, STEPWISE, Rollout
+from irl_lens.rl.runner import RolloutRunner
 
 if TYPE_CHECKING:
     from tests.rl.conftest import Parts
@@ -35,12 +35,12 @@ def share(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew_module, "SHARE", 10)
 
 
-def crew(parts: Parts, player: Player) -> Crew:
-    return Crew(player, parts.world.vector_env, EPISODES)
+def crew(parts: Parts, player: RolloutRunner) -> ParallelRollouts:
+    return ParallelRollouts(player, parts.world.vector_env, EPISODES)
 
 
-def player(parts: Parts, hooked: bool = True) -> Player:
-    return Player(parts.fast, parts.world.horizon, parts.policy() if hooked else None)
+def player(parts: Parts, hooked: bool = True) -> RolloutRunner:
+    return RolloutRunner(parts.fast, parts.world.horizon, parts.policy() if hooked else None)
 
 
 def codes(rollout: Rollout) -> torch.Tensor:
@@ -92,7 +92,7 @@ def test_same_bits_for_any_number_of_threads(parts: Parts) -> None:
 
 def test_players_follow_the_weights_that_are_trained(parts: Parts) -> None:
     policy = parts.policy()
-    one = Player(parts.fast, parts.world.horizon, policy)
+    one = RolloutRunner(parts.fast, parts.world.horizon, policy)
     together = crew(parts, one)
     before = together.play(SEEDS)
     with torch.no_grad():
