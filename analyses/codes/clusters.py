@@ -26,9 +26,9 @@ from sklearn.decomposition import PCA
 
 from irl_lens.analyses.codes.clusters_figure import draw
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 
@@ -120,7 +120,7 @@ class LatentSpace(Result):
 
 
 def latent_space(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     clusters: int | None = None,
     seed: int = 0,
     draws: int = 500,
@@ -129,19 +129,19 @@ def latent_space(
     """Clusters the codes that the run's metacontroller uses on fresh demonstrations.
 
     Args:
-        bench: The run.
+        loaded: The run.
         clusters: How many; one a subgoal if not given.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
         umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
     """
-    names = bench.world.subgoal_names
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return describe_codes(harvest, names, clusters or len(names), seed, draws, umap)
+    names = loaded.world.subgoal_names
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return describe_codes(switch_codes, names, clusters or len(names), seed, draws, umap)
 
 
 def describe_codes(
-    harvest: SwitchCodes,
+    switch_codes: SwitchCodes,
     names: tuple[str, ...],
     clusters: int,
     seed: int = 0,
@@ -151,38 +151,38 @@ def describe_codes(
     """Clusters codes; see :func:`latent_space`.
 
     Args:
-        harvest: The codes.
+        switch_codes: The codes.
         names: Of the subgoals.
         clusters: How many.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
         umap: Lay them out by UMAP too.
     """
-    rng, clusters = np.random.default_rng(seed), min(clusters, len(harvest))
+    rng, clusters = np.random.default_rng(seed), min(clusters, len(switch_codes))
     means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
-    found = means.fit_predict(harvest.codes)
+    found = means.fit_predict(switch_codes.codes)
     found, shape = found.astype(np.int64), (clusters, len(names))
-    own = _tables(harvest, found, harvest.labels, shape)
+    own = _tables(switch_codes, found, switch_codes.labels, shape)
     weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)
     resampled = np.tensordot(weights, own, axes=1)
-    order = _ordinals(harvest.episodes)
-    shuffles = (_exchanged(harvest.labels, order, rng) for _ in range(draws))
+    order = _ordinals(switch_codes.episodes)
+    shuffles = (_exchanged(switch_codes.labels, order, rng) for _ in range(draws))
     null = np.stack([_count(found, labels, shape) for labels in shuffles])
-    pca = PCA(min(2, harvest.codes.shape[1])).fit(harvest.codes)
-    points = np.zeros((min(len(harvest), SHOWN), 2))
-    points[:, : pca.n_components_] = pca.transform(harvest.codes[:SHOWN])
+    pca = PCA(min(2, switch_codes.codes.shape[1])).fit(switch_codes.codes)
+    points = np.zeros((min(len(switch_codes), SHOWN), 2))
+    points[:, : pca.n_components_] = pca.transform(switch_codes.codes[:SHOWN])
     explained = (*pca.explained_variance_ratio_.tolist(), 0.0)
-    share = own.sum(axis=(0, 1)) / len(harvest)
+    share = own.sum(axis=(0, 1)) / len(switch_codes)
     return LatentSpace(
         points,
-        harvest.labels[:SHOWN],
-        unrolled(harvest.codes[:SHOWN], seed) if umap else None,
+        switch_codes.labels[:SHOWN],
+        unrolled(switch_codes.codes[:SHOWN], seed) if umap else None,
         (explained[0], explained[1]),
         _score(purity, own.sum(axis=0), resampled, null),
         _score(mutual_information, own.sum(axis=0), resampled, null),
         float(-(share[share > 0] * np.log2(share[share > 0])).sum()),
         clusters,
-        len(harvest),
+        len(switch_codes),
         names,
     )
 
@@ -232,10 +232,10 @@ def _score(measure: Measure, observed: Tables, resampled: Tables, null: Tables) 
 
 
 def _tables(
-    harvest: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
+    switch_codes: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
 ) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
     """Counts each episode's codes by cluster and subgoal."""
-    episodes = np.unique(harvest.episodes, return_inverse=True)[1]
+    episodes = np.unique(switch_codes.episodes, return_inverse=True)[1]
     tables = np.zeros((int(episodes.max()) + 1, *shape))
     np.add.at(tables, (episodes, found, labels), 1)
     return tables
