@@ -1,7 +1,7 @@
 """The analyses that ``irl-lens analyze`` knows by name.
 
 Each is a plain function over a run's parts
-(:class:`irl_lens.analyses.report.headline_results.LoadedRun`) with options that have defaults, and
+(:class:`irl_lens.analyses.core.loaded_run.LoadedRun`) with options that have defaults, and
 returns a :class:`irl_lens.analyses.core.result.Result`. It is imported only when it is asked for.
 """
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.lookup import look_up
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.result import write as write_result
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
@@ -47,10 +47,10 @@ class Entry:
             ("base", *self.needs, run.metacontroller_stage) if self.acts else ("base", *self.needs)
         )
 
-    def __call__(self, bench: LoadedRun, **options: Any) -> Result:
+    def __call__(self, loaded: LoadedRun, **options: Any) -> Result:
         """Runs it; what is not about acting is about the base as pretraining left it."""
         function: Callable[..., Result] = resolve_name(self.where)
-        return function(bench if self.acts else bench.pretrained, **options)
+        return function(loaded if self.acts else loaded.pretrained, **options)
 
 
 def write(
@@ -80,9 +80,9 @@ def write(
     for (name, wanted), needed in product(entries.items(), runs):
         _check(name, wanted, needed, alone=other is None)
     progress.stage("analyses", len(entries))
-    benches, captions = [LoadedRun(each) for each in runs], {}
+    both, captions = [LoadedRun(each) for each in runs], {}
     for done, (name, wanted) in enumerate(entries.items(), start=1):
-        results = [wanted(bench) for bench in benches]
+        results = [wanted(loaded) for loaded in both]
         if other is not None:
             assert wanted.against is not None
             results, name = [resolve_name(wanted.against)(*results)], f"{name}-against"

@@ -30,22 +30,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    bench = Workbench(irl_lens.load(options.run))
-    state = Explorer(bench).state
+    workbench = Workbench(irl_lens.load(options.run))
+    state = Explorer(workbench).state
 
     def fresh() -> Explorer:
-        return Explorer(bench, state)
+        return Explorer(workbench, state)
 
     def last() -> Explorer:
         return fresh().set(step=len(state.walk) - 1)
 
     def patched() -> Explorer:
-        return fresh().patch(bench.layers, state.step, held=True)
+        return fresh().patch(workbench.layers, state.step, held=True)
 
     def steered() -> Explorer:
-        if bench.meta is not None:
-            return fresh().steer(kind="code", code=tuple(bench.harvest.codes[0].tolist()))
-        layer, bank = next(iter(bench.banks.items()))
+        if workbench.meta is not None:
+            return fresh().steer(kind="code", code=tuple(workbench.switch_codes.codes[0].tolist()))
+        layer, bank = next(iter(workbench.banks.items()))
         return fresh().steer(kind="controller", layer=layer, name=bank.names[0])
 
     calls: dict[str, Callable[[], object]] = {

@@ -19,10 +19,10 @@ from irl_lens.analyses.atlas.subjects import (
     code_subjects,
 )
 from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
-from irl_lens.analyses.belief.subgoal_probes import fit_probe, layer_streams
 from irl_lens.analyses.core.label_controllers import LabelControllers
+from irl_lens.analyses.core.linear_probe import fit_probe, layer_streams
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Situation, Stageable
@@ -55,7 +55,7 @@ class Setting:
 
 
 def atlas(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     boards: int = 256,
     shown: int = 2,
     draws: int = 99,
@@ -65,7 +65,7 @@ def atlas(
     """Describes the controllers of a run's codes, one of each subgoal's mean code.
 
     Args:
-        bench: A run whose metacontroller is trained.
+        loaded: A run whose metacontroller is trained.
         boards: To roam on.
         shown: Boards that are drawn.
         draws: Placebos that weights are held against.
@@ -76,13 +76,13 @@ def atlas(
         UserError: The world has no boards to roam on.
     """
     setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
-    meta, harvest = _harvest(bench, episodes)
-    subjects = code_subjects(meta, harvest, bench.world.subgoal_names)
-    return _of(bench, "controllers of mean codes", subjects, meta.layer, setting, meta)
+    meta, switch_codes = _switch_codes(loaded, episodes)
+    subjects = code_subjects(meta, switch_codes, loaded.world.subgoal_names)
+    return _of(loaded, "controllers of mean codes", subjects, meta.layer, setting, meta)
 
 
 def cluster_atlas(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     clusters: int | None = None,
     boards: int = 256,
     shown: int = 2,
@@ -93,7 +93,7 @@ def cluster_atlas(
     """Describes the controllers of clusters of a run's codes, found without their subgoals.
 
     Args:
-        bench: A run whose metacontroller is trained.
+        loaded: A run whose metacontroller is trained.
         clusters: How many; as many as there are abstract subgoals when not given.
         boards: See :func:`atlas`, as for all that follow.
         shown: See there.
@@ -105,13 +105,13 @@ def cluster_atlas(
         UserError: The world has no boards to roam on.
     """
     setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
-    (meta, harvest), names = _harvest(bench, episodes), bench.world.subgoal_names
-    subjects = cluster_subjects(meta, harvest, names, clusters or len(names), seed)
-    return _of(bench, "controllers of clusters of codes", subjects, meta.layer, setting, meta)
+    (meta, switch_codes), names = _switch_codes(loaded, episodes), loaded.world.subgoal_names
+    subjects = cluster_subjects(meta, switch_codes, names, clusters or len(names), seed)
+    return _of(loaded, "controllers of clusters of codes", subjects, meta.layer, setting, meta)
 
 
 def controller_atlas(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     layer: int | None = None,
     boards: int = 256,
     shown: int = 2,
@@ -122,7 +122,7 @@ def controller_atlas(
     """Describes supervised controllers of one layer.
 
     Args:
-        bench: A run whose controllers are trained.
+        loaded: A run whose controllers are trained.
         layer: Which; the one at which they predict actions best when not given.
         boards: See :func:`atlas`, as for all that follow.
         shown: See there.
@@ -134,14 +134,16 @@ def controller_atlas(
         UserError: The world has no boards to roam on, no controllers act at that layer, or
             they are not of abstract subgoals.
     """
-    steerers = LabelControllers.of(bench)
-    if steerers.label != "subgoal":
-        raise UserError(f"controllers of a {steerers.label}; train with controllers.label=subgoal")
+    controllers = LabelControllers.of(loaded)
+    if controllers.label != "subgoal":
+        raise UserError(
+            f"controllers of a {controllers.label}; train with controllers.label=subgoal"
+        )
     if layer is None:
-        layer = steerers.best
+        layer = controllers.best
     setting = Setting(boards, shown, draws=draws, episodes=episodes, seed=seed)
-    subjects, kind = bank_subjects(steerers.at(layer)), f"supervised controllers, layer {layer}"
-    return _of(steerers.bench, kind, subjects, layer, setting)
+    subjects, kind = bank_subjects(controllers.at(layer)), f"supervised controllers, layer {layer}"
+    return _of(controllers.loaded, kind, subjects, layer, setting)
 
 
 def describe(
@@ -186,35 +188,35 @@ def describe(
     return Atlas(kind, tuple(entries), _cosines(subjects), names, field.rows)
 
 
-def _harvest(bench: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
-    return meta, SwitchCodes.of(encode(meta, bench.base, shown), shown)
+def _switch_codes(loaded: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
+    meta, shown = load_metacontroller(loaded.run), loaded.fit.rows(slice(episodes))
+    return meta, SwitchCodes.of(encode(meta, loaded.base, shown), shown)
 
 
 def _of(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     kind: str,
     subjects: list[Subject],
     layer: int,
     setting: Setting,
     meta: CausalHalf | None = None,
 ) -> Atlas:
-    world, drawn = bench.world, draw_seed(bench.run.seed, "analysis-atlas", 0)
+    world, drawn = loaded.world, draw_seed(loaded.run.seed, "analysis-atlas", 0)
     if not isinstance(world, Stageable):
         raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
-    field = Field(bench.base, world, setting.boards, drawn, bench.trial.temperature)
+    field = Field(loaded.base, world, setting.boards, drawn, loaded.trial.temperature)
     shown = [world.situation((drawn, number)) for number in range(setting.shown)]
-    return describe(kind, subjects, _targets(bench, layer, setting), field, shown, setting, meta)
+    return describe(kind, subjects, _targets(loaded, layer, setting), field, shown, setting, meta)
 
 
-def _targets(bench: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, Targets]:
+def _targets(loaded: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, Targets]:
     """A probe of the subgoal at the layer, to be read; it and what comes after, to be written."""
-    shown, names = bench.fit.rows(slice(setting.episodes)), bench.world.subgoal_names
+    shown, names = loaded.fit.rows(slice(setting.episodes)), loaded.world.subgoal_names
     kept = torch.from_numpy(shown.mask)
-    stream = layer_streams(bench.base, shown, (layer,))[0][kept]
+    stream = layer_streams(loaded.base, shown, (layer,))[0][kept]
     labels = torch.from_numpy(shown.subgoals)[kept]
     probe = probed(fit_probe(stream, labels, len(names)).weight, names)
-    return probe, probe | written_to(bench.base.model, layer)
+    return probe, probe | written_to(loaded.base.model, layer)
 
 
 def _cosines(subjects: list[Subject]) -> Float[NDArray[np.float32], "n n"]:

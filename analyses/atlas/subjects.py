@@ -18,8 +18,7 @@ from jaxtyping import Float
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from irl_lens.analyses.codes.identity import class_means
-from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.hooks import (
     Controller,
     ControllerBank,
@@ -73,21 +72,25 @@ def random_directions(
     return spectrum.values, reads * (spectrum.reads != 0).any(dim=-1, keepdim=True), writes
 
 
-def code_subjects(meta: CausalHalf, harvest: SwitchCodes, names: Sequence[str]) -> list[Subject]:
+def code_subjects(
+    meta: CausalHalf, switch_codes: SwitchCodes, names: Sequence[str]
+) -> list[Subject]:
     """The controllers of the mean code of each abstract subgoal; of those that have codes.
 
     Args:
         meta: Makes controllers of codes.
-        harvest: The codes.
+        switch_codes: The codes.
         names: Of the abstract subgoals.
     """
-    means = torch.from_numpy(class_means(harvest.codes, harvest.labels, len(names))).float()
+    means = torch.from_numpy(
+        class_means(switch_codes.codes, switch_codes.labels, len(names))
+    ).float()
     known = [own for own, code in enumerate(means) if code.isfinite().all()]
     return [Subject(names[own], own, decoded(meta, means[own]), means[own]) for own in known]
 
 
 def cluster_subjects(
-    meta: CausalHalf, harvest: SwitchCodes, names: Sequence[str], clusters: int, seed: int = 0
+    meta: CausalHalf, switch_codes: SwitchCodes, names: Sequence[str], clusters: int, seed: int = 0
 ) -> list[Subject]:
     """The controllers of the centres of clusters of codes, found without their subgoals.
 
@@ -95,16 +98,16 @@ def cluster_subjects(
 
     Args:
         meta: Makes controllers of codes.
-        harvest: The codes.
+        switch_codes: The codes.
         names: Of the abstract subgoals.
         clusters: How many; no more than there are different codes.
         seed: Of the clustering.
     """
-    clusters = min(clusters, len(np.unique(harvest.codes, axis=0)))
-    fit = KMeans(clusters, n_init=4, random_state=seed).fit(harvest.codes)  # type: ignore
+    clusters = min(clusters, len(np.unique(switch_codes.codes, axis=0)))
+    fit = KMeans(clusters, n_init=4, random_state=seed).fit(switch_codes.codes)  # type: ignore
     subjects = []
     for number, centre in enumerate(torch.from_numpy(fit.cluster_centers_).float()):
-        counts = np.bincount(harvest.labels[fit.labels_ == number], minlength=len(names))
+        counts = np.bincount(switch_codes.labels[fit.labels_ == number], minlength=len(names))
         own = int(counts.argmax())
         name = f"cluster {number + 1} ({counts[own] / counts.sum():.0%} {names[own]})"
         subjects.append(Subject(name, own, decoded(meta, centre), centre))

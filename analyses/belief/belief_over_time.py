@@ -31,16 +31,12 @@ from irl_lens.analyses.belief.belief_source import (
 from irl_lens.analyses.belief.calibrated_belief import (
     probe_probabilities,
 )
-from irl_lens.analyses.belief.label_probes import (
-    by_token,
-    fit_probes,
-    shuffled_labels,
-    stream_of_steps,
-    untrained,
-)
+from irl_lens.analyses.belief.label_probes import untrained
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.labels import by_token
+from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.analyses.stats.significance import holm
 from irl_lens.arrays import NDArray
@@ -140,7 +136,7 @@ class BeliefSteps(Result):
 
 
 def belief_steps(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     target: str = "subgoal",
     episodes: int = 512,
     iterations: int = 60,
@@ -149,7 +145,7 @@ def belief_steps(
     """Follows the beliefs of every layer through episodes.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         target: ``"subgoal"`` or ``"visit"``.
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
@@ -160,16 +156,16 @@ def belief_steps(
     """
     if target not in POSTERIORS:
         raise ValueError(f"no posterior of {target!r}; there are {', '.join(POSTERIORS)}")
-    test = bench.test.trajectories.rows(slice(episodes))
-    exact = getattr(bench.test.floor, POSTERIORS[target])[:episodes, : test.mask.shape[1]]
-    names = {"subgoal": bench.world.subgoal_names, "visit": bench.world.visit_names}[target]
-    fit, random = bench.fit.rows(slice(episodes)), untrained(bench, seed)
+    test = loaded.test.trajectories.rows(slice(episodes))
+    exact = getattr(loaded.test.floor, POSTERIORS[target])[:episodes, : test.mask.shape[1]]
+    names = {"subgoal": loaded.world.subgoal_names, "visit": loaded.world.visit_names}[target]
+    fit, random = loaded.fit.rows(slice(episodes)), untrained(loaded, seed)
     labels = torch.from_numpy(by_token(fit, target))
     dealt = shuffled_labels(labels, seed)
     plans = (
-        ("trained model", bench.base, labels),
+        ("trained model", loaded.base, labels),
         ("random weights", random, labels),
-        ("shuffled labels", bench.base, dealt),
+        ("shuffled labels", loaded.base, dealt),
     )
     found = [_probed(base, fit, test, y, len(names), iterations) for _, base, y in plans]
     trained, random_, shuffled = (

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.analyses.belief.calibrated_belief import Probs, Reader, compare, true_probability
-from irl_lens.analyses.belief.label_probes import labels_of
+from irl_lens.analyses.core.labels import labels_of
 from irl_lens.analyses.stats.estimates import Estimate, mean
 from irl_lens.analyses.stats.significance import bootstrap_ci, permutation_pvalue
 from irl_lens.arrays import NDArray

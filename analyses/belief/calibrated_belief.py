@@ -20,13 +20,18 @@ import torch
 from jaxtyping import Float, Int
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.belief.label_probes import by_token, labels_of, stream_of_steps
-from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import per_step
+from irl_lens.analyses.core.labels import by_token, labels_of
+from irl_lens.analyses.core.linear_probe import (
+    LinearProbe,
+    fit_probe,
+    layer_streams,
+    stream_of_steps,
+)
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CEILING, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.calibration import Calibration, calibration
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
@@ -133,12 +138,12 @@ class BeliefResult(Result):
 
 
 def belief(
-    bench: LoadedRun, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
+    loaded: LoadedRun, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
 ) -> BeliefResult:
     """Compares a probe's probabilities with the exact posterior.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         layer: Where the probe reads; half way up when not given.
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations of the probe.
@@ -146,19 +151,19 @@ def belief(
     Raises:
         ValueError: The base has no such layer.
     """
-    top = bench.base.model.n_layers
+    top = loaded.base.model.n_layers
     layer = (top + 1) // 2 if layer is None else layer
     if not 0 <= layer <= top:
         raise ValueError(f"layer {layer}: the base has layers 0 (embedding) to {top}")
-    classes, fit = len(bench.world.subgoal_names), bench.fit.rows(slice(episodes))
-    test = bench.test.trajectories.rows(slice(episodes))
+    classes, fit = len(loaded.world.subgoal_names), loaded.fit.rows(slice(episodes))
+    test = loaded.test.trajectories.rows(slice(episodes))
     labels = by_token(fit, "subgoal")
-    stream = stream_of_steps(bench.base, fit)[layer]
+    stream = stream_of_steps(loaded.base, fit)[layer]
     probe = fit_probe(stream, torch.from_numpy(labels), classes, iterations)
-    exact = bench.test.floor.subgoals[:episodes, : test.mask.shape[1]]
+    exact = loaded.test.floor.subgoals[:episodes, : test.mask.shape[1]]
     often = np.bincount(labels, minlength=classes) / len(labels)
     sources = {
-        "linear probe": probe_probabilities(bench.base, test, {layer: probe})[:, :, 0],
+        "linear probe": probe_probabilities(loaded.base, test, {layer: probe})[:, :, 0],
         "exact Bayes filter": exact,
         "frequencies alone": np.broadcast_to(often, exact.shape),
     }

@@ -16,9 +16,8 @@ from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
-from irl_lens.analyses.belief.label_probes import shuffled_labels
-from irl_lens.analyses.belief.subgoal_probes import fit_probe, layer_streams
 from irl_lens.analyses.core.demonstrations import pieces
+from irl_lens.analyses.core.linear_probe import fit_probe, layer_streams, shuffled_labels
 from irl_lens.analyses.stats.estimates import ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories

@@ -19,59 +19,29 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 from plotly.subplots import make_subplots
-from torch import Tensor
 
-from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.demonstrations import per_step, pieces
+from irl_lens.analyses.core.demonstrations import per_step
+from irl_lens.analyses.core.labels import TARGETS, by_token, labels_of
+from irl_lens.analyses.core.linear_probe import (
+    LinearProbe,
+    fit_probes,
+    layer_streams,
+    shuffled_labels,
+    stream_of_steps,
+)
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
-Labels = Int[NDArray[np.int64], "n steps"]
 Marks = Bool[NDArray[np.bool_], "n steps layers"]
-TARGETS = ("subgoal", "visit", "next subgoal", "progress", "direction")
-CERTAIN = 0.99
-"""Probability from which the expert's way counts as the only shortest one."""
-
-
-def labels_of(trajectories: Trajectories, target: str) -> Labels:
-    """The labels of one target at every step, -1 where there is none.
-
-    Args:
-        trajectories: Demonstrations.
-        target: One of :data:`TARGETS`.
-
-    Raises:
-        ValueError: Another target.
-    """
-    t = trajectories
-    if target == "direction":
-        found = np.where(t.policy.max(axis=2) >= CERTAIN, t.policy.argmax(axis=2), -1)
-    elif target == "next subgoal":
-        found = _following(t.subgoals)
-    elif target in TARGETS:
-        names = {"subgoal": t.subgoals, "visit": t.visits, "progress": t.progress}
-        found = names[target]
-    else:
-        raise ValueError(f"no target {target!r}; the targets are {', '.join(TARGETS)}")
-    return np.where(t.mask, found, -1)
-
-
-def _following(subgoals: Labels) -> Labels:
-    """The next other subgoal of each step's episode; -1 when none follows."""
-    found = np.full_like(subgoals, -1)
-    for t in range(subgoals.shape[1] - 2, -1, -1):
-        same = subgoals[:, t] == subgoals[:, t + 1]
-        found[:, t] = np.where(same, found[:, t + 1], subgoals[:, t + 1])
-    return found
 
 
 @dataclass(frozen=True)
@@ -183,7 +153,7 @@ class ReadableResult(Result):
 
 
 def readable(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     targets: Sequence[str] = TARGETS,
     episodes: int = 512,
     iterations: int = 60,
@@ -192,15 +162,15 @@ def readable(
     """Probes for several labels at every layer.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         targets: Of :data:`TARGETS`.
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
         seed: Of the shuffles and of the random weights.
     """
-    fit = bench.fit.rows(slice(episodes))
-    test = bench.test.trajectories.rows(slice(episodes))
-    bases = bench.base, untrained(bench, seed)
+    fit = loaded.fit.rows(slice(episodes))
+    test = loaded.test.trajectories.rows(slice(episodes))
+    bases = loaded.base, untrained(loaded, seed)
     trained, random = (stream_of_steps(base, fit) for base in bases)
     readings = []
     for target in targets:
@@ -215,44 +185,13 @@ def readable(
     return ReadableResult(tuple(readings))
 
 
-def untrained(bench: LoadedRun, seed: int) -> FastPath:
+def untrained(loaded: LoadedRun, seed: int) -> FastPath:
     """A model of the run's sizes with random weights."""
-    world = bench.world
+    world = loaded.world
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TrajectoryModel(bench.run.preset.base, world.observation, world.n_actions)
-    return FastPath(model.frozen(), bench.run.preset.pretrain.precision)
-
-
-def stream_of_steps(
-    base: FastPath, trajectories: Trajectories
-) -> list[Float[Tensor, "tokens d_model"]]:
-    """The stream of every valid step, one tensor a layer, in the order of ``pieces``."""
-    layers = range(base.model.n_layers + 1)
-    found = [
-        [stream[torch.from_numpy(piece.mask)] for stream in layer_streams(base, piece, layers)]
-        for _, piece in pieces(trajectories)
-    ]
-    return [torch.cat(streams) for streams in zip(*found, strict=True)]
-
-
-def shuffled_labels(labels: Int[Tensor, " tokens"], seed: int) -> Int[Tensor, " tokens"]:
-    """Deals labels out anew to the tokens that have one (0 or more)."""
-    dealt, kept = labels.clone(), labels[labels >= 0]
-    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
-    dealt[labels >= 0] = kept[order]
-    return dealt
-
-
-def fit_probes(
-    streams: Sequence[Float[Tensor, "tokens d_model"]],
-    labels: Int[Tensor, " tokens"],
-    classes: int,
-    iterations: int,
-) -> list[LinearProbe]:
-    """Fits a probe to each layer's stream, on the tokens that have a label (0 or more)."""
-    kept = labels >= 0
-    return [fit_probe(x[kept], labels[kept], classes, iterations) for x in streams]
+        model = TrajectoryModel(loaded.run.preset.base, world.observation, world.n_actions)
+    return FastPath(model.frozen(), loaded.run.preset.pretrain.precision)
 
 
 def right_answers(
@@ -268,11 +207,6 @@ def right_answers(
         return torch.stack(answers, dim=-1).numpy()
 
     return per_step(test, right)
-
-
-def by_token(trajectories: Trajectories, target: str) -> Int[NDArray[np.int64], " tokens"]:
-    """The labels of every valid step, in the order of ``pieces``."""
-    return np.concatenate([labels_of(p, target)[p.mask] for _, p in pieces(trajectories)])
 
 
 def _readings(

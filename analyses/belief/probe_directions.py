@@ -31,13 +31,14 @@ from irl_lens.analyses.belief.direction_overlap import (
     groups_of,
     random_pvalue,
 )
-from irl_lens.analyses.belief.label_probes import by_token, stream_of_steps
 from irl_lens.analyses.belief.layer_directions import ALPHA, LayerDirections, layer_directions
 from irl_lens.analyses.belief.probe_directions_figure import draw
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
+from irl_lens.analyses.core.labels import by_token
+from irl_lens.analyses.core.linear_probe import stream_of_steps
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.analyses.stats.significance import exchange_pvalues
 
@@ -136,7 +137,7 @@ class ProbeDirections(Result):
 
 
 def probe_directions(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     source: Source = "controllers",
     episodes: int = 512,
     iterations: int = 60,
@@ -146,22 +147,22 @@ def probe_directions(
     """Holds probes against the controllers of the same layer.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         source: Supervised controllers, or those of codes.
         episodes: Most demonstrations to fit probes on, and to push in.
         iterations: Most L-BFGS iterations a probe.
         draws: Random directions.
         seed: Of these, and of the shuffling.
     """
-    steerers = LabelControllers.of(bench, source)
-    base, fit = steerers.bench.base, steerers.bench.fit.rows(slice(episodes))
-    test = steerers.bench.test.trajectories.rows(slice(episodes))
-    labels = torch.from_numpy(by_token(fit, steerers.label))
+    controllers = LabelControllers.of(loaded, source)
+    base, fit = controllers.loaded.base, controllers.loaded.fit.rows(slice(episodes))
+    test = controllers.loaded.test.trajectories.rows(slice(episodes))
+    labels = torch.from_numpy(by_token(fit, controllers.label))
     streams, groups = stream_of_steps(base, fit), groups_of(fit)
     layers = []
-    for layer, bank in steerers.banks.items():
+    for layer, bank in controllers.banks.items():
         fitting = Fitting(streams[layer], labels, groups, len(bank), iterations)
         pushed = Pushed.of(base, bank, layer, test)
         layers.append(layer_directions(layer, bank, fitting, pushed, draws, seed))
-    names = next(iter(steerers.banks.values())).names
+    names = next(iter(controllers.banks.values())).names
     return ProbeDirections(source, names, tuple(layers))

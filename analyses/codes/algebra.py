@@ -32,11 +32,10 @@ from irl_lens.analyses.codes.combined_controllers import (
     Single,
     mean_or_nan,
 )
-from irl_lens.analyses.codes.identity import class_means
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.analyses.rollouts.paired_effects import adjusted
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.analyses.stats.rank_correlation import Correlation, correlations
@@ -122,28 +121,28 @@ class Algebra(Result):
 
 
 def algebra(
-    bench: LoadedRun, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
+    loaded: LoadedRun, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
 ) -> Algebra:
     """Combines controllers of the run's metacontroller.
 
     Args:
-        bench: The run.
+        loaded: The run.
         rows: Boards.
         demonstrations: Whose stream the two orders are compared on.
         seed: Of the rotations.
         draws: Rotations.
     """
-    drawn = draw_seed(bench.run.seed, "analysis-algebra", 0)
-    field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    shown = bench.test.trajectories.rows(slice(demonstrations))
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return combine(field, load_metacontroller(bench.run), harvest, shown, seed, draws)
+    drawn = draw_seed(loaded.run.seed, "analysis-algebra", 0)
+    field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
+    shown = loaded.test.trajectories.rows(slice(demonstrations))
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return combine(field, load_metacontroller(loaded.run), switch_codes, shown, seed, draws)
 
 
 def combine(
     field: Field,
     meta: CausalHalf,
-    harvest: SwitchCodes,
+    switch_codes: SwitchCodes,
     demonstrations: Trajectories,
     seed: int = 0,
     draws: int = 5,
@@ -153,12 +152,12 @@ def combine(
     Args:
         field: Where to roam.
         meta: The metacontroller whose decoder is used.
-        harvest: The codes.
+        switch_codes: The codes.
         demonstrations: Whose stream the two orders are compared on.
         seed: Of the rotations.
         draws: Rotations.
     """
-    means = class_means(harvest.codes, harvest.labels, len(field.world.subgoal_names))
+    means = class_means(switch_codes.codes, switch_codes.labels, len(field.world.subgoal_names))
     found = [g for g in range(len(means)) if np.isfinite(means[g]).all()]
     codes = {g: torch.from_numpy(means[g]).float() for g in found}
     combiner = Combiner(field, meta, codes, field.roam(), demonstrations)

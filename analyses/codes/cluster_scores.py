@@ -61,10 +61,10 @@ def score_against_null(
 
 
 def count_by_episode(
-    harvest: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
+    switch_codes: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
 ) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
     """Counts each episode's codes by cluster and subgoal."""
-    episodes = np.unique(harvest.episodes, return_inverse=True)[1]
+    episodes = np.unique(switch_codes.episodes, return_inverse=True)[1]
     tables = np.zeros((int(episodes.max()) + 1, *shape))
     np.add.at(tables, (episodes, found, labels), 1)
     return tables

@@ -35,10 +35,10 @@ from irl_lens.analyses.codes.cluster_scores import (
     score_against_null,
 )
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import GREY, MAIN, styled, subgoal_colours
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.arrays import NDArray
 
 SHOWN = 1_500
@@ -145,7 +145,7 @@ class LatentSpace(Result):
 
 
 def latent_space(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     clusters: int | None = None,
     seed: int = 0,
     draws: int = 500,
@@ -154,19 +154,19 @@ def latent_space(
     """Clusters the codes that the run's metacontroller uses on fresh demonstrations.
 
     Args:
-        bench: The run.
+        loaded: The run.
         clusters: How many; one a subgoal if not given.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
         umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
     """
-    names = bench.world.subgoal_names
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return describe_codes(harvest, names, clusters or len(names), seed, draws, umap)
+    names = loaded.world.subgoal_names
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return describe_codes(switch_codes, names, clusters or len(names), seed, draws, umap)
 
 
 def describe_codes(
-    harvest: SwitchCodes,
+    switch_codes: SwitchCodes,
     names: tuple[str, ...],
     clusters: int,
     seed: int = 0,
@@ -176,38 +176,38 @@ def describe_codes(
     """Clusters codes; see :func:`latent_space`.
 
     Args:
-        harvest: The codes.
+        switch_codes: The codes.
         names: Of the subgoals.
         clusters: How many.
         seed: Of the clusters, the null and the resampling.
         draws: Of the null, and resamples.
         umap: Lay them out by UMAP too.
     """
-    rng, clusters = np.random.default_rng(seed), min(clusters, len(harvest))
+    rng, clusters = np.random.default_rng(seed), min(clusters, len(switch_codes))
     means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
-    found = means.fit_predict(harvest.codes)
+    found = means.fit_predict(switch_codes.codes)
     found, shape = found.astype(np.int64), (clusters, len(names))
-    own = count_by_episode(harvest, found, harvest.labels, shape)
+    own = count_by_episode(switch_codes, found, switch_codes.labels, shape)
     weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)
     resampled = np.tensordot(weights, own, axes=1)
-    order = ordinals(harvest.episodes)
-    shuffles = (exchanged(harvest.labels, order, rng) for _ in range(draws))
+    order = ordinals(switch_codes.episodes)
+    shuffles = (exchanged(switch_codes.labels, order, rng) for _ in range(draws))
     null = np.stack([count_all(found, labels, shape) for labels in shuffles])
-    pca = PCA(min(2, harvest.codes.shape[1])).fit(harvest.codes)
-    points = np.zeros((min(len(harvest), SHOWN), 2))
-    points[:, : pca.n_components_] = pca.transform(harvest.codes[:SHOWN])
+    pca = PCA(min(2, switch_codes.codes.shape[1])).fit(switch_codes.codes)
+    points = np.zeros((min(len(switch_codes), SHOWN), 2))
+    points[:, : pca.n_components_] = pca.transform(switch_codes.codes[:SHOWN])
     explained = (*pca.explained_variance_ratio_.tolist(), 0.0)
-    share = own.sum(axis=(0, 1)) / len(harvest)
+    share = own.sum(axis=(0, 1)) / len(switch_codes)
     return LatentSpace(
         points,
-        harvest.labels[:SHOWN],
-        unrolled(harvest.codes[:SHOWN], seed) if umap else None,
+        switch_codes.labels[:SHOWN],
+        unrolled(switch_codes.codes[:SHOWN], seed) if umap else None,
         (explained[0], explained[1]),
         score_against_null(purity, own.sum(axis=0), resampled, null),
         score_against_null(mutual_information, own.sum(axis=0), resampled, null),
         float(-(share[share > 0] * np.log2(share[share > 0])).sum()),
         clusters,
-        len(harvest),
+        len(switch_codes),
         names,
     )
 

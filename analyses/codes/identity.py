@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
+from irl_lens.analyses.core.switch_codes import Centroids, Codes, Labels, class_means, nearest
 from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
 from irl_lens.analyses.stats.estimates import Estimate, ratio
@@ -29,9 +30,6 @@ from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace
 from irl_lens.rl.oracle import OracleCodes
 
-Codes = Float[NDArray[np.floating], "codes latent"]
-Centroids = Float[NDArray[np.floating], "subgoals latent"]
-Labels = Int[NDArray[np.int64], " codes"]
 SHOWN = 1_500
 """Codes drawn in the figure."""
 
@@ -132,20 +130,6 @@ def codes_at_switches(
         tuple(names),
         trial.play(base, oracle),
     )
-
-
-def class_means(codes: Codes, labels: Labels, classes: int) -> Centroids:
-    """Returns the mean of each class; NaN for a class without members."""
-    counts = np.bincount(labels, minlength=classes)[:, None]
-    sums = np.zeros((classes, codes.shape[1]))
-    np.add.at(sums, labels, codes)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
-def nearest(codes: Codes, centroids: Centroids) -> Labels:
-    """Returns the nearest centroid of each code (Euclidean); never one that is NaN."""
-    distances = np.square(codes[:, None] - centroids).sum(axis=2)
-    return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
 
 
 def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:

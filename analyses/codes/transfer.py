@@ -1,10 +1,10 @@
 """Latent transfer: codes of one episode, put into others, on other boards.
 
-Codes are harvested where the gate opens in demonstrations, each with the subgoal that was
+Codes are taken where the gate opens in demonstrations, each with the subgoal that was
 pursued. One of subgoal g is held, on another board, from the first step or from a later one,
-and what counts is how often g is the next subgoal reached: against codes drawn from all those
-harvested, and against the base alone. Then transitions g to h that no training task has: the
-base alone until it reaches some g, from there on a code of h. (arXiv 2512.20605, App. B.3.2,
+and what counts is how often g is the next subgoal reached: against codes drawn from all of
+them, and against the base alone. Then transitions g to h that no training task has: the base
+alone until it reaches some g, from there on a code of h. (arXiv 2512.20605, App. B.3.2,
 Fig. A4.) All meet the same boards and the same noise, without a gate.
 """
 
@@ -22,10 +22,10 @@ from jaxtyping import Bool, Int
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import next_reached
 from irl_lens.analyses.rollouts.patched_actor import HeldCode
 from irl_lens.analyses.rollouts.taskless import Field
@@ -135,30 +135,30 @@ class Transfer(Result):
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
-def transfer(bench: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
+def transfer(loaded: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
     """Puts codes of the run's metacontroller into fresh episodes.
 
     Args:
-        bench: The run.
+        loaded: The run.
         rows: Boards.
         later: The later step.
         seed: Of the codes that are drawn.
     """
-    drawn = draw_seed(bench.run.seed, "analysis-transfer", 0)
-    field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return inject(field, load_metacontroller(bench.run), harvest, later, seed)
+    drawn = draw_seed(loaded.run.seed, "analysis-transfer", 0)
+    field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return inject(field, load_metacontroller(loaded.run), switch_codes, later, seed)
 
 
 def inject(
-    field: Field, meta: CausalHalf, harvest: SwitchCodes, later: int = 4, seed: int = 0
+    field: Field, meta: CausalHalf, switch_codes: SwitchCodes, later: int = 4, seed: int = 0
 ) -> Transfer:
     """Puts codes into episodes; see :func:`transfer`.
 
     Args:
         field: Where to roam.
         meta: The metacontroller whose decoder is used.
-        harvest: The codes.
+        switch_codes: The codes.
         later: The later step.
         seed: Of the codes that are drawn.
 
@@ -166,7 +166,7 @@ def inject(
         UserError: The later step is the first, or beyond the last.
     """
     field.check(later, first=1)
-    trial = _Trial(field, meta, harvest, np.random.default_rng(seed))
+    trial = _Trial(field, meta, switch_codes, np.random.default_rng(seed))
     found = [trial.held(step) for step in (0, later)]
     rates, hits = trial.forced(field.unseen)
     found.append((rates, trial.rate("unseen transitions", "all", *hits)))
@@ -183,7 +183,7 @@ def _adjusted(rates: Sequence[Rate]) -> tuple[Rate, ...]:
 class _Trial:
     field: Field
     meta: CausalHalf
-    harvest: SwitchCodes
+    switch_codes: SwitchCodes
     rng: np.random.Generator
 
     def held(self, step: int) -> tuple[list[Rate], Rate]:
@@ -192,13 +192,13 @@ class _Trial:
         where = f"from step {step}" if step else "from the first step"
         since, alone = np.full(n, step), self.field.roam()
         running = alone.lengths > step
-        pooled = self._next(self.harvest.draw(n, self.rng), since, 1)
+        pooled = self._next(self.switch_codes.draw(n, self.rng), since, 1)
         by_itself = next_reached(alone, since)[0]
         rates, all_hits = [], []
         for g, name in enumerate(names):
-            if not (self.harvest.labels == g).any():
+            if not (self.switch_codes.labels == g).any():
                 continue
-            own = self._next(self.harvest.draw(n, self.rng, g), since, 1)
+            own = self._next(self.switch_codes.draw(n, self.rng, g), since, 1)
             hits = [(found == g)[running] for found in (own, pooled, by_itself)]
             rates.append(self.rate(where, name, *hits))
             all_hits.append(hits)
@@ -213,16 +213,16 @@ class _Trial:
         alone, names = self.field.roam(subgoals=2), self.field.world.subgoal_names
         first, since = alone.reached[:, 0], alone.at[:, 0]
         wanted = np.full(len(first), -1)
-        known = set(self.harvest.labels.tolist())
+        known = set(self.switch_codes.labels.tolist())
         for row, g in enumerate(first):
             choices = [h for a, h in pairs if a == g and h in known]
             wanted[row] = self.rng.choice(choices) if choices else -1
         rows = wanted >= 0
-        index = self.harvest.draw(len(first), self.rng)
+        index = self.switch_codes.draw(len(first), self.rng)
         pooled = self._next(index, np.where(rows, since, self.field.world.horizon), 2)
         for h in sorted(set(wanted[rows].tolist())):
             own = wanted == h
-            index[own] = self.harvest.draw(int(own.sum()), self.rng, h)
+            index[own] = self.switch_codes.draw(int(own.sum()), self.rng, h)
         injected = self._next(index, np.where(rows, since, self.field.world.horizon), 2)
         hits = [x == wanted for x in (injected, pooled, next_reached(alone, since)[0])]
         rates = []
@@ -234,7 +234,7 @@ class _Trial:
 
     def _next(self, index: Steps, since: Steps, subgoals: int) -> Steps:
         """The next subgoal reached with codes held from a step on."""
-        actor = HeldCode(self.meta, self.harvest.take(index), torch.from_numpy(since))
+        actor = HeldCode(self.meta, self.switch_codes.take(index), torch.from_numpy(since))
         return next_reached(self.field.roam(actor, subgoals), since)[0]
 
     def rate(self, where: str, name: str, own: NDArray, pooled: NDArray, alone: NDArray) -> Rate:

@@ -22,10 +22,10 @@ from irl_lens.analyses.control.by_layer import Trying, adjusted
 from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, draw
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Trial, percent
 from irl_lens.analyses.figures.style import PALETTE, paler, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
@@ -199,9 +199,9 @@ def control_by_depth(
     progress.stage("control by depth", len(runs))
     sample, found = None, []
     for done, run in enumerate(runs, start=1):
-        bench = LoadedRun(run).pretrained
-        sample = sample or draw(bench.world, seed, "control-depth", episodes)
-        found += _steered(bench, label, sample, rollouts, seed)
+        loaded = LoadedRun(run).pretrained
+        sample = sample or draw(loaded.world, seed, "control-depth", episodes)
+        found += _steered(loaded, label, sample, rollouts, seed)
         progress.update(done)
     controls = adjusted([one.control for one in found])
     pairs = zip(found, controls, strict=True)
@@ -209,14 +209,14 @@ def control_by_depth(
 
 
 def _steered(
-    bench: LoadedRun, label: str, sample: Sample, rollouts: int, seed: int
+    loaded: LoadedRun, label: str, sample: Sample, rollouts: int, seed: int
 ) -> list[Steered]:
-    run = bench.run
-    trial = Trial(bench.world, rollouts, seed, bench.trial.temperature)
-    trying = Trying.of(bench.base, label, sample, trial)
+    run = loaded.run
+    trial = Trial(loaded.world, rollouts, seed, loaded.trial.temperature)
+    trying = Trying.of(loaded.base, label, sample, trial)
     return [
         Steered(
-            run.folder.name, run.seed, bench.base.model.n_layers, trying.control(layer, bank)[0]
+            run.folder.name, run.seed, loaded.base.model.n_layers, trying.control(layer, bank)[0]
         )
         for layer, bank in load_controllers(run).items()
     ]

@@ -25,6 +25,7 @@ from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.style import styled
@@ -33,22 +34,12 @@ from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import (
-    Controller,
     ControllerBank,
-    FullController,
-    LowRankController,
-    VectorController,
 )
 from irl_lens.models.fast import FastPath, HookList
 from irl_lens.rl.oracle import OracleControllers
 
 Closed = Float[NDArray[np.floating], " n"]
-WRITTEN: dict[type[Controller], str] = {
-    LowRankController: "B",
-    FullController: "U",
-    VectorController: "v",
-}
-"""The tensor of each kind of controller whose columns are written."""
 
 
 @dataclass(frozen=True)
@@ -232,17 +223,3 @@ def steered_nll(
         return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
 
     return -taken(action_log_probs(base, shown, hooks), shown)
-
-
-def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:
-    """Returns controllers that change the stream by as much, in random directions."""
-    stack, generator = bank.stack, torch.Generator().manual_seed(seed)
-    square = torch.randn(len(bank), stack.d_model, stack.d_model, generator=generator)
-    rotations = torch.linalg.qr(square).Q
-    tensors = {name: tensor.detach() for name, tensor in stack.tensors().items()}
-    written = WRITTEN[type(stack)]
-    if isinstance(stack, VectorController):
-        tensors[written] = (rotations @ tensors[written][..., None])[..., 0]
-    else:
-        tensors[written] = rotations @ tensors[written]
-    return ControllerBank(bank.names, type(stack)(**tensors, hook_name=bank.hook_name))

@@ -29,10 +29,10 @@ from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.mean_differences import mean_differences
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.figures.style import styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.errors import UserError
@@ -164,15 +164,15 @@ def control_by_rank(
     """
     _check(runs)
     progress = progress or QuietProgress()
-    config, bench = runs[0].preset.controllers, LoadedRun(runs[0]).pretrained
+    config, loaded = runs[0].preset.controllers, LoadedRun(runs[0]).pretrained
     layer = _best_layer(runs) if layer is None else layer
     if layer not in config.layers:
         known = ", ".join(map(str, config.layers))
         raise UserError(f"no controllers at layer {layer}; there are some at {known}")
-    banks = {MEAN: mean_differences(bench, config.label, layer)}
+    banks = {MEAN: mean_differences(loaded, config.label, layer)}
     banks |= _in_order({_name(run): load_controllers(run)[layer] for run in runs})
-    trial = replace(bench.trial, rows=min(rollouts, bench.trial.rows))
-    trying = Trying.of(bench.base, config.label, bench.test.first(episodes), trial)
+    trial = replace(loaded.trial, rows=min(rollouts, loaded.trial.rows))
+    trying = Trying.of(loaded.base, config.label, loaded.test.first(episodes), trial)
     progress.stage("control by rank", len(banks))
     found = {}
     for done, (name, bank) in enumerate(banks.items(), start=1):
@@ -183,7 +183,7 @@ def control_by_rank(
         _sized(name, banks[name], control, closed, vector, trying.gap)
         for name, (control, closed) in found.items()
     ]
-    raw = trial.play(bench.base)
+    raw = trial.play(loaded.base)
     return RankResult(layer, config.steps, config.batch, _adjusted(sizes), raw)
 
 

@@ -26,15 +26,15 @@ from jaxtyping import Bool, Int
 from plotly.subplots import make_subplots
 from transformer_lens import HookedTransformer
 
-from irl_lens.analyses.belief.label_probes import labels_of
-from irl_lens.analyses.control.by_layer import rotated
 from irl_lens.analyses.control.on_off_runs import ALL, Switched
 from irl_lens.analyses.control.part_shares import ALPHA, Share, measure, shares_of
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
+from irl_lens.analyses.core.labels import labels_of
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
@@ -133,7 +133,7 @@ KINDS = {"controllers": "Supervised controllers", "codes": "Controllers of codes
 
 
 def circuit(
-    bench: LoadedRun,
+    loaded: LoadedRun,
     source: Source = "controllers",
     layer: int | None = None,
     episodes: int = 48,
@@ -143,7 +143,7 @@ def circuit(
     """Finds out what the controllers of a run recruit.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         source: Supervised controllers, or those of codes.
         layer: Of the controllers; by default the one where they do best.
         episodes: Demonstrations.
@@ -153,11 +153,11 @@ def circuit(
     Raises:
         UserError: No controllers at that layer, no block after it, or they change nothing.
     """
-    steerers = LabelControllers.of(bench, source)
+    controllers = LabelControllers.of(loaded, source)
     if layer is None:
-        layer = steerers.best
-    bank, shown = steerers.at(layer), steerers.bench.test.trajectories.rows(slice(episodes))
-    model, labels = steerers.bench.base.model.hooked, labels_of(shown, steerers.label)
+        layer = controllers.best
+    bank, shown = controllers.at(layer), controllers.loaded.test.trajectories.rows(slice(episodes))
+    model, labels = controllers.loaded.base.model.hooked, labels_of(shown, controllers.label)
     if layer >= model.cfg.n_layers:
         raise UserError(f"no block comes after layer {layer}; take controllers of a lower one")
     given = labels, shown.observations, shown.mask

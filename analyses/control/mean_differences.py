@@ -11,11 +11,11 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.belief.label_probes import by_token
-from irl_lens.analyses.belief.subgoal_probes import layer_streams
 from irl_lens.analyses.control.by_layer import steered_nll
 from irl_lens.analyses.core.demonstrations import pieces
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.labels import by_token
+from irl_lens.analyses.core.linear_probe import layer_streams
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import ControllerBank, VectorController
 from irl_lens.models.base import hook_name
@@ -27,21 +27,21 @@ SHOWN = 256
 """Most demonstrations that means are taken over."""
 
 
-def mean_differences(bench: LoadedRun, label: str, layer: int) -> ControllerBank:
+def mean_differences(loaded: LoadedRun, label: str, layer: int) -> ControllerBank:
     """Vectors from the mean stream of all other labels to that of each label.
 
     Args:
-        bench: The run's parts.
+        loaded: The run's parts.
         label: ``"subgoal"`` or ``"visit"``.
         layer: Where the stream is taken and they are added.
 
     Raises:
         ValueError: A label that no demonstration shows.
     """
-    names = {"subgoal": bench.world.subgoal_names, "visit": bench.world.visit_names}[label]
-    shown, at = bench.fit.rows(slice(SHOWN)), hook_name(layer)
+    names = {"subgoal": loaded.world.subgoal_names, "visit": loaded.world.visit_names}[label]
+    shown, at = loaded.fit.rows(slice(SHOWN)), hook_name(layer)
     labels = torch.from_numpy(by_token(shown, label))[None]
-    cache = {at: _stream(bench.base, shown, layer)[None]}
+    cache = {at: _stream(loaded.base, shown, layer)[None]}
     vectors = {
         name: VectorController.from_difference(
             cache, cache, at, valid_a=labels == g, valid_b=labels != g
@@ -51,7 +51,7 @@ def mean_differences(bench: LoadedRun, label: str, layer: int) -> ControllerBank
     stack = ControllerBank.of(vectors).stack
     assert isinstance(stack, VectorController)
     lengths = [ControllerBank(names, VectorController(k * stack.v, at)) for k in LENGTHS]
-    return min(lengths, key=lambda b: steered_nll(bench.base, b, label, shown)[shown.mask].mean())
+    return min(lengths, key=lambda b: steered_nll(loaded.base, b, label, shown)[shown.mask].mean())
 
 
 def _stream(

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from irl_lens.analyses.codes.identity import class_means
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.switch_codes import class_means
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, FullController, LinearDecoder, LowRankController
@@ -29,28 +29,28 @@ Source = Literal["controllers", "codes"]
 
 @dataclass(frozen=True)
 class LabelControllers:
-    """Controllers, and the bench with the base that they act in.
+    """Controllers, and the run's parts with the base that they act in.
 
     Attributes:
         source: Where they come from.
-        bench: Its base is the one they were trained on.
+        loaded: Its base is the one they were trained on.
         banks: By layer.
         label: What they are for: ``"subgoal"`` (abstract) or ``"visit"``.
     """
 
     source: Source
-    bench: LoadedRun
+    loaded: LoadedRun
     banks: dict[int, ControllerBank]
     label: str
 
     @classmethod
     def of(
-        cls, bench: LoadedRun, source: Source = "controllers", episodes: int = 512
+        cls, loaded: LoadedRun, source: Source = "controllers", episodes: int = 512
     ) -> LabelControllers:
         """Collects those of a run.
 
         Args:
-            bench: The run's parts.
+            loaded: The run's parts.
             source: Supervised controllers, or those of codes.
             episodes: Most demonstrations that codes are taken from.
 
@@ -59,18 +59,19 @@ class LabelControllers:
             UserError: No switch begins one of the subgoals, so that it has no code.
         """
         if source == "controllers":
-            label = bench.run.preset.controllers.label
-            return cls(source, bench.pretrained, load_controllers(bench.run), label)
-        meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
-        bank = code_bank(meta, bench.base, shown, bench.world.subgoal_names)
-        return cls(source, bench, {meta.layer: bank}, "subgoal")
+            label = loaded.run.preset.controllers.label
+            return cls(source, loaded.pretrained, load_controllers(loaded.run), label)
+        meta, acting = load_metacontroller(loaded.run), loaded.acting
+        shown, names = acting.fit.rows(slice(episodes)), acting.world.subgoal_names
+        bank = code_bank(meta, acting.base, shown, names)
+        return cls(source, acting, {meta.layer: bank}, "subgoal")
 
     @property
     def best(self) -> int:
         """The layer at which they predict actions best; of codes the only one."""
         if self.source == "codes":
             return next(iter(self.banks))
-        measured = self.bench.run.stage("controllers").result
+        measured = self.loaded.run.stage("controllers").result
         return min(self.banks, key=lambda layer: measured[f"nll_layer{layer}"])
 
     def at(self, layer: int) -> ControllerBank:

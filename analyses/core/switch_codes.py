@@ -1,4 +1,7 @@
-"""Codes taken from demonstrations, where the gate opens, with the subgoal they stood for."""
+"""Codes taken from demonstrations, where the gate opens, with the subgoal they stood for.
+
+c_g = mean of z_t over switches t with subgoal g
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.trace import MetaTrace
+
+Codes = Float[NDArray[np.floating], "codes latent"]
+Centroids = Float[NDArray[np.floating], "subgoals latent"]
+Labels = Int[NDArray[np.int64], " codes"]
 
 
 @dataclass(frozen=True)
@@ -54,3 +61,17 @@ class SwitchCodes:
     def take(self, index: Int[NDArray[np.int64], "*shape"]) -> Float[Tensor, "*shape latent"]:
         """Returns codes by their numbers."""
         return torch.from_numpy(self.codes[index])
+
+
+def class_means(codes: Codes, labels: Labels, classes: int) -> Centroids:
+    """Returns the mean of each class; NaN for a class without members."""
+    counts = np.bincount(labels, minlength=classes)[:, None]
+    sums = np.zeros((classes, codes.shape[1]))
+    np.add.at(sums, labels, codes)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def nearest(codes: Codes, centroids: Centroids) -> Labels:
+    """Returns the nearest centroid of each code (Euclidean); never one that is NaN."""
+    distances = np.square(codes[:, None] - centroids).sum(axis=2)
+    return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)

@@ -196,7 +196,7 @@ def _steer(acts: Acts) -> None:
             return session.steer(kind=value, layer=layer, name=name, strength=float(strength))
         if value == "code":
             # Sliders begin at 0, where no code of a demonstration is.
-            begun = z if any(z) else session.workbench.harvest.codes[0].tolist()
+            begun = z if any(z) else session.workbench.switch_codes.codes[0].tolist()
             return session.steer(kind=value, code=tuple(map(float, begun)))
         return session.steer(kind=value)
 
@@ -229,7 +229,7 @@ def _steer(acts: Acts) -> None:
         if not click or "customdata" not in click["points"][0]:
             return no_update
         index = int(click["points"][0]["customdata"])
-        code = session.workbench.harvest.codes[index]
+        code = session.workbench.switch_codes.codes[index]
         return session.steer(kind="code", code=tuple(code.tolist()))
 
     acts(Input("latent", "clickData"), taken)

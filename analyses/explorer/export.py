@@ -48,9 +48,9 @@ view = session.view()  # all that the page shows, as plain values
 
 def snippet(session: Explorer) -> str:
     """Returns Python that makes the present state again, in a notebook or elsewhere."""
-    bench = session.workbench
+    workbench = session.workbench
     state = pprint.pformat(session.state.plain(), width=96, compact=True, sort_dicts=False)
-    return TEMPLATE.format(state=state, run=name_of(bench.run), base=bench.hash)
+    return TEMPLATE.format(state=state, run=name_of(workbench.run), base=workbench.hash)
 
 
 def data(session: Explorer, tab: str) -> pd.DataFrame:
@@ -112,16 +112,16 @@ def steering(session: Explorer) -> Intervention:
     Raises:
         UserError: Nothing does.
     """
-    bench, state, acts = session.workbench, session.state, session.state.steering
-    horizon = bench.world.horizon
+    workbench, state, acts = session.workbench, session.state, session.state.steering
+    horizon = workbench.world.horizon
     if acts.kind == "controller":
-        held = Scale(controller(bench, acts), acts.strength)
+        held = Scale(controller(workbench, acts), acts.strength)
         return Mask(held, steps=range(state.step, horizon))
     if acts.kind == "code":
         import torch
 
         z = torch.tensor(acts.code).expand(1, horizon, -1).clone()
-        coded = CodeController(bench.acting.decoder, z, bench.acting.hook_name)
+        coded = CodeController(workbench.acting.decoder, z, workbench.acting.hook_name)
         return Mask(coded, steps=range(state.step, horizon))
     raise UserError("nothing steers; choose a controller or a code first")
 

@@ -117,7 +117,7 @@ def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
     steps = max(map(len, seen))
     padded = np.stack([x[np.minimum(np.arange(steps), len(x) - 1)] for x in seen])
     with workbench.lock:
-        return workbench.bench.base.logits(torch.from_numpy(padded)).float()
+        return workbench.loaded.base.logits(torch.from_numpy(padded)).float()
 
 
 def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | None, list[str]]:

@@ -67,8 +67,8 @@ def episode(session: Explorer) -> list[Any]:
 
 def patch(session: Explorer, graph: Graph) -> list[Any]:
     """The heat map, what is in force, and what comes of it."""
-    bench, state = session.workbench, session.state
-    moves = [{"label": m, "value": i} for i, m in enumerate(bench.move_names)]
+    workbench, state = session.workbench, session.state
+    moves = [{"label": m, "value": i} for i, m in enumerate(workbench.move_names)]
     most = {"label": "by the edit", "value": -1}
     return [
         html.P(
@@ -122,15 +122,15 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
 
 
 def _typed(session: Explorer) -> html.Div:
-    bench, state = session.workbench, session.state
+    workbench, state = session.workbench, session.state
     return html.Div(
         [
             html.Label("layer", htmlFor="at-layer"),
-            number("at-layer", state.layer, 1, bench.layers),
+            number("at-layer", state.layer, 1, workbench.layers),
             html.Label("head", htmlFor="at-head"),
-            number("at-head", 0, 0, bench.heads - 1),
+            number("at-head", 0, 0, workbench.heads - 1),
             html.Label("step", htmlFor="at-step"),
-            number("at-step", state.step, 0, bench.world.horizon),
+            number("at-step", state.step, 0, workbench.world.horizon),
             html.Button("Patch", id="patch", className="main"),
         ],
         className="row",
@@ -139,17 +139,17 @@ def _typed(session: Explorer) -> html.Div:
 
 def kinds(session: Explorer) -> dict[str, str]:
     """What there is to steer by."""
-    bench = session.workbench
+    workbench = session.workbench
     found = {"nothing": "nothing"}
-    found |= {"controller": "a controller of the bank"} if bench.banks else {}
-    return found | ({"code": "a code z"} if bench.meta is not None else {})
+    found |= {"controller": "a controller of the bank"} if workbench.banks else {}
+    return found | ({"code": "a code z"} if workbench.meta is not None else {})
 
 
 def steer(session: Explorer, graph: Graph) -> list[Any]:
     """What acts, and what comes of it."""
-    bench, state = session.workbench, session.state
-    layers = list(bench.banks)
-    names = list(bench.banks[layers[0]].names) if layers else []
+    workbench, state = session.workbench, session.state
+    layers = list(workbench.banks)
+    names = list(workbench.banks[layers[0]].names) if layers else []
     return [
         html.P(
             [html.B("Choose what acts"), " from the step on that the slider is at."],
@@ -203,11 +203,11 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
 
 
 def _codes(session: Explorer, graph: Graph) -> list[Any]:
-    bench = session.workbench
-    if bench.meta is None:
+    workbench = session.workbench
+    if workbench.meta is None:
         sliders: list[Any] = []
     else:
-        top = bench.spread
+        top = workbench.spread
         sliders = [
             html.Div(
                 [
@@ -217,7 +217,7 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
                     ),
                 ]
             )
-            for i in range(bench.meta.decoder.n_z)
+            for i in range(workbench.meta.decoder.n_z)
         ]
     return [
         html.Div(
@@ -236,7 +236,7 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
                                 html.Label(
                                     "force a switch at step (none if empty)", htmlFor="forced"
                                 ),
-                                number("forced", None, 0, bench.world.horizon - 1),
+                                number("forced", None, 0, workbench.world.horizon - 1),
                             ],
                             className="row",
                         ),

@@ -187,7 +187,7 @@ def play(
         tick: Told of every step.
         walk: The patched walk that they go on from, if it is.
     """
-    env, base = situation.roaming(rows, subgoals), workbench.bench.base
+    env, base = situation.roaming(rows, subgoals), workbench.loaded.base
     parts = [*parts, *([Ticker(tick)] if tick else [])]
     if walk is not None:
         first, last = walk.shadow.parts(env) if walk.shadow else ([], [])
@@ -237,7 +237,7 @@ def walked(workbench: Workbench, state: State) -> Walked:
     _, stream = patched(workbench, state, runs)
     return Walked(
         carried(spots, stream, state.step, workbench.world.horizon),
-        attending(workbench.bench.base, runs.clean, spots),
+        attending(workbench.loaded.base, runs.clean, spots),
         shadowed(workbench, state),
     )
 
@@ -294,4 +294,6 @@ def _coded(
 def _drawn(workbench: Workbench, rows: int, noise: int) -> Float[Tensor, "rows steps latent"]:
     """A code of the demonstrations for every row and step."""
     size, rng = (rows, workbench.world.horizon), np.random.default_rng(noise)
-    return workbench.harvest.take(workbench.harvest.draw(size[0] * size[1], rng).reshape(size))
+    return workbench.switch_codes.take(
+        workbench.switch_codes.draw(size[0] * size[1], rng).reshape(size)
+    )

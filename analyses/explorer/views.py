@@ -178,13 +178,13 @@ def _latent(app: Dash, sessions: Sessions) -> None:
     def latent(_: int, tab: str, key: str) -> Any:
         """Draws the codes of demonstrations."""
         session, _jobs = sessions.get(key)
-        bench, steering = session.workbench, session.state.steering
-        if tab != "steer" or bench.meta is None or steering.kind != "code":
+        workbench, steering = session.workbench, session.state.steering
+        if tab != "steer" or workbench.meta is None or steering.kind != "code":
             return no_update, no_update
-        axes = bench.axes
-        points = axes.transform(bench.harvest.codes)
+        axes = workbench.axes
+        points = axes.transform(workbench.switch_codes.codes)
         now = None if steering.code is None else axes.transform(np.array([steering.code]))[0]
-        return figures.latent(session, points, bench.harvest.labels, now), None
+        return figures.latent(session, points, workbench.switch_codes.labels, now), None
 
 
 def _fork(app: Dash, sessions: Sessions) -> None:

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from irl_lens.analyses.belief.subgoal_probes import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.core.demonstrations import pieces
+from irl_lens.analyses.core.linear_probe import LinearProbe, fit_probe, layer_streams
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
@@ -34,7 +34,7 @@ from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.controllers import load_controllers
 
 T = TypeVar("T")
-PROBED, HARVESTED, EARLIER = 256, 256, 4
+PROBED, ENCODED, EARLIER = 256, 256, 4
 """Demonstrations that probes are fitted on, and that codes are taken from; checkpoints of the
 base that stay open."""
 
@@ -56,13 +56,13 @@ class Workbench:
         if not run.stage("base").done:
             raise UserError(f"{run.folder} has no trained base; irl-lens train base first")
         self.run, self.step, self.final, self.lock = run, step, final or self, RLock()
-        self.bench = LoadedRun(run, step=step)
+        self.loaded = LoadedRun(run, step=step)
         self._earlier: OrderedDict[int, Workbench] = OrderedDict()
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        if not isinstance(self.bench.world, Stageable):
-            kind = type(self.bench.world).__name__
+        if not isinstance(self.loaded.world, Stageable):
+            kind = type(self.loaded.world).__name__
             raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
 
     @property
@@ -110,7 +110,7 @@ class Workbench:
     @property
     def world(self) -> World:
         """Where the run's agents are."""
-        return self.bench.world
+        return self.loaded.world
 
     @property
     def stageable(self) -> Stageable:
@@ -121,12 +121,12 @@ class Workbench:
     @property
     def model(self):
         """The hooked base."""
-        return self.bench.base.model.hooked
+        return self.loaded.base.model.hooked
 
     @cached_property
     def copy(self) -> FastPath:
         """The base with hook points of its own, for clean runs beside roll-outs."""
-        return self.bench.base.twin()
+        return self.loaded.base.twin()
 
     @property
     def layers(self) -> int:
@@ -141,7 +141,7 @@ class Workbench:
     @cached_property
     def hash(self) -> str:
         """Identity of the base."""
-        return self.bench.base.model.hash()
+        return self.loaded.base.model.hash()
 
     @cached_property
     def move_names(self) -> tuple[str, ...]:
@@ -162,15 +162,15 @@ class Workbench:
         return load_metacontroller(self.run) if done else None
 
     @cached_property
-    def harvest(self) -> SwitchCodes:
+    def switch_codes(self) -> SwitchCodes:
         """Codes of demonstrations, where the gate opens.
 
         Raises:
             UserError: The run has no metacontroller.
         """
-        batch = Demonstrations(self.world, self.run.seed, "explorer-codes", HARVESTED)[0]
+        batch = Demonstrations(self.world, self.run.seed, "explorer-codes", ENCODED)[0]
         with self.lock:
-            return SwitchCodes.of(encode(self.acting, self.bench.base, batch), batch)
+            return SwitchCodes.of(encode(self.acting, self.loaded.base, batch), batch)
 
     @property
     def acting(self) -> CausalHalf:
@@ -185,13 +185,13 @@ class Workbench:
 
     @cached_property
     def spread(self) -> float:
-        """How far sliders of a code reach: all harvested codes lie within."""
-        return float(np.ceil(np.abs(self.harvest.codes).max() * 10) / 10)
+        """How far sliders of a code reach: all codes at switches lie within."""
+        return float(np.ceil(np.abs(self.switch_codes.codes).max() * 10) / 10)
 
     @cached_property
     def axes(self) -> PCA:
-        """Two principal axes of the harvested codes."""
-        return PCA(2, random_state=0).fit(self.harvest.codes)
+        """Two principal axes of the codes at switches."""
+        return PCA(2, random_state=0).fit(self.switch_codes.codes)
 
     def probe(self, layer: int) -> LinearProbe:
         """A linear probe of the abstract subgoal at the output of a block, fitted once."""
@@ -205,7 +205,7 @@ class Workbench:
             return self._probes[layer]
 
     def _seen(self, piece, layer: int) -> Float[Tensor, "tokens d_model"]:
-        return layer_streams(self.bench.base, piece, [layer])[0][torch.from_numpy(piece.mask)]
+        return layer_streams(self.loaded.base, piece, [layer])[0][torch.from_numpy(piece.mask)]
 
     def first(self, find: Callable[[Workbench], T]) -> T:
         """The opening pair, found once."""

@@ -16,18 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from irl_lens.analyses.figures.style import CONTRAST, INK, paler, styled, subgoal_colours
+from irl_lens.analyses.gate.event_scores import Marks, circular_shift
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.hooks import circularly_shifted
 from irl_lens.models.trace import MetaTrace
 from irl_lens.training.switches import SwitchCounts
-
-Marks = Bool[NDArray[np.bool_], "n steps"]
 
 
 @dataclass(frozen=True)
@@ -176,14 +173,6 @@ def score_gate(
         ratio(fired_n, steps),
         ratio(true_n, steps),
     )
-
-
-def circular_shift(marks: Marks, mask: Marks, rng: np.random.Generator) -> Marks:
-    """Moves each row's marks round its episode, the first step aside, by 1 step or more."""
-    lengths = mask.sum(axis=1)
-    by = rng.integers(1, np.maximum(lengths - 1, 2))
-    counted, lengths, by = map(torch.from_numpy, (marks & mask, lengths, by))
-    return circularly_shifted(counted, lengths, by).numpy()
 
 
 def _f1(switches: Marks, boundaries: Marks, mask: Marks) -> float:

@@ -16,24 +16,20 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Int
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
-from irl_lens.analyses.rollouts.patched_actor import Edit, PatchedActor, Recording
+from irl_lens.analyses.rollouts.patched_actor import Edit, PatchedActor, Recording, Table, in_force
 from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.analyses.stats.estimates import Estimate
-from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
 from irl_lens.training.codes import load_metacontroller
-
-Table = Int[NDArray[np.int64], "n steps"]
 
 
 @dataclass(frozen=True)
@@ -110,31 +106,31 @@ class WhatIf(Result):
 
 
 def what_if(
-    bench: LoadedRun, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
 ) -> WhatIf:
     """Forces and silences the gate of the run's metacontroller.
 
     Args:
-        bench: The run.
+        loaded: The run.
         steps: Where to force it, from 0.
         rows: Boards.
         seed: Of the codes that are drawn.
     """
-    drawn = draw_seed(bench.run.seed, "analysis-what-if", 0)
-    field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return edit_gate(field, load_metacontroller(bench.run), harvest, steps, seed)
+    drawn = draw_seed(loaded.run.seed, "analysis-what-if", 0)
+    field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return edit_gate(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
 
 
 def edit_gate(
-    field: Field, meta: CausalHalf, harvest: SwitchCodes, steps: Sequence[int], seed: int = 0
+    field: Field, meta: CausalHalf, switch_codes: SwitchCodes, steps: Sequence[int], seed: int = 0
 ) -> WhatIf:
     """Forces and silences a gate; see :func:`what_if`.
 
     Args:
         field: Where to roam.
         meta: The metacontroller.
-        harvest: The codes that agents take up.
+        switch_codes: The codes that agents take up.
         steps: Where to force the gate.
         seed: Of the codes that are drawn.
 
@@ -144,8 +140,8 @@ def edit_gate(
     for step in steps:
         field.check(step, first=1)
     size = field.rows, field.world.horizon
-    drawn = np.random.default_rng(seed).integers(len(harvest), size=size)
-    trial = _Trial.of(field, meta, harvest, drawn)
+    drawn = np.random.default_rng(seed).integers(len(switch_codes), size=size)
+    trial = _Trial.of(field, meta, switch_codes, drawn)
     places = [*(trial.force(step) for step in steps), trial.silence()]
     effects = adjusted([place.effect for place in places])
     pairs = zip(places, effects, strict=True)
@@ -158,16 +154,16 @@ class _Trial:
 
     field: Field
     meta: CausalHalf
-    harvest: SwitchCodes
+    switch_codes: SwitchCodes
     drawn: Table
     clean: Course
     recording: Recording
 
     @classmethod
-    def of(cls, field: Field, meta: CausalHalf, harvest: SwitchCodes, drawn: Table) -> _Trial:
-        actor = PatchedActor(meta, harvest.take(drawn))
+    def of(cls, field: Field, meta: CausalHalf, switch_codes: SwitchCodes, drawn: Table) -> _Trial:
+        actor = PatchedActor(meta, switch_codes.take(drawn))
         clean = field.roam(actor, subgoals=2)
-        return cls(field, meta, harvest, drawn, clean, actor.recording())
+        return cls(field, meta, switch_codes, drawn, clean, actor.recording())
 
     def force(self, step: int) -> Place:
         """Opens the gate at a step where it is shut."""
@@ -192,29 +188,15 @@ class _Trial:
 
     def _labels(self, at: Steps) -> tuple[Steps, Steps]:
         """Subgoals of the codes in force before a step, and of those drawn at it."""
-        labels, rows = self.harvest.labels, np.arange(len(at))
+        labels, rows = self.switch_codes.labels, np.arange(len(at))
         before = in_force(self.drawn, self.recording.gate.numpy(), at)
         return labels[before], labels[self.drawn[rows, at]]
 
     def _compare(self, at: Steps, opened: bool, drawn: Table, wanted: Steps, rows: Rows) -> Effect:
         where = torch.from_numpy(np.arange(drawn.shape[1]) == at[:, None])
         edit = Edit("gate", where, torch.full((len(at),), opened))
-        patched = self.field.roam(PatchedActor(self.meta, self.harvest.take(drawn), edit), 2)
+        patched = self.field.roam(PatchedActor(self.meta, self.switch_codes.take(drawn), edit), 2)
         return compare(self.clean, patched, at, wanted, rows)
-
-
-def in_force(drawn: Table, gate: np.ndarray, at: Steps) -> Steps:
-    """What was drawn where the gate last opened before a step; at step 0, what is drawn there.
-
-    Args:
-        drawn: Numbers, ``[n, steps]``.
-        gate: Where it opened.
-        at: The step of each row.
-    """
-    steps = np.arange(drawn.shape[1])
-    before = gate & (steps < at[:, None])
-    last = np.where(before, steps, 0).max(axis=1)
-    return drawn[np.arange(len(drawn)), last]
 
 
 def _bars(places: Sequence[Place], estimates: Sequence[Estimate]) -> dict:

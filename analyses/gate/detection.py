@@ -18,9 +18,9 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.gate.boundary_f1 import Marks, circular_shift
 from irl_lens.analyses.gate.detection_scores import (
     REACH,
     TOLERANCES,
@@ -30,8 +30,7 @@ from irl_lens.analyses.gate.detection_scores import (
     detection,
     latency_shares,
 )
-from irl_lens.analyses.gate.event_scores import latencies, later, poisson
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.gate.event_scores import Marks, circular_shift, latencies, later, poisson
 from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
@@ -141,18 +140,18 @@ class BoundaryDetection(Result):
 
 
 def boundary_detection(
-    bench: LoadedRun, seed: int = 0, draws: int = 100, margin: float = 0.1, episodes: int = 512
+    loaded: LoadedRun, seed: int = 0, draws: int = 100, margin: float = 0.1, episodes: int = 512
 ) -> BoundaryDetection:
     """Scores the gate of the run's metacontroller on fresh demonstrations.
 
     Args:
-        bench: The run.
+        loaded: The run.
         seed: Of the nulls.
         draws: Of each null.
         margin: A gate nearer than this to 0 or 1 counts as shut or open.
         episodes: At most so many enter the Rand index, which is slow.
     """
-    return science(bench.trace, bench.test.trajectories, seed, draws, margin, episodes)
+    return science(loaded.trace, loaded.test.trajectories, seed, draws, margin, episodes)
 
 
 def science(

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from irl_lens.analyses.gate.boundary_f1 import Marks
-from irl_lens.analyses.gate.event_scores import NONE, hits, rand_index
+from irl_lens.analyses.gate.event_scores import NONE, Marks, hits, rand_index
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import bootstrap_ci, permutation_pvalue
 from irl_lens.arrays import NDArray

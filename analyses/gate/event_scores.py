@@ -10,12 +10,14 @@ step of an episode is left out: its switch is forced.
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from sklearn.metrics import adjusted_rand_score
 
-from irl_lens.analyses.gate.boundary_f1 import Marks
 from irl_lens.arrays import NDArray
+from irl_lens.hooks import circularly_shifted
 
+Marks = Bool[NDArray[np.bool_], "n steps"]
 Counts = Int[NDArray[np.int64], " n"]
 NONE = np.iinfo(np.int64).max
 """Latency of a boundary in an episode without a switch."""
@@ -86,3 +88,11 @@ def poisson(mask: Marks, rate: float, rng: np.random.Generator) -> Marks:
     A Poisson process in discrete time; its number of switches is right on average only.
     """
     return later(rng.random(mask.shape) < rate, mask)
+
+
+def circular_shift(marks: Marks, mask: Marks, rng: np.random.Generator) -> Marks:
+    """Moves each row's marks round its episode, the first step aside, by 1 step or more."""
+    lengths = mask.sum(axis=1)
+    by = rng.integers(1, np.maximum(lengths - 1, 2))
+    counted, lengths, by = map(torch.from_numpy, (marks & mask, lengths, by))
+    return circularly_shifted(counted, lengths, by).numpy()

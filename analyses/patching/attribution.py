@@ -21,12 +21,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import GREY, PALETTE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, introduction, table
 from irl_lens.analyses.patching.sweep import Effects, Sources, grids_of, itself, sweep, unrelated
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks.core.address import Axes
@@ -132,16 +132,16 @@ class AttributionResult(Result):
 
 
 def attribute_patches(
-    bench: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
 ) -> AttributionResult:
     """Approximates every patch of the base, and makes them all to compare.
 
     Args:
-        bench: The run.
+        loaded: The run.
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS`.
     """
-    contrast, lags = setting.contrast(bench.world, bench.base.model.hooked), setting.lags
+    contrast, lags = setting.contrast(loaded.world, loaded.base.model.hooked), setting.lags
     exact = sweep(contrast, components, lags)
     rough = attribution(contrast, components, lags)
     null = attribution(contrast, components, lags, unrelated(contrast, lags))

@@ -25,13 +25,13 @@ from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
 from irl_lens.analyses.patching.grid import introduction
 from irl_lens.analyses.patching.metrics import logit_difference, restored
 from irl_lens.analyses.patching.pairs import Observations
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
@@ -113,16 +113,16 @@ class DirectResult(Result):
 
 
 def attribute_logits(
-    bench: LoadedRun, setting: Setting = DEFAULT, controllers: Sequence[Intervention] = ()
+    loaded: LoadedRun, setting: Setting = DEFAULT, controllers: Sequence[Intervention] = ()
 ) -> DirectResult:
     """Takes the logits of the base apart, in clean and corrupted episodes.
 
     Args:
-        bench: The run.
+        loaded: The run.
         setting: Edit and sizes; its metric is not used.
         controllers: Active in both, each with a term of its own.
     """
-    contrast = setting.contrast(bench.world, bench.base.model.hooked)
+    contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     names, terms = zip(
         *(
             direct_terms(contrast.model, x, contrast.pairs.decisions, controllers)

@@ -22,12 +22,12 @@ from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, table
 from irl_lens.analyses.patching.metrics import Readout, logit_difference
 from irl_lens.analyses.patching.sweep import Effects, itself
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 
 
@@ -84,14 +84,14 @@ class LensResult(Result):
         return (Claim.against(sentence, found, none, tried=below.shape[1]),)
 
 
-def action_lens(bench: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
+def action_lens(loaded: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
     """Looks at the base through the lens, in clean and corrupted episodes.
 
     Args:
-        bench: The run.
+        loaded: The run.
         setting: Edit and sizes; its metric is not used.
     """
-    contrast = setting.contrast(bench.world, bench.base.model.hooked)
+    contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     found, null = (
         lens_differences(contrast, setting.lags, readout)

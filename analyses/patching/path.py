@@ -27,11 +27,11 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import PALE, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import colour_axis, head_names, introduction, shares
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import ReplacePatch
@@ -148,16 +148,16 @@ class PathResult(Result):
 
 
 def patch_paths(
-    bench: LoadedRun, setting: Setting = DEFAULT, inputs: Sequence[str] = INPUTS
+    loaded: LoadedRun, setting: Setting = DEFAULT, inputs: Sequence[str] = INPUTS
 ) -> PathResult:
     """Patches every path from head to head of the base.
 
     Args:
-        bench: The run.
+        loaded: The run.
         setting: Edit, metric and sizes; its lags bound how early a decision may come.
         inputs: Which inputs of the receivers.
     """
-    contrast = setting.contrast(bench.world, bench.base.model.hooked)
+    contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     cfg, total = contrast.model.cfg, contrast.total
     found = {name: shares(paths(contrast, name), total) for name in inputs}

@@ -25,10 +25,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import TransplantPatch
 
@@ -84,16 +84,16 @@ class SweepResult(Result):
 
 
 def sweep_patches(
-    bench: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
 ) -> SweepResult:
     """Patches every place of the base.
 
     Args:
-        bench: The run.
+        loaded: The run.
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS` to patch.
     """
-    contrast = setting.contrast(bench.world, bench.base.model.hooked)
+    contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     effects = sweep(contrast, components, setting.lags)
     null = sweep(contrast, components, setting.lags, unrelated(contrast, setting.lags))
     grids = grids_of(contrast, effects, null)

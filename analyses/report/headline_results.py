@@ -88,9 +88,9 @@ class LoadedRun:
         """The same with the base as pretraining left it: itself, if that one acts."""
         if not self.run.cotrained:
             return self
-        bench = LoadedRun(self.run, pretrained=True)
-        bench.sizes = self.sizes
-        return bench
+        loaded = LoadedRun(self.run, pretrained=True)
+        loaded.sizes = self.sizes
+        return loaded
 
     @cached_property
     def test(self) -> Sample:
@@ -133,59 +133,59 @@ def analyse(run: Run, progress: Progress) -> Findings:
     progress.stage("analyses", len(wanted))
     if not run.stage("base").done:
         return Findings()
-    bench, found = LoadedRun(run), {}
+    loaded, found = LoadedRun(run), {}
     for done, name in enumerate(wanted, start=1):
-        found[name] = ANALYSES[name][1](bench)
+        found[name] = ANALYSES[name][1](loaded)
         progress.update(done)
     started = any(run.stage(name).done for name in ("internal-rl", "raw-rl"))
-    learning = learning_curves(run, len(bench.world.heldout_subgoals)) if started else None
+    learning = learning_curves(run, len(loaded.world.heldout_subgoals)) if started else None
     return Findings(**found, learning=learning)
 
 
-def _pretraining(bench: LoadedRun) -> TrainingCurve:
-    return training_curve(bench.run.stage("base"))
+def _pretraining(loaded: LoadedRun) -> TrainingCurve:
+    return training_curve(loaded.run.stage("base"))
 
 
-def _floor(bench: LoadedRun) -> FloorResult:
-    bench = bench.pretrained
-    return compare_with_floor(bench.base, bench.test, bench.log_probs)
+def _floor(loaded: LoadedRun) -> FloorResult:
+    loaded = loaded.pretrained
+    return compare_with_floor(loaded.base, loaded.test, loaded.log_probs)
 
 
-def _probes(bench: LoadedRun) -> ProbeResult:
-    bench = bench.pretrained
-    classes, iterations = len(bench.world.subgoal_names), bench.sizes.probe_iterations
-    return probe_layers(bench.base, bench.fit, bench.test, classes, iterations)
+def _probes(loaded: LoadedRun) -> ProbeResult:
+    loaded = loaded.pretrained
+    classes, iterations = len(loaded.world.subgoal_names), loaded.sizes.probe_iterations
+    return probe_layers(loaded.base, loaded.fit, loaded.test, classes, iterations)
 
 
-def controllability(bench: LoadedRun) -> ControlResult:
+def controllability(loaded: LoadedRun) -> ControlResult:
     """Measures the supervised controllers of every layer."""
-    bench = bench.pretrained
-    label, banks = bench.run.preset.controllers.label, load_controllers(bench.run)
-    return control_by_layer(bench.base, banks, label, bench.test, bench.trial, bench.log_probs)
+    loaded = loaded.pretrained
+    label, banks = loaded.run.preset.controllers.label, load_controllers(loaded.run)
+    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, loaded.log_probs)
 
 
-def _gate(bench: LoadedRun) -> GateResult:
-    names = bench.world.subgoal_names
-    return gate_against_boundaries(bench.trace, bench.test.trajectories, names)
+def _gate(loaded: LoadedRun) -> GateResult:
+    names = loaded.world.subgoal_names
+    return gate_against_boundaries(loaded.trace, loaded.test.trajectories, names)
 
 
-def _codes(bench: LoadedRun) -> CodesResult:
-    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
-    fit = encode(meta, bench.base, bench.fit), bench.fit
-    test = bench.trace, bench.test.trajectories
-    return codes_at_switches(fit, test, names, bench.base, meta, bench.trial)
+def _codes(loaded: LoadedRun) -> CodesResult:
+    meta, names = load_metacontroller(loaded.run), loaded.world.subgoal_names
+    fit = encode(meta, loaded.base, loaded.fit), loaded.fit
+    test = loaded.trace, loaded.test.trajectories
+    return codes_at_switches(fit, test, names, loaded.base, meta, loaded.trial)
 
 
-def _internal(bench: LoadedRun) -> Outcome:
-    return bench.trial.play(bench.base, load_policy(bench.run))
+def _internal(loaded: LoadedRun) -> Outcome:
+    return loaded.trial.play(loaded.base, load_policy(loaded.run))
 
 
-def _raw(bench: LoadedRun) -> Outcome:
-    config = bench.run.preset
-    model = TrajectoryModel(config.base, bench.world.observation, bench.world.n_actions)
-    stage = bench.run.stage("raw-rl")
+def _raw(loaded: LoadedRun) -> Outcome:
+    config = loaded.run.preset
+    model = TrajectoryModel(config.base, loaded.world.observation, loaded.world.n_actions)
+    stage = loaded.run.stage("raw-rl")
     model.load_weights(stage.weights(), str(stage.folder))
-    trial = Trial(bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature)
+    trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, config.raw_rl.temperature)
     return trial.play(FastPath(model.frozen()))
 
 

@@ -26,9 +26,9 @@ from scipy.stats import false_discovery_control
 
 from irl_lens.analyses.comparisons import COMPARISONS, Comparison
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import CATALOGUE, Entry
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.config.schema import EvaluationConfig
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
@@ -177,11 +177,11 @@ def scan(
         CheckpointError: If the base is not trained.
     """
     entries = scanned() if entries is None else entries
-    bench, looks = quick_bench(run), []
+    loaded, looks = quick(run), []
     progress.stage("scan", len(entries))
     try:
         for name, wanted in entries.items():
-            looks.append(_look(bench, name, wanted))
+            looks.append(_look(loaded, name, wanted))
             progress.update(len(looks))
     except KeyboardInterrupt:
         pass  # what is done is worth a page
@@ -193,12 +193,12 @@ def scanned() -> dict[str, Entry | Comparison]:
     return {**CATALOGUE, **{name: wanted for name, wanted in COMPARISONS.items() if wanted.scanned}}
 
 
-def quick_bench(run: Run) -> LoadedRun:
+def quick(run: Run) -> LoadedRun:
     """A run's parts, with small samples."""
-    bench = LoadedRun(run)
-    sizes = {name: min(most, getattr(bench.sizes, name)) for name, most in vars(MOST).items()}
-    bench.sizes = replace(bench.sizes, **sizes)
-    return bench
+    loaded = LoadedRun(run)
+    sizes = {name: min(most, getattr(loaded.sizes, name)) for name, most in vars(MOST).items()}
+    loaded.sizes = replace(loaded.sizes, **sizes)
+    return loaded
 
 
 def options(function: Callable[..., Result]) -> dict[str, Any]:
@@ -211,15 +211,15 @@ def options(function: Callable[..., Result]) -> dict[str, Any]:
     }
 
 
-def _look(bench: LoadedRun, name: str, wanted: Entry | Comparison) -> Look:
+def _look(loaded: LoadedRun, name: str, wanted: Entry | Comparison) -> Look:
     began, result, why = time.perf_counter(), None, ""
     small = options(resolve_name(wanted.where))
     try:
         if isinstance(wanted, Entry):
-            _check(wanted, bench.run)
-            result = wanted(bench, **small)
+            _check(wanted, loaded.run)
+            result = wanted(loaded, **small)
         else:
-            result = wanted([bench.run], **small)
+            result = wanted([loaded.run], **small)
     except UserError as error:  # the world, or the run, does not lend itself to this one
         why = str(error)
     except Exception as error:  # a bug in one must not take the others along

@@ -22,11 +22,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.analyses.codes.identity import Centroids, class_means, nearest
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.switch_codes import Centroids, SwitchCodes, class_means, nearest
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
@@ -110,31 +109,31 @@ class Animation(ShownEpisode, Result):
         )
 
 
-def animate_rollout(bench: LoadedRun, episodes: int = 256, seed: int = 0) -> Animation:
+def animate_rollout(loaded: LoadedRun, episodes: int = 256, seed: int = 0) -> Animation:
     """Plays one episode of the held-out task.
 
     Args:
-        bench: A run whose metacontroller is trained.
+        loaded: A run whose metacontroller is trained.
         episodes: Demonstrations that mean codes are taken from.
         seed: Of the board, and of the noise.
 
     Raises:
         UserError: The world has no boards to draw.
     """
-    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
-    shown = bench.fit.rows(slice(episodes))
-    harvest = SwitchCodes.of(encode(meta, bench.base, shown), shown)
-    means = class_means(harvest.codes, harvest.labels, len(names))
+    meta, names = load_metacontroller(loaded.run), loaded.world.subgoal_names
+    shown = loaded.fit.rows(slice(episodes))
+    switch_codes = SwitchCodes.of(encode(meta, loaded.base, shown), shown)
+    means = class_means(switch_codes.codes, switch_codes.labels, len(names))
     player, actor = "the internal policy", None
-    if bench.run.stage("internal-rl").done:
-        actor = load_policy(bench.run)
+    if loaded.run.stage("internal-rl").done:
+        actor = load_policy(loaded.run)
     else:
         player, given = "mean codes of the true subgoals", np.nan_to_num(means)
         actor = OracleCodes(torch.from_numpy(given).float(), meta)
-    drawn = draw_seed(bench.run.seed, "analysis-animation", seed)
-    situation = solvable(bench.world, bench.world.heldout_subgoals, drawn)
-    temperature = bench.trial.temperature
-    return animate(bench.base, bench.world, situation, actor, means, player, drawn, temperature)
+    drawn = draw_seed(loaded.run.seed, "analysis-animation", seed)
+    situation = solvable(loaded.world, loaded.world.heldout_subgoals, drawn)
+    temperature = loaded.trial.temperature
+    return animate(loaded.base, loaded.world, situation, actor, means, player, drawn, temperature)
 
 
 def solvable(world: World, task: Sequence[int], seed: int) -> Situation:

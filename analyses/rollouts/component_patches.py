@@ -26,13 +26,19 @@ from plotly.subplots import make_subplots
 from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
-from irl_lens.analyses.gate.counterfactual import in_force
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
-from irl_lens.analyses.rollouts.patched_actor import PARTS, Edit, Part, PatchedActor, Recording
+from irl_lens.analyses.rollouts.patched_actor import (
+    PARTS,
+    Edit,
+    Part,
+    PatchedActor,
+    Recording,
+    in_force,
+)
 from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
@@ -134,26 +140,26 @@ class Behaviour(Result):
 
 
 def behaviour(
-    bench: LoadedRun, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
 ) -> Behaviour:
     """Patches the run's metacontroller while it acts on codes of the demonstrations.
 
     Args:
-        bench: The run.
+        loaded: The run.
         steps: Where to patch, from 0.
         rows: Boards.
         seed: Of the codes and agents that are drawn.
     """
-    drawn = draw_seed(bench.run.seed, "analysis-behaviour", 0)
-    field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
-    harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return patch_parts(field, load_metacontroller(bench.run), harvest, steps, seed)
+    drawn = draw_seed(loaded.run.seed, "analysis-behaviour", 0)
+    field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
+    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return patch_parts(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
 
 
 def patch_parts(
     field: Field,
     meta: CausalHalf,
-    harvest: SwitchCodes,
+    switch_codes: SwitchCodes,
     steps: Sequence[int],
     seed: int = 0,
 ) -> Behaviour:
@@ -162,7 +168,7 @@ def patch_parts(
     Args:
         field: Where to roam.
         meta: The metacontroller.
-        harvest: The codes that agents take up.
+        switch_codes: The codes that agents take up.
         steps: Where to patch.
         seed: Of the codes and agents that are drawn.
 
@@ -172,12 +178,12 @@ def patch_parts(
     for step in steps:
         field.check(step)
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(harvest), size=(field.rows, field.world.horizon))
-    actor = PatchedActor(meta, harvest.take(drawn))
+    drawn = rng.integers(len(switch_codes), size=(field.rows, field.world.horizon))
+    actor = PatchedActor(meta, switch_codes.take(drawn))
     clean = field.roam(actor)
     found = []
     for step in steps:
-        trial = _Trial.of(field, meta, harvest, drawn, clean, actor.recording(), step, rng)
+        trial = _Trial.of(field, meta, switch_codes, drawn, clean, actor.recording(), step, rng)
         found += [trial.effects(part) for part in PARTS]
     return Behaviour(_adjusted(found))
 
@@ -207,7 +213,7 @@ class _Trial:
 
     field: Field
     meta: CausalHalf
-    harvest: SwitchCodes
+    switch_codes: SwitchCodes
     drawn: Int[NDArray[np.int64], "n steps"]
     clean: Course
     recording: Recording
@@ -223,7 +229,7 @@ class _Trial:
         cls,
         field: Field,
         meta: CausalHalf,
-        harvest: SwitchCodes,
+        switch_codes: SwitchCodes,
         drawn: Int[NDArray[np.int64], "n steps"],
         clean: Course,
         recording: Recording,
@@ -232,18 +238,18 @@ class _Trial:
     ) -> _Trial:
         """Draws what is put in."""
         gate = recording.gate.numpy()
-        force = harvest.labels[in_force(drawn, gate, np.full(len(drawn), step + 1))]
-        running, known = clean.lengths > step, np.unique(harvest.labels)
+        force = switch_codes.labels[in_force(drawn, gate, np.full(len(drawn), step + 1))]
+        running, known = clean.lengths > step, np.unique(switch_codes.labels)
         wanted = np.array([rng.choice(known[known != g]) if len(known) > 1 else g for g in force])
         donors = np.array([_one_of(running & (force == h), i, rng) for i, h in enumerate(wanted)])
         others = np.array([_one_of(running, i, rng) for i in range(len(wanted))])
-        codes = {"random": harvest.draw(len(wanted), rng), "targeted": np.zeros_like(wanted)}
+        codes = {"random": switch_codes.draw(len(wanted), rng), "targeted": np.zeros_like(wanted)}
         for h in known:
             own = wanted == h
-            codes["targeted"][own] = harvest.draw(int(own.sum()), rng, int(h))
+            codes["targeted"][own] = switch_codes.draw(int(own.sum()), rng, int(h))
         rows = running & (wanted != force) & (donors != np.arange(len(donors)))
         found = wanted, donors, others, codes, rows
-        return cls(field, meta, harvest, drawn, clean, recording, step, *found)
+        return cls(field, meta, switch_codes, drawn, clean, recording, step, *found)
 
     def effects(self, part: Part) -> PartEffect:
         """Patches one part with everything."""
@@ -264,12 +270,12 @@ class _Trial:
         where = torch.zeros(drawn.shape, dtype=torch.bool)
         where[:, self.step] = True
         edit = Edit(part, where, self._value(part, kind))
-        return self.field.roam(PatchedActor(self.meta, self.harvest.take(drawn), edit))
+        return self.field.roam(PatchedActor(self.meta, self.switch_codes.take(drawn), edit))
 
     def _value(self, part: Part, kind: str) -> Tensor:
         if part in ("z", "U"):
             own = self.recording.z[:, self.step]
-            return own if kind == "self" else self.harvest.take(self.codes[kind])
+            return own if kind == "self" else self.switch_codes.take(self.codes[kind])
         if part == "gate":
             gate = self.recording.gate[:, self.step]
             values = {"self": gate, "random": gate[self.others], "targeted": gate | True}

@@ -14,14 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from irl_lens.analyses.rollouts.paired_effects import Steps
+from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
 from irl_lens.models.causal import THRESHOLD, CausalHalf
 from irl_lens.rl.acting import Actor, SteppedActor
 
+Table = Int[NDArray[np.int64], "n steps"]
 Part = Literal["gate", "z", "U", "residual"]
 PARTS: tuple[Part, ...] = ("gate", "z", "U", "residual")
 
@@ -164,3 +168,17 @@ class Everywhere(Actor):
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
         """Acts at one step."""
         return self.inner(x)
+
+
+def in_force(drawn: Table, gate: np.ndarray, at: Steps) -> Steps:
+    """What was drawn where the gate last opened before a step; at step 0, what is drawn there.
+
+    Args:
+        drawn: Numbers, ``[n, steps]``.
+        gate: Where it opened.
+        at: The step of each row.
+    """
+    steps = np.arange(drawn.shape[1])
+    before = gate & (steps < at[:, None])
+    last = np.where(before, steps, 0).max(axis=1)
+    return drawn[np.arange(len(drawn)), last]

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import irl_lens
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.config.schema import BaseConfig, CodesConfig
 from irl_lens.envs.pinpad.world import PinpadWorld
@@ -96,7 +96,7 @@ class Steered:
 
     field: Field
     meta: SegmentMetacontroller
-    harvest: SwitchCodes
+    switch_codes: SwitchCodes
 
     def deaf(self) -> Steered:
         """The same with a decoder that does nothing."""
@@ -133,18 +133,18 @@ def steered() -> Steered:
     meta.switch[2].bias.data.fill_(-3)  # type: ignore
     labels = np.random.default_rng(0).integers(colours, size=400)
     unit = np.eye(colours, dtype=np.float32)[labels]
-    harvest = SwitchCodes(unit, labels, np.arange(400) // 2)
-    return Steered(Field(FastPath(model), world, 300, seed=5), meta, harvest)
+    switch_codes = SwitchCodes(unit, labels, np.arange(400) // 2)
+    return Steered(Field(FastPath(model), world, 300, seed=5), meta, switch_codes)
 
 
 @pytest.fixture(scope="session")
-def small_bench() -> Callable[..., LoadedRun]:
+def few_demonstrations() -> Callable[..., LoadedRun]:
     """Opens a run to measure on a few demonstrations only, 48 if nothing else is said."""
 
     def opened(run: Run, trajectories: int = 48) -> LoadedRun:
-        bench = LoadedRun(run)
-        bench.sizes = replace(bench.sizes, trajectories=trajectories)
-        return bench
+        loaded = LoadedRun(run)
+        loaded.sizes = replace(loaded.sizes, trajectories=trajectories)
+        return loaded
 
     return opened
 

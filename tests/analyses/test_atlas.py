@@ -16,8 +16,8 @@ from irl_lens.analyses.atlas.describe import Setting, describe
 from irl_lens.analyses.atlas.ending import ending
 from irl_lens.analyses.atlas.subjects import Subject, cluster_subjects, decoded
 from irl_lens.analyses.atlas.weights import Targets, overlap, probed, score, written_to
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import read_arrays, write
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Course
 from irl_lens.envs.scenes import Stageable
 from irl_lens.errors import UserError
@@ -212,13 +212,13 @@ def test_openings_are_compared_with_arrivals() -> None:
 
 
 def test_clusters_are_found_without_subgoals(steered: Steered) -> None:
-    subjects = cluster_subjects(steered.meta, steered.harvest, "ABCD", clusters=4)
+    subjects = cluster_subjects(steered.meta, steered.switch_codes, "ABCD", clusters=4)
     assert sorted(subject.own for subject in subjects) == [0, 1, 2, 3]
     for subject in subjects:
         assert subject.name.endswith(f"(100% {'ABCD'[subject.own]})")
         assert subject.code is not None
         torch.testing.assert_close(subject.code, torch.eye(4)[subject.own])
-    assert len(cluster_subjects(steered.meta, steered.harvest, "ABCD", clusters=9)) == 4
+    assert len(cluster_subjects(steered.meta, steered.switch_codes, "ABCD", clusters=9)) == 4
 
 
 def test_pages_need_no_network(planted: Atlas, tmp_path: Path) -> None:
@@ -260,15 +260,15 @@ def test_an_atlas_does_not_differ_from_itself_and_does_from_another(planted: Atl
 
 
 def test_a_run_s_own_controllers_are_described(smoke_run: Run) -> None:
-    bench = LoadedRun(smoke_run)
+    loaded = LoadedRun(smoke_run)
     small: dict[str, int] = {"boards": 4, "shown": 0, "draws": 9, "episodes": 24}
-    names = bench.world.subgoal_names
-    codes, clusters = atlas(bench, **small), cluster_atlas(bench, 2, **small)
+    names = loaded.world.subgoal_names
+    codes, clusters = atlas(loaded, **small), cluster_atlas(loaded, 2, **small)
     assert {entry.name for entry in codes.entries} <= set(names)
     assert 1 <= len(clusters.entries) <= 2 and clusters.entries[0].name.startswith("cluster 1")
-    trained = controller_atlas(bench, **small)
+    trained = controller_atlas(loaded, **small)
     assert [entry.name for entry in trained.entries] == list(names)
     assert all(entry.behaviour.ending is None for entry in trained.entries)
     assert trained.kind.startswith("supervised controllers, layer ")
     with pytest.raises(UserError, match="no controllers at layer 99"):
-        controller_atlas(bench, 99, **small)
+        controller_atlas(loaded, 99, **small)

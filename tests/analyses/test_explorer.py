@@ -35,7 +35,7 @@ def session(workbench: Workbench) -> Explorer:
 
 
 def code(workbench: Workbench) -> tuple[float, ...]:
-    return tuple(workbench.harvest.codes[0].tolist())
+    return tuple(workbench.switch_codes.codes[0].tolist())
 
 
 def test_it_opens_on_a_pair_in_which_a_patch_sends_the_agent_elsewhere(session: Explorer) -> None:
@@ -75,7 +75,7 @@ def test_roll_outs_carry_any_patch_exactly(session: Explorer, component: str) ->
         logits, stream = patched(workbench, state, runs)
         parts = carried(state.spots, stream, step, workbench.world.horizon)
         hook = gathered([*parts, Ticker(lambda step: None)])
-        fast = attending(FastPath(workbench.bench.base.model), runs.clean, state.spots)
+        fast = attending(FastPath(workbench.loaded.base.model), runs.clean, state.spots)
         cache = fast.cache(1, step + 1)
         with torch.inference_mode(), hook.attached(fast.model):
             for t in range(step + 1):
@@ -100,7 +100,7 @@ def test_roll_outs_attend_to_a_patched_key_or_value_ever_after(
     whole = model.run_with_hooks(longer, return_type="logits", fwd_hooks=[*hook.fwd_hooks()])
     plain = model(longer, return_type="logits")
     assert (whole - plain).abs()[0, step + 1 :].max() > 1e-3
-    fast = attending(FastPath(workbench.bench.base.model), runs.clean, spots)
+    fast = attending(FastPath(workbench.loaded.base.model), runs.clean, spots)
     cache = fast.cache(2, longer.shape[1])
     with torch.inference_mode():
         seen = longer.repeat(2, 1, 1)

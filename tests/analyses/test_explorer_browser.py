@@ -190,12 +190,12 @@ def test_steering_by_a_controller_and_by_a_point(chromium: Any, server: Server) 
     labels["a code z"].click()
     page.until(lambda: page.session.state.steering.kind == "code")
     page.until(lambda: chromium.find_elements("css selector", "#latent .points path"))
-    bench, before = page.session.workbench, page.session.state.steering.code
-    points = bench.axes.transform(bench.harvest.codes)
+    workbench, before = page.session.workbench, page.session.state.steering.code
+    points = workbench.axes.transform(workbench.switch_codes.codes)
     far = int(abs(points).sum(axis=1).argmax())
     page.click("latent", *map(float, points[far]))
     page.until(lambda: page.session.state.steering.code != before)
-    assert page.session.state.steering.code == pytest.approx(bench.harvest.codes[far])
+    assert page.session.state.steering.code == pytest.approx(workbench.switch_codes.codes[far])
     page.until(lambda: page.session.ready(steered=True))
     page.until(lambda: "come upon" in page.text("gone-steer"))
 

@@ -23,7 +23,7 @@ def session() -> Explorer:
 
 def test_a_snippet_makes_the_state_again_to_the_bit(session: Explorer) -> None:
     session.patch(1, 0).patch(session.workbench.layers, session.state.step, held=True)
-    code = tuple(session.workbench.harvest.codes[3].tolist())
+    code = tuple(session.workbench.switch_codes.codes[3].tolist())
     session.steer(kind="code", code=code, gate="own").fork()
     names: dict[str, Any] = {}
     exec(export.snippet(session), names)
@@ -60,16 +60,16 @@ def test_patches_are_kept_as_a_file(session: Explorer, tmp_path: Path) -> None:
 def test_steering_is_kept_as_a_file(session: Explorer, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing steers"):
         export.steering(session)
-    bench = session.workbench
-    layer, bank = next(iter(bench.banks.items()))
-    codes = {"kind": "code", "code": tuple(bench.harvest.codes[0].tolist())}
+    workbench = session.workbench
+    layer, bank = next(iter(workbench.banks.items()))
+    codes = {"kind": "code", "code": tuple(workbench.switch_codes.codes[0].tolist())}
     for values in ({"kind": "controller", "layer": layer, "name": bank.names[0]}, codes):
         hook = export.steering(session.steer(**values))
         file = tmp_path / "steering.safetensors"
         file.write_bytes(export.file(session, hook))
-        again = load(file, verify=bench.hash)
+        again = load(file, verify=workbench.hash)
         assert isinstance(again, Intervention)
-        x = torch.randn(2, bench.world.horizon, bench.model.cfg.d_model)
+        x = torch.randn(2, workbench.world.horizon, workbench.model.cfg.d_model)
         assert torch.equal(again(x), hook(x))
         step = session.state.step
         assert torch.equal(hook(x)[:, :step], x[:, :step]) and not torch.equal(hook(x), x)

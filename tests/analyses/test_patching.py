@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.patching.attribution import attribute_patches, attribution, correlation
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, Setting
 from irl_lens.analyses.patching.direct import attribute_logits, direct_terms
@@ -30,7 +31,6 @@ from irl_lens.analyses.patching.metrics import (
 from irl_lens.analyses.patching.pairs import make_pairs
 from irl_lens.analyses.patching.path import patch_paths, paths
 from irl_lens.analyses.patching.sweep import grids_of, sweep, sweep_patches, unrelated
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.errors import UserError
@@ -277,7 +277,7 @@ def test_metrics_on_logits_one_can_count() -> None:
 
 
 @pytest.fixture(scope="module")
-def bench() -> LoadedRun:
+def loaded() -> LoadedRun:
     return LoadedRun(find_run("grid"))
 
 
@@ -292,9 +292,9 @@ def bench() -> LoadedRun:
     ],
 )
 def test_on_the_bundled_model(
-    bench: LoadedRun, analysis: Any, edit: str, options: dict, tmp_path: Path
+    loaded: LoadedRun, analysis: Any, edit: str, options: dict, tmp_path: Path
 ) -> None:
-    result = analysis(bench, Setting(edit, pairs=4, pool=2, lags=2), **options)
+    result = analysis(loaded, Setting(edit, pairs=4, pool=2, lags=2), **options)
     table = result.to_dataframe()
     assert len(table) and not table.isna().any().any()
     assert result.caption().startswith(f"4 pairs of episodes that differ in one edit ({edit}: ")

@@ -86,7 +86,7 @@ def test_two_runs_are_held_against_each_other(
     def less(one: Number, other: Number) -> Number:
         return Number(other.value - one.value)
 
-    planted = SimpleNamespace(find=lambda bench: Number(bench.run.seed), less=less)
+    planted = SimpleNamespace(find=lambda loaded: Number(loaded.run.seed), less=less)
     monkeypatch.setitem(sys.modules, "planted", planted)
     wanted = {"one": Entry("planted:find", "One", against="planted:less")}
     run, other = find_run("grid"), find_run("grid")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
 from irl_lens.files.tensors import join_parts
@@ -133,13 +133,15 @@ def test_whoever_loads_the_metacontroller_gets_the_base_that_goes_with_it(
     loaded = join_parts(meta=load_discovered(run).state_dict(), base=acting.weights())
     assert kept.keys() == loaded.keys()
     assert all(torch.equal(kept[name], loaded[name]) for name in kept)
-    bench = LoadedRun(run)
-    assert bench.base.model.hash() == acting.hash()
-    assert bench.pretrained.base.model.hash() == base.model.hash()
+    loaded = LoadedRun(run)
+    assert loaded.base.model.hash() == acting.hash()
+    assert loaded.pretrained.base.model.hash() == base.model.hash()
 
 
 def test_with_a_frozen_base_there_is_but_one(run: Run, base: FastPath) -> None:
     discover(run, QuietProgress())
-    bench = LoadedRun(run)
-    assert bench.pretrained is bench
-    assert bench.base.model.hash() == load_base(run, pretrained=True)[1].hash() == base.model.hash()
+    loaded = LoadedRun(run)
+    assert loaded.pretrained is loaded
+    assert (
+        loaded.base.model.hash() == load_base(run, pretrained=True)[1].hash() == base.model.hash()
+    )

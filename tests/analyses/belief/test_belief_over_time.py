@@ -11,7 +11,7 @@ import pytest
 
 from irl_lens.analyses.belief.belief_over_time import belief_steps
 from irl_lens.analyses.belief.belief_source import source
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.runs.run import find_run
 
@@ -55,11 +55,11 @@ def test_steps_that_few_episodes_reach_are_left_out(plant: Planter) -> None:
 
 
 def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
-    small_bench: Callable[..., LoadedRun], tmp_path: Path
+    few_demonstrations: Callable[..., LoadedRun], tmp_path: Path
 ) -> None:
-    bench = small_bench(find_run("grid"), 240)
-    result = belief_steps(bench, iterations=15)
-    layers = bench.base.model.n_layers + 1
+    loaded = few_demonstrations(find_run("grid"), 240)
+    result = belief_steps(loaded, iterations=15)
+    layers = loaded.base.model.n_layers + 1
     own, random = result.trained[result.best], result.untrained[result.best]
     assert result.exact.reader.accuracy.value > own.reader.accuracy.value
     assert own.reader.accuracy.low > random.reader.accuracy.high
@@ -69,4 +69,4 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     assert len(result.by_step()) == (3 * layers + 1) * own.given.shape[1]
     assert result.figure().to_dict()["data"] and result.save(tmp_path / "it").exists()
     with pytest.raises(ValueError, match="no posterior of 'mood'; there are subgoal, visit"):
-        belief_steps(bench, "mood")
+        belief_steps(loaded, "mood")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.belief.calibrated_belief import SINCE, belief, compare
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.runs.run import find_run
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ def test_belief_is_counted_from_the_boundary_on_and_not_in_the_first_subgoal(
 
 
 def test_on_the_bundled_model_it_is_between_the_control_and_the_filter(
-    small_bench: Callable[..., LoadedRun],
+    few_demonstrations: Callable[..., LoadedRun],
 ) -> None:
-    bench = small_bench(find_run("grid"), 240)
-    result = belief(bench, layer=1)
+    loaded = few_demonstrations(find_run("grid"), 240)
+    result = belief(loaded, layer=1)
     probe, exact, control = result.readers
     assert exact.divergence.value == 0
     assert exact.cross_entropy.value < probe.cross_entropy.value < control.cross_entropy.value
@@ -80,4 +80,4 @@ def test_on_the_bundled_model_it_is_between_the_control_and_the_filter(
     assert result.claims()[0].p < 0.01 and 0 < result.claims()[0].effect < 1
     assert len(result.to_dataframe()) == 3 and len(result.figure().to_dict()["data"]) == 7
     with pytest.raises(ValueError, match="layer 99: the base has layers 0"):
-        belief(bench, layer=99)
+        belief(loaded, layer=99)

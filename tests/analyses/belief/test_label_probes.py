@@ -10,16 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.belief.label_probes import (
-    by_token,
-    fit_probes,
-    labels_of,
-    readable,
-    right_answers,
-    shuffled_labels,
-    stream_of_steps,
-)
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.belief.label_probes import readable, right_answers
+from irl_lens.analyses.core.labels import by_token, labels_of
+from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.stats.estimates import step_mean
 from irl_lens.models.fast import FastPath
 from irl_lens.runs.run import find_run
@@ -72,16 +66,16 @@ def test_shuffling_deals_out_the_same_labels_and_none_where_none_was() -> None:
 
 
 def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable(
-    small_bench: Callable[..., LoadedRun],
+    few_demonstrations: Callable[..., LoadedRun],
 ) -> None:
-    bench = small_bench(find_run("grid"), 240)
-    result = readable(bench, ("subgoal", "direction"), iterations=15)
+    loaded = few_demonstrations(find_run("grid"), 240)
+    result = readable(loaded, ("subgoal", "direction"), iterations=15)
     best = result.best("subgoal")
     assert best.accuracy.low > max(best.shuffled.high, best.untrained.high) and best.layer > 0
     least = best.accuracy.value - max(best.shuffled.value, best.untrained.value)
     assert best.selectivity.value == pytest.approx(least) and best.selectivity.low > 0.05
     assert f"subgoal at layer {best.layer}" in result.caption()
     assert [claim.p < 0.05 for claim in result.claims()] == [True, True]
-    layers = bench.base.model.n_layers + 1
+    layers = loaded.base.model.n_layers + 1
     assert len(result.to_dataframe()) == 2 * layers
     assert len(result.figure().to_dict()["data"]) == 2 * 3

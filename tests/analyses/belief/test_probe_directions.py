@@ -22,7 +22,7 @@ from irl_lens.analyses.belief.direction_overlap import (
 from irl_lens.analyses.belief.layer_directions import LayerDirections, layer_directions
 from irl_lens.analyses.belief.probe_directions import probe_directions
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.stats.significance import exchange_pvalues
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, LowRankController
@@ -138,9 +138,9 @@ def test_pushes_of_demonstrations_are_summed_over_their_steps(
 
 @pytest.mark.parametrize("source", ["controllers", "codes"])
 def test_on_the_bundled_model(
-    small_bench: Callable[[Run], LoadedRun], source: Source, tmp_path: Path
+    few_demonstrations: Callable[[Run], LoadedRun], source: Source, tmp_path: Path
 ) -> None:
-    result = probe_directions(small_bench(find_run("grid")), source, iterations=5, draws=99)
+    result = probe_directions(few_demonstrations(find_run("grid")), source, iterations=5, draws=99)
     cells = 3 * len(result.layers) * len(result.names) ** 2
     table = result.to_dataframe()
     assert len(table) == cells and not table.isna().any().any()
@@ -151,10 +151,10 @@ def test_on_the_bundled_model(
 
 
 def test_a_layer_or_a_subgoal_without_controllers_is_named(
-    small_bench: Callable[[Run], LoadedRun],
+    few_demonstrations: Callable[[Run], LoadedRun],
 ) -> None:
-    bench = small_bench(find_run("grid"))
+    loaded = few_demonstrations(find_run("grid"))
     with pytest.raises(UserError, match="no controllers at layer 99; there are some at 1"):
-        LabelControllers.of(bench).at(99)
+        LabelControllers.of(loaded).at(99)
     with pytest.raises(UserError, match="no switch of 1 demonstrations begins subgoal"):
-        LabelControllers.of(bench, "codes", episodes=1)
+        LabelControllers.of(loaded, "codes", episodes=1)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.analyses.belief.subgoal_probes import ProbeResult, fit_probe, probe_layers
+from irl_lens.analyses.belief.subgoal_probes import ProbeResult, probe_layers
 from irl_lens.analyses.core.demonstrations import Sample
+from irl_lens.analyses.core.linear_probe import fit_probe
 from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath
 

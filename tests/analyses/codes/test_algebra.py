@@ -18,7 +18,7 @@ from irl_lens.analyses.codes.matrix_algebra import (
     order_in_stream,
     rotated,
 )
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.rollouts.patched_actor import Everywhere
 from irl_lens.analyses.stats.rank_correlation import correlations
 from irl_lens.envs.trajectories import Trajectories
@@ -54,7 +54,7 @@ def test_rotation_keeps_the_spectrum() -> None:
 
 
 def test_matrices_are_the_controllers_of_either_decoder(steered: Steered) -> None:
-    code = steered.harvest.take(np.array([0]))[0]
+    code = steered.switch_codes.take(np.array([0]))[0]
     linear = FullController.from_latent(steered.meta.decoder, code, "hook").U  # type: ignore[arg-type]
     torch.testing.assert_close(matrix(steered.meta, code), linear.double())
     low = steered.deaf()
@@ -77,7 +77,7 @@ def test_orders_differ_by_the_commutator(sighted: FastPath, plant: Planter) -> N
 
 
 def test_planted_controllers_steer_mix_and_commute(steered: Steered) -> None:
-    result = combine(steered.field, steered.meta, steered.harvest, shown(steered))
+    result = combine(steered.field, steered.meta, steered.switch_codes, shown(steered))
     assert len(result.singles) == 4 and len(result.pairs) == 6
     for one in result.singles:
         assert one.on.effect.low > 0.2 and one.on.p < 0.01
@@ -102,7 +102,7 @@ def test_planted_controllers_steer_mix_and_commute(steered: Steered) -> None:
 
 def test_where_controllers_do_nothing_nothing_is_reported(steered: Steered) -> None:
     deaf = steered.deaf()
-    result = combine(deaf.field, deaf.meta, deaf.harvest, shown(deaf))
+    result = combine(deaf.field, deaf.meta, deaf.switch_codes, shown(deaf))
     for one in result.singles:
         assert one.on.changed.value == one.negated.changed.value == 0
         assert one.on.p == one.negated.p == 1
@@ -129,9 +129,9 @@ def test_a_hook_for_all_rows_is_that_hook(steered: Steered) -> None:
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
+    which: str, smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
-    bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
-    result = algebra(bench, rows=8, demonstrations=8, draws=1)
+    loaded = few_demonstrations(smoke_run if which == "smoke" else find_run("grid"))
+    result = algebra(loaded, rows=8, demonstrations=8, draws=1)
     assert result.caption() and result.save(tmp_path / "result").is_file()
     result.figure()

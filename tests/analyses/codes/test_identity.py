@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.codes.identity import class_means, codes_at_switches, nearest
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.codes.identity import codes_at_switches
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.switch_codes import class_means, nearest
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 from irl_lens.runs.run import Run
@@ -35,15 +36,15 @@ def _trace(trajectories: Trajectories, separation: float, seed: int) -> MetaTrac
 def test_identity_is_what_was_planted(
     smoke_run: Run, plant: Planter, separation: float, low: float, high: float
 ) -> None:
-    bench, meta = LoadedRun(smoke_run), load_metacontroller(smoke_run)
+    loaded, meta = LoadedRun(smoke_run), load_metacontroller(smoke_run)
     fit, test = (plant(200, seed, True) for seed in (0, 1))
     result = codes_at_switches(
         (_trace(fit, separation, 2), fit),
         (_trace(test, separation, 3), test),
         ("a", "b", "c", "d"),
-        bench.base,
+        loaded.base,
         meta,
-        bench.trial,
+        loaded.trial,
     )
     assert low <= result.identity.value <= high
     assert low <= result.identity_later.value <= high

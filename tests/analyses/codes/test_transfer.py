@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from irl_lens.analyses.codes.transfer import inject, transfer
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.envs.pinpad.tasks import PAPER_ANT
 from irl_lens.envs.pinpad.world import PinpadWorld
@@ -31,7 +31,7 @@ def test_unseen_transitions_are_those_of_the_held_out_task(steered: Steered) -> 
 
 
 def test_planted_codes_lead_to_their_subgoal_on_other_boards(steered: Steered) -> None:
-    result = inject(steered.field, steered.meta, steered.harvest)
+    result = inject(steered.field, steered.meta, steered.switch_codes)
     first, later, forced = result.totals
     for total in (first, later, forced):
         assert total.own.low > 0.5 and total.effect.low > 0.2 and total.p < 0.01
@@ -50,7 +50,7 @@ def test_planted_codes_lead_to_their_subgoal_on_other_boards(steered: Steered) -
 
 def test_where_codes_do_nothing_they_carry_nothing(steered: Steered) -> None:
     deaf = steered.deaf()
-    result = inject(deaf.field, deaf.meta, deaf.harvest)
+    result = inject(deaf.field, deaf.meta, deaf.switch_codes)
     for total in result.totals:
         assert total.own == total.pooled == total.alone and total.p == 1
     assert result.caption().count("may be chance") == 3
@@ -59,19 +59,19 @@ def test_where_codes_do_nothing_they_carry_nothing(steered: Steered) -> None:
 
 def test_codes_that_say_nothing_of_their_subgoal_carry_nothing(steered: Steered) -> None:
     """The same codes, of which each has a label at random."""
-    codes, labels = steered.harvest.codes, steered.harvest.labels
+    codes, labels = steered.switch_codes.codes, steered.switch_codes.labels
     mixed = SwitchCodes(
-        codes, np.random.default_rng(9).permutation(labels), steered.harvest.episodes
+        codes, np.random.default_rng(9).permutation(labels), steered.switch_codes.episodes
     )
     for total in inject(steered.field, steered.meta, mixed).totals:
         assert total.effect.low < 0.05 and total.effect.high > -0.05
 
 
 def test_a_subgoal_without_codes_is_left_out(steered: Steered) -> None:
-    some = steered.harvest.labels != 2
-    codes, labels = steered.harvest.codes[some], steered.harvest.labels[some]
-    harvest = SwitchCodes(codes, labels, steered.harvest.episodes[some])
-    result = inject(steered.field, steered.meta, harvest)
+    some = steered.switch_codes.labels != 2
+    codes, labels = steered.switch_codes.codes[some], steered.switch_codes.labels[some]
+    switch_codes = SwitchCodes(codes, labels, steered.switch_codes.episodes[some])
+    result = inject(steered.field, steered.meta, switch_codes)
     assert [r.subgoal for r in result.rates if r.where == "from the first step"] == ["0", "1", "3"]
     into = [r for r in result.rates if r.subgoal.endswith("→2")]
     assert into and all(r.episodes == 0 for r in into)
@@ -80,14 +80,14 @@ def test_a_subgoal_without_codes_is_left_out(steered: Steered) -> None:
 @pytest.mark.parametrize("step", [0, 24])
 def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
     with pytest.raises(UserError, match=f"step {step}; take one from 1 to 23"):
-        inject(steered.field, steered.meta, steered.harvest, later=step)
+        inject(steered.field, steered.meta, steered.switch_codes, later=step)
 
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
+    which: str, smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
-    bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
-    result = transfer(bench, rows=16)
+    loaded = few_demonstrations(smoke_run if which == "smoke" else find_run("grid"))
+    result = transfer(loaded, rows=16)
     assert result.caption() and result.save(tmp_path / "result").is_file()
     result.figure()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from irl_lens.analyses.control.by_layer import control_by_layer, rotated
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.control.by_layer import control_by_layer
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.hooks import ControllerBank, VectorController
 from irl_lens.models.base import hook_name
 from irl_lens.runs.run import Run
 
 
-def _bank(bench: LoadedRun, init: float) -> ControllerBank:
+def _bank(loaded: LoadedRun, init: float) -> ControllerBank:
     generator = torch.Generator().manual_seed(0)
-    names, width = bench.world.subgoal_names, bench.base.model.d_model
+    names, width = loaded.world.subgoal_names, loaded.base.model.d_model
     bank = ControllerBank.low_rank(names, width, 4, hook_name(1), init, generator=generator)
     return bank.requires_grad_(False)
 
@@ -34,8 +35,10 @@ def test_control_changes_the_stream_by_as_much_elsewhere(kind: str) -> None:
 
 
 def test_controllers_that_do_nothing_close_nothing(smoke_run: Run) -> None:
-    bench = LoadedRun(smoke_run)
-    result = control_by_layer(bench.base, {1: _bank(bench, 0)}, "subgoal", bench.test, bench.trial)
+    loaded = LoadedRun(smoke_run)
+    result = control_by_layer(
+        loaded.base, {1: _bank(loaded, 0)}, "subgoal", loaded.test, loaded.trial
+    )
     (layer,) = result.layers
     assert layer.gap_closed.value == pytest.approx(0, abs=1e-6)
     assert layer.outcome == result.raw == layer.random and layer.p == 1
@@ -47,6 +50,6 @@ def test_controllers_that_do_nothing_close_nothing(smoke_run: Run) -> None:
 
 
 def test_success_over_all_boards_counts_the_unsolvable_as_failures(smoke_run: Run) -> None:
-    bench = LoadedRun(smoke_run)
-    outcome = bench.trial.play(bench.base, prefix=1)
+    loaded = LoadedRun(smoke_run)
+    outcome = loaded.trial.play(loaded.base, prefix=1)
     assert 0 < outcome.success_all.value <= outcome.success_solvable.value

@@ -13,7 +13,7 @@ from torch import Tensor
 from irl_lens.analyses.control.circuit import Circuit, circuit, recruited
 from irl_lens.analyses.control.on_off_runs import ALL, Switched
 from irl_lens.analyses.control.part_shares import drawn_pvalue
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.errors import UserError
@@ -157,19 +157,21 @@ def test_one_more_draw_is_likely_and_one_far_off_is_not() -> None:
     assert drawn_pvalue(0.0, np.zeros(3)) == 1 and drawn_pvalue(0.5, np.zeros(3)) == 0
 
 
-def test_what_cannot_be_attributed_is_refused(small_bench: Callable[[Run], LoadedRun]) -> None:
+def test_what_cannot_be_attributed_is_refused(
+    few_demonstrations: Callable[[Run], LoadedRun],
+) -> None:
     zero = ControllerBank(NAMES, VectorController(torch.zeros(len(NAMES), WIDTH), AT))
     with pytest.raises(UserError, match="layer 1 change no logit"):
         found(random_model(), zero)
     with pytest.raises(ValueError, match="1 random controllers; take two"):
         found(random_model(), zero, draws=1)
     with pytest.raises(UserError, match="no controllers at layer 99"):
-        circuit(small_bench(find_run("grid")), layer=99)
+        circuit(few_demonstrations(find_run("grid")), layer=99)
 
 
 @pytest.mark.parametrize("source", ["controllers", "codes"])
-def test_on_the_bundled_model(small_bench: Callable[[Run], LoadedRun], source: str) -> None:
-    result = circuit(small_bench(find_run("grid")), source, episodes=8, draws=2)  # type: ignore
+def test_on_the_bundled_model(few_demonstrations: Callable[[Run], LoadedRun], source: str) -> None:
+    result = circuit(few_demonstrations(find_run("grid")), source, episodes=8, draws=2)  # type: ignore
     table = result.to_dataframe()
     assert not table.isna().any().any() and result.effect.low > 0
     shares = table[table.attribution == "written"].share

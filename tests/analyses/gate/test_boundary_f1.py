@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.gate.boundary_f1 import circular_shift, gate_against_boundaries, score_gate
+from irl_lens.analyses.gate.boundary_f1 import gate_against_boundaries, score_gate
+from irl_lens.analyses.gate.event_scores import circular_shift
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 

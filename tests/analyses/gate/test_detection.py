@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.gate.boundary_f1 import score_gate
-from irl_lens.analyses.gate.counterfactual import edit_gate, in_force, what_if
+from irl_lens.analyses.gate.counterfactual import edit_gate, what_if
 from irl_lens.analyses.gate.detection import BoundaryDetection, boundary_detection, science
 from irl_lens.analyses.gate.detection_scores import REACH
 from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, moved, poisson
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.rollouts.patched_actor import in_force
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.trace import MetaTrace
@@ -131,7 +132,7 @@ def test_code_in_force_is_that_of_the_last_opening() -> None:
 
 
 def test_planted_switches_matter_and_the_same_code_changes_nothing(steered: Steered) -> None:
-    result = edit_gate(steered.field, steered.meta, steered.harvest, steps=(1, 3))
+    result = edit_gate(steered.field, steered.meta, steered.switch_codes, steps=(1, 3))
     *forced, silenced = result.places
     for place in forced:
         assert place.effect.effect.low > 0.2 and place.effect.p < 0.01
@@ -147,7 +148,7 @@ def test_planted_switches_matter_and_the_same_code_changes_nothing(steered: Stee
 
 def test_where_codes_do_nothing_switches_do_nothing(steered: Steered) -> None:
     deaf = steered.deaf()
-    result = edit_gate(deaf.field, deaf.meta, deaf.harvest, steps=(1,))
+    result = edit_gate(deaf.field, deaf.meta, deaf.switch_codes, steps=(1,))
     for place in result.places:
         assert place.effect.changed.value == 0 and place.effect.p == 1
     assert result.caption().count("may be chance") == 2
@@ -157,15 +158,15 @@ def test_where_codes_do_nothing_switches_do_nothing(steered: Steered) -> None:
 @pytest.mark.parametrize("step", [0, 24])
 def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
     with pytest.raises(UserError, match=f"step {step}; take one from 1 to 23"):
-        edit_gate(steered.field, steered.meta, steered.harvest, steps=(step,))
+        edit_gate(steered.field, steered.meta, steered.switch_codes, steps=(step,))
 
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
+    which: str, smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
-    bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
-    for result in (boundary_detection(bench, draws=5), what_if(bench, steps=(2,), rows=16)):
+    loaded = few_demonstrations(smoke_run if which == "smoke" else find_run("grid"))
+    for result in (boundary_detection(loaded, draws=5), what_if(loaded, steps=(2,), rows=16)):
         assert result.caption() and len(result.to_dataframe())
         assert result.save(tmp_path / "result").is_file()
         result.figure()

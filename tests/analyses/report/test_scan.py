@@ -15,10 +15,10 @@ import pytest
 from irl_lens import cli
 from irl_lens.analyses.comparisons import COMPARISONS
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import CATALOGUE, Entry
-from irl_lens.analyses.report.headline_results import LoadedRun
-from irl_lens.analyses.report.scan import LONGEST, SMALL, options, quick_bench, rank, scan, scanned
+from irl_lens.analyses.report.scan import LONGEST, SMALL, options, quick, rank, scan, scanned
 from irl_lens.analyses.report.scan_page import page, write_scan
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.progress import QuietProgress
@@ -100,9 +100,9 @@ def test_what_says_nothing_of_one_run_is_not_scanned() -> None:
 
 
 def test_samples_are_small(smoke_run: Run) -> None:
-    assert quick_bench(smoke_run).sizes == smoke_run.preset.evaluation  # smaller still
+    assert quick(smoke_run).sizes == smoke_run.preset.evaluation  # smaller still
     values = smoke_run.preset.to_dict() | {"evaluation": {"trajectories": 4_096, "rollouts": 96}}
-    large = quick_bench(Run(smoke_run.folder, smoke_run.config | {"preset": values})).sizes
+    large = quick(Run(smoke_run.folder, smoke_run.config | {"preset": values})).sizes
     assert (large.trajectories, large.rollouts, large.probe_iterations) == (256, 96, 30)
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_be_done_says_why(smoke_run: Run, tmp_path: Path) -> None:
     assert "left out: the stage codes is not finished" in page(found)
 
 
-def broken(bench: LoadedRun) -> Result:
+def broken(loaded: LoadedRun) -> Result:
     """An analysis with a bug."""
     raise ZeroDivisionError("of nothing by nothing")
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 import torch
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.figures.style import MAIN
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation import (
     Animation,
     animate,
@@ -145,9 +145,9 @@ def test_a_gif_has_every_step(planted: Animation, tmp_path: Path) -> None:
 
 
 def test_a_run_s_own_policy_is_shown(smoke_run: Run, tmp_path: Path) -> None:
-    bench = LoadedRun(smoke_run)
-    shown = animate_rollout(bench, episodes=24)
+    loaded = LoadedRun(smoke_run)
+    shown = animate_rollout(loaded, episodes=24)
     assert shown.player == "the internal policy"
-    assert shown.task == tuple(bench.world.heldout_subgoals)
-    assert 1 <= len(shown.actions) <= bench.world.horizon
+    assert shown.task == tuple(loaded.world.heldout_subgoals)
+    assert 1 <= len(shown.actions) <= loaded.world.horizon
     assert shown.save(tmp_path / "rollout").exists()

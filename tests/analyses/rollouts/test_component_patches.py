@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.report.headline_results import LoadedRun
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.rollouts.component_patches import behaviour, patch_parts
 from irl_lens.analyses.rollouts.paired_effects import compare, next_reached
 from irl_lens.analyses.rollouts.patched_actor import PARTS, PatchedActor
@@ -61,7 +61,7 @@ def test_without_a_patch_it_is_the_actor_of_reinforcement_learning(steered: Stee
 
 
 def test_planted_codes_decide_and_itself_changes_nothing(steered: Steered) -> None:
-    result = patch_parts(steered.field, steered.meta, steered.harvest, steps=(2,))
+    result = patch_parts(steered.field, steered.meta, steered.switch_codes, steps=(2,))
     parts = {found.part: found for found in result.parts}
     assert tuple(parts) == PARTS
     for found in parts.values():
@@ -83,7 +83,7 @@ def test_planted_codes_decide_and_itself_changes_nothing(steered: Steered) -> No
 
 def test_where_codes_do_nothing_no_patch_of_them_does(steered: Steered) -> None:
     deaf = steered.deaf()
-    result = patch_parts(deaf.field, deaf.meta, deaf.harvest, steps=(1,))
+    result = patch_parts(deaf.field, deaf.meta, deaf.switch_codes, steps=(1,))
     for found, claim in zip(result.parts, result.claims(), strict=True):
         if found.part != "residual":
             assert found.effects["targeted"].changed.value == 0
@@ -93,15 +93,15 @@ def test_where_codes_do_nothing_no_patch_of_them_does(steered: Steered) -> None:
 @pytest.mark.parametrize("step", [-1, 24])
 def test_steps_that_are_none_are_refused(steered: Steered, step: int) -> None:
     with pytest.raises(UserError, match=f"step {step}; take one from 0 to 23"):
-        patch_parts(steered.field, steered.meta, steered.harvest, steps=(step,))
+        patch_parts(steered.field, steered.meta, steered.switch_codes, steps=(step,))
 
 
 @pytest.mark.parametrize("which", ["smoke", "grid"])
 def test_on_runs(
-    which: str, smoke_run: Run, small_bench: Callable[[Run], LoadedRun], tmp_path: Path
+    which: str, smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
-    bench = small_bench(smoke_run if which == "smoke" else find_run("grid"))
-    result = behaviour(bench, steps=(1,), rows=16)
+    loaded = few_demonstrations(smoke_run if which == "smoke" else find_run("grid"))
+    result = behaviour(loaded, steps=(1,), rows=16)
     assert all(np.nan_to_num(p.effects["self"].changed.value) == 0 for p in result.parts)
     assert result.caption() and result.save(tmp_path / "result").is_file()
     result.figure()
