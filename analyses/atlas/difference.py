@@ -22,6 +22,7 @@ from irl_lens.analyses.atlas.atlas import Atlas
 from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.figures import matrix
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
@@ -62,11 +63,7 @@ class AtlasDifference(Result):
             found = [getattr(p[number % 2].behaviour, kind).hits[p[0].own] for p in self.pairs]
             figure.add_bar(
                 x=names,
-                y=[hit.value for hit in found],
-                error_y={
-                    "array": [hit.high - hit.value for hit in found],
-                    "arrayminus": [hit.value - hit.low for hit in found],
-                },
+                **with_intervals(found),
                 name=label,
                 marker={"color": color, "pattern": {"shape": pattern}},
                 row=1,
@@ -82,8 +79,7 @@ class AtlasDifference(Result):
         figure.update_yaxes(autorange="reversed", showgrid=False, type="category", col=2)
         figure.update_xaxes(title="controller", type="category", col=1)
         figure.update_xaxes(title="reached first", showgrid=False, type="category", col=2)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "Two runs' controllers", 420, **layout)
+        return styled(figure, "Two runs' controllers", 420, **ABOVE_PANELS)
 
     def _hits(self, pair: tuple[Entry, Entry]) -> tuple[tuple[Estimate, ...], ...]:
         return tuple(entry.behaviour.steered.hits for entry in pair)

@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import CEILING, FLOOR, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
@@ -82,11 +83,9 @@ class FloorResult:
         figure = go.Figure()
         for model, label in LABELS.items():
             scores = [s for s in self.scores if s.model == model]
-            spread = [s.nll.high - s.nll.value for s in scores]
             figure.add_bar(
                 x=[f"{s.certainty}<br>({s.share:.0%} of steps)" for s in scores],
-                y=[s.nll.value for s in scores],
-                error_y={"array": spread, "thickness": 1, "width": 3},
+                **with_intervals([s.nll for s in scores], thickness=1, width=3),
                 name=label,
                 marker_color=_COLOURS[model],
             )

@@ -34,6 +34,7 @@ from irl_lens.analyses.core.linear_probe import (
 )
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
@@ -136,11 +137,8 @@ class ReadableResult(Result):
                 estimates = [getattr(reading, field) for reading in own]
                 figure.add_scatter(
                     x=[reading.layer for reading in own],
-                    y=[e.value for e in estimates],
-                    error_y={"array": [e.high - e.value for e in estimates], "width": 3},
-                    name=name,
-                    legendgroup=name,
-                    showlegend=column == 1,
+                    **with_intervals(estimates, width=3),
+                    **one_legend(name, column == 1),
                     line={"color": colour, "dash": dash},
                     row=1,
                     col=column,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.belief.layer_directions import ALPHA, Alignment, LayerDirections
+from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import GREY, styled, subgoal_colours
 from irl_lens.analyses.patching.grid import SCALE
 
@@ -78,9 +79,7 @@ def _vectors(
             x=np.arange(1, count + 1),
             y=found.cosines[side, i, :count, i],
             mode="markers",
-            name=f"controller {name}, own class",
-            legendgroup=name,
-            showlegend=side == 0,
+            **one_legend(f"controller {name}, own class", side == 0),
             marker={"color": colour, "size": 8},
             row=row,
             col=1 + side,

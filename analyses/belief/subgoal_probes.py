@@ -26,6 +26,7 @@ from irl_lens.analyses.core.linear_probe import (
     layer_streams,
     stream_of_steps,
 )
+from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import CEILING, GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
@@ -81,8 +82,7 @@ class ProbeResult:
             estimates = [getattr(p, field) for p in self.layers]
             figure.add_scatter(
                 x=layers,
-                y=[e.value for e in estimates],
-                error_y={"array": [e.high - e.value for e in estimates], "width": 3},
+                **with_intervals(estimates, width=3),
                 name=names[key],
                 line={"color": colour, "dash": dash},
             )

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.codes.combined_controllers import WEIGHTS, Pair, Single
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, PALETTE, styled
 from irl_lens.analyses.stats.estimates import Estimate
 
@@ -42,9 +43,7 @@ def _mixtures(figure: go.Figure, pairs: Sequence[Pair]) -> None:
             figure.add_scatter(
                 x=list(WEIGHTS),
                 y=[rates[which].value for rates in pair.mixed],
-                name="+".join(pair.names),
-                legendgroup="+".join(pair.names),
-                showlegend=which == 0,
+                **one_legend("+".join(pair.names), which == 0),
                 line={"color": PALETTE[i % len(PALETTE)], "dash": dash},
                 row=1,
                 col=1,
@@ -63,8 +62,7 @@ def _effects(figure: go.Figure, singles: Sequence[Single], pairs: Sequence[Pair]
     ):
         figure.add_bar(
             x=names,
-            y=[e.value for e in found],
-            error_y=_errors(found),
+            **with_intervals(found, thickness=1, width=3),
             name=name,
             marker_color=colour,
             row=1,
@@ -75,8 +73,7 @@ def _effects(figure: go.Figure, singles: Sequence[Single], pairs: Sequence[Pair]
         found = [pair.added[which] for pair in pairs]
         figure.add_bar(
             x=names,
-            y=[e.value for e in found],
-            error_y=_errors(found),
+            **with_intervals(found, thickness=1, width=3),
             name=name,
             marker_color=colour,
             row=1,
@@ -90,8 +87,7 @@ def _order(figure: go.Figure, pairs: Sequence[Pair], column: int, field: str) ->
     found = [p.stream if field == "stream" else p.order.shift for p in pairs]
     figure.add_scatter(
         x=[pair.commutator for pair in pairs],
-        y=[e.value for e in found],
-        error_y=_errors(found),
+        **with_intervals(found, thickness=1, width=3),
         text=["+".join(pair.names) for pair in pairs],
         textposition="top center",
         mode="markers+text",

@@ -38,6 +38,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
 from irl_lens.analyses.figures.style import GREY, MAIN, styled, subgoal_colours
 from irl_lens.arrays import NDArray
 
@@ -103,8 +104,7 @@ class LatentSpace(Result):
                 axis(title=f"UMAP, axis {number}", showticklabels=False, col=2)
         figure.update_yaxes(range=[0, 1.05], col=n + 1)
         figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=n + 2)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "What the codes are codes of", 460, **layout)
+        return styled(figure, "What the codes are codes of", 460, **ABOVE_PANELS)
 
     def _cloud(self, figure: go.Figure, column: int, cloud: NDArray) -> None:
         for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
@@ -113,9 +113,7 @@ class LatentSpace(Result):
                 x=own[:, 0],
                 y=own[:, 1],
                 mode="markers",
-                name=f"subgoal {name}",
-                legendgroup=name,
-                showlegend=column == 1,
+                **one_legend(f"subgoal {name}", column == 1),
                 marker={"color": colour, "size": 5, "opacity": 0.6},
                 row=1,
                 col=column,
@@ -241,11 +239,7 @@ def _bars(figure: go.Figure, column: int, score: Score) -> None:
     ):
         figure.add_bar(
             x=[name],
-            y=[estimate.value],
-            error_y={
-                "array": [estimate.high - estimate.value],
-                "arrayminus": [estimate.value - estimate.low],
-            },
+            **with_intervals([estimate]),
             marker_color=colour,
             showlegend=False,
             row=1,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.codes.rate_distortion_point import Point
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, INK, styled
 from irl_lens.analyses.stats.estimates import Estimate
 
@@ -80,18 +81,9 @@ def _points(
     y = [getattr(point, field) for point in points]
     figure.add_scatter(
         x=[_drawn(point.rate) for point in points],
-        y=[e.value for e in y],
-        error_y={
-            "array": [e.high - e.value for e in y],
-            "arrayminus": [e.value - e.low for e in y],
-            "color": GREY,
-            "thickness": 1,
-            "width": 0,
-        },
+        **with_intervals(y, color=GREY, thickness=1, width=0),
         mode="markers",
-        name=name,
-        legendgroup=name,
-        showlegend=column == 1,
+        **one_legend(name, column == 1),
         text=[f"{p.run}<br>alpha {p.alpha:g}, seed {p.seed}" for p in points],
         customdata=[p.f1.value for p in points],
         hovertemplate="%{text}<br>rate %{x:.3g}, %{y:.3f}, F1 %{customdata:.3f}<extra></extra>",

@@ -25,6 +25,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.rollouts.paired_effects import next_reached
 from irl_lens.analyses.rollouts.patched_actor import HeldCode
@@ -104,14 +105,8 @@ class Transfer(Result):
                 found = [getattr(rate, field) for rate in rates]
                 figure.add_bar(
                     x=[rate.subgoal for rate in rates],
-                    y=[e.value for e in found],
-                    error_y={
-                        "array": [e.high - e.value for e in found],
-                        "arrayminus": [e.value - e.low for e in found],
-                    },
-                    name=name,
-                    legendgroup=name,
-                    showlegend=column == 1,
+                    **with_intervals(found),
+                    **one_legend(name, column == 1),
                     marker_color=colour,
                     row=1,
                     col=column,
@@ -119,8 +114,7 @@ class Transfer(Result):
         figure.update_xaxes(type="category", title="subgoal")
         figure.update_xaxes(title="transition", col=len(places))
         figure.update_yaxes(title="share that reaches it next", rangemode="tozero", col=1)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "Codes put into other episodes", 430, **layout)
+        return styled(figure, "Codes put into other episodes", 430, **ABOVE_PANELS)
 
     def caption(self) -> str:
         """Says where codes carry their subgoal with them."""

@@ -25,6 +25,7 @@ from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Trial, percent
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
 from irl_lens.analyses.figures.style import PALETTE, paler, styled
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
@@ -121,8 +122,7 @@ class DepthResult(Result):
                     self._line(figure, column, panel, i, depth, random)
             figure.update_yaxes(title=MEASURES[panel][0], col=column)
         figure.update_xaxes(title="layer, share of the depth", range=[0, 1.05])
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "Steering with the true subgoal, by depth", 430, **layout)
+        return styled(figure, "Steering with the true subgoal, by depth", 430, **ABOVE_PANELS)
 
     def _line(
         self, figure: go.Figure, column: int, panel: str, place: int, depth: int, random: bool
@@ -131,15 +131,8 @@ class DepthResult(Result):
         name = _blocks(depth) + (", random" if random else "")
         figure.add_scatter(
             x=[layer / depth for layer in curve],
-            y=[e.value for e in curve.values()],
-            error_y={
-                "array": [e.high - e.value for e in curve.values()],
-                "arrayminus": [e.value - e.low for e in curve.values()],
-                "width": 3,
-            },
-            name=name,
-            legendgroup=name,
-            showlegend=column == 1,
+            **with_intervals(list(curve.values()), width=3),
+            **one_legend(name, column == 1),
             line={"color": paler(colour) if random else colour, "dash": ["solid", "dot"][random]},
             row=1,
             col=column,

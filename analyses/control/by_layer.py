@@ -22,12 +22,13 @@ import torch
 from jaxtyping import Float
 
 from irl_lens.analyses.control.layer_control import LayerControl
-from irl_lens.analyses.control.panels import PANELS, control_panels
+from irl_lens.analyses.control.panels import control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
 from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS
 from irl_lens.analyses.figures.style import styled
 from irl_lens.analyses.stats.estimates import ratio, step_mean
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
@@ -113,7 +114,7 @@ class ControlResult(Result):
         """Draws gap closed, success and subgoals reached by layer."""
         figure = control_panels([str(x.layer) for x in self.layers], self.layers, self.raw)
         figure.update_xaxes(title="output of block")
-        return styled(figure, "Steering with the true subgoal", 420, **PANELS)
+        return styled(figure, "Steering with the true subgoal", 420, **ABOVE_PANELS)
 
 
 def control_by_layer(

@@ -27,11 +27,12 @@ import plotly.graph_objects as go
 from irl_lens.analyses.control.by_layer import Closed, Trying, adjusted
 from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.mean_differences import mean_differences
-from irl_lens.analyses.control.panels import PANELS, control_panels
+from irl_lens.analyses.control.panels import control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS
 from irl_lens.analyses.figures.style import styled
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
@@ -114,7 +115,9 @@ class RankResult(Result):
             [size.name for size in self.sizes], [size.control for size in self.sizes], self.raw
         )
         figure.update_xaxes(tickangle=-40)
-        return styled(figure, f"How large a controller must be, layer {self.layer}", 480, **PANELS)
+        return styled(
+            figure, f"How large a controller must be, layer {self.layer}", 480, **ABOVE_PANELS
+        )
 
     def caption(self) -> str:
         """What each size closes of the gap, and whether a matrix does more than a vector."""

@@ -34,6 +34,7 @@ from irl_lens.analyses.core.labels import labels_of
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
@@ -224,16 +225,8 @@ def _bars(figure: go.Figure, row: int, shares: Sequence[Share]) -> None:
     for name, (estimates, colour) in curves.items():
         figure.add_bar(
             x=[s.name + " *" * s.beyond for s in shares],
-            y=[e.value for e in estimates],
-            error_y={
-                "array": [e.high - e.value for e in estimates],
-                "arrayminus": [e.value - e.low for e in estimates],
-                "thickness": 1,
-                "width": 2,
-            },
-            name=name,
-            legendgroup=name,
-            showlegend=row == 1,
+            **with_intervals(estimates, thickness=1, width=2),
+            **one_legend(name, row == 1),
             marker_color=colour,
             row=row,
             col=1,

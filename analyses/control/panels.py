@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.trial import Outcome
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN
 from irl_lens.analyses.stats.estimates import Estimate
-
-PANELS = {"legend": {"y": 1.12}, "margin": {"t": 120}}
 
 
 def control_panels(names: Sequence[str], found: Sequence[LayerControl], raw: Outcome) -> go.Figure:
@@ -26,11 +25,11 @@ def control_panels(names: Sequence[str], found: Sequence[LayerControl], raw: Out
     titles = ("gap closed", "success, solvable boards", "subgoals reached")
     figure = make_subplots(cols=3, subplot_titles=titles)
     gaps = [x.gap_closed for x in found], [x.random_gap_closed for x in found]
-    _panel(figure, 1, names, dict(zip(KINDS, gaps, strict=False)))
+    _panel(figure, 1, names, dict(zip(COLOURS, gaps, strict=False)))
     for column, field in ((2, "success_solvable"), (3, "subgoals")):
         played = [x.outcome for x in found], [x.random for x in found], [raw] * len(found)
         estimates = ([getattr(outcome, field) for outcome in group] for group in played)
-        _panel(figure, column, names, dict(zip(KINDS, estimates, strict=True)))
+        _panel(figure, column, names, dict(zip(COLOURS, estimates, strict=True)))
     figure.update_xaxes(type="category", showgrid=False)
     figure.update_yaxes(rangemode="tozero")
     for column, unit in enumerate(("share", "share of boards", "mean number"), start=1):
@@ -38,26 +37,18 @@ def control_panels(names: Sequence[str], found: Sequence[LayerControl], raw: Out
     return figure
 
 
-KINDS = {"true subgoal": MAIN, "random, same norm": CONTRAST, "base alone": GREY}
+COLOURS = {"true subgoal": MAIN, "random, same norm": CONTRAST, "base alone": GREY}
 
 
 def _panel(
-    figure: go.Figure, column: int, names: Sequence[str], kinds: dict[str, list[Estimate]]
+    figure: go.Figure, column: int, names: Sequence[str], found: Mapping[str, Sequence[Estimate]]
 ) -> None:
-    for kind, estimates in kinds.items():
+    for name, estimates in found.items():
         figure.add_bar(
             x=list(names),
-            y=[e.value for e in estimates],
-            error_y={
-                "array": [e.high - e.value for e in estimates],
-                "arrayminus": [e.value - e.low for e in estimates],
-                "thickness": 1,
-                "width": 3,
-            },
-            name=kind,
-            marker_color=KINDS[kind],
-            legendgroup=kind,
-            showlegend=column == 2,
+            **with_intervals(estimates, thickness=1, width=3),
+            marker_color=COLOURS[name],
+            **one_legend(name, column == 2),
             row=1,
             col=column,
         )

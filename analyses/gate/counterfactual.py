@@ -22,6 +22,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.rollouts.patched_actor import Edit, PatchedActor, Recording, Table, in_force
@@ -85,8 +86,7 @@ class WhatIf(Result):
         figure.update_xaxes(tickangle=0)
         figure.update_yaxes(title="share of episodes", rangemode="tozero", col=1)
         figure.update_yaxes(title="total variation", rangemode="tozero", col=2)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "What if the gate had switched here?", 430, **layout)
+        return styled(figure, "What if the gate had switched here?", 430, **ABOVE_PANELS)
 
     def caption(self) -> str:
         """Says what switches do."""
@@ -200,14 +200,8 @@ class _Trial:
 
 
 def _bars(places: Sequence[Place], estimates: Sequence[Estimate]) -> dict:
-    return {
-        "x": [place.name.replace(" ", "<br>", 1) for place in places],
-        "y": [e.value for e in estimates],
-        "error_y": {
-            "array": [e.high - e.value for e in estimates],
-            "arrayminus": [e.value - e.low for e in estimates],
-        },
-    }
+    names = [place.name.replace(" ", "<br>", 1) for place in places]
+    return {"x": names} | with_intervals(estimates)
 
 
 def _sentence(place: Place) -> str:

@@ -20,6 +20,7 @@ from plotly.subplots import make_subplots
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.gate.detection_scores import (
     REACH,
@@ -93,11 +94,11 @@ class BoundaryDetection(Result):
             ("gate", self.latency, MAIN),
             ("circular shift", self.latency_null, GREY),
         ):
-            look = {"marker_color": colour} | _legend(name, False)
+            look = {"marker_color": colour} | one_legend(name, False)
             figure.add_bar(x=bins, y=shares, **look, col=2, row=1)
         middles = (np.arange(len(self.beta)) + 0.5) / len(self.beta)
         bars = {"marker_color": MAIN, "width": 1 / len(self.beta)}
-        figure.add_bar(x=middles, y=self.beta, **bars, **_legend("gate", False), col=3, row=1)
+        figure.add_bar(x=middles, y=self.beta, **bars, **one_legend("gate", False), col=3, row=1)
         figure.update_yaxes(title="score", range=[0, 1.05], col=1)
         figure.update_yaxes(title="share of boundaries", rangemode="tozero", col=2)
         figure.update_xaxes(title="steps, late is positive", type="category", tickangle=0, col=2)
@@ -208,17 +209,9 @@ def _scores(figure: go.Figure, result: BoundaryDetection) -> None:
     for (name, scores), colour in zip(bars.items(), (MAIN, GREY, CONTRAST), strict=True):
         figure.add_bar(
             x=[*labels, "Rand index"],
-            y=[s.value for s in scores],
-            error_y={
-                "array": [s.high - s.value for s in scores],
-                "arrayminus": [s.value - s.low for s in scores],
-            },
+            **with_intervals(scores),
             marker_color=colour,
-            **_legend(name, True),
+            **one_legend(name, True),
             row=1,
             col=1,
         )
-
-
-def _legend(name: str, shown: bool) -> dict:
-    return {"name": name, "legendgroup": name, "showlegend": shown}

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, PALE, PALETTE, paler, styled
 from irl_lens.arrays import NDArray
 
@@ -105,9 +106,7 @@ def _band(
     figure.add_scatter(
         x=x,
         y=median,
-        name=method.name,
-        legendgroup=method.name,
-        showlegend=(row, column) == (1, 1),
+        **one_legend(method.name, (row, column) == (1, 1)),
         line={"color": colour},
         **place,
     )

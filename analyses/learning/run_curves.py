@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, PALETTE, styled
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
@@ -84,9 +85,7 @@ class LearningResult:
                 figure.add_scatter(
                     x=curve.episodes,
                     y=y,
-                    name=curve.name,
-                    legendgroup=curve.name,
-                    showlegend=column == 1,
+                    **one_legend(curve.name, column == 1),
                     line=line,
                     row=1,
                     col=column,

@@ -27,6 +27,7 @@ from transformer_lens import HookedTransformer
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
 from irl_lens.analyses.patching.grid import introduction
@@ -73,8 +74,7 @@ class DirectResult(Result):
         for name, (estimates, colour) in curves.items():
             figure.add_bar(
                 x=list(self.terms),
-                y=[e.value for e in estimates],
-                error_y={"array": [e.high - e.value for e in estimates], "width": 2},
+                **with_intervals(estimates, width=2),
                 name=name,
                 marker_color=colour,
             )

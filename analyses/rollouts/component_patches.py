@@ -29,6 +29,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.rollouts.paired_effects import Effect, Rows, Steps, adjusted, compare
 from irl_lens.analyses.rollouts.patched_actor import (
@@ -103,24 +104,15 @@ class Behaviour(Result):
                 found = [getattr(part.effects[kind], field) for part in self.parts]
                 figure.add_bar(
                     x=x,
-                    y=[e.value for e in found],
-                    error_y={
-                        "array": [e.high - e.value for e in found],
-                        "arrayminus": [e.value - e.low for e in found],
-                        "thickness": 1,
-                        "width": 2,
-                    },
-                    name=f"patched with {kind}",
-                    legendgroup=kind,
-                    showlegend=column == 1,
+                    **with_intervals(found, thickness=1, width=2),
+                    **one_legend(f"patched with {kind}", column == 1),
                     marker_color=colour,
                     row=1,
                     col=column,
                 )
         for column, title in enumerate(("share, patched - clean", "", "patched - clean"), start=1):
             figure.update_yaxes(title=title, col=column)
-        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
-        return styled(figure, "Where the agent goes after a patch", 470, **layout)
+        return styled(figure, "Where the agent goes after a patch", 470, **ABOVE_PANELS)
 
     def caption(self) -> str:
         """Says which parts decide where the agent goes."""
