@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from irl_lens.analyses.explorer.server import Server
+    from irl_lens.analyses.explorer.web.server import Server
     from irl_lens.runs.run import Run
 
 __all__ = ["explore"]

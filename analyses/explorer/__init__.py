@@ -13,7 +13,7 @@ from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import Branch, Segment, Spot, State, Steering
 
 if TYPE_CHECKING:
-    from irl_lens.analyses.explorer.server import Server
+    from irl_lens.analyses.explorer.web.server import Server
     from irl_lens.runs.run import Run
 
 __all__ = [
@@ -41,6 +41,6 @@ def explore(run: Run | str, port: int | None = None, browser: bool = False) -> S
         UserError: It has no trained base, or a world without boards.
     """
     # Dash takes a second to import, and a session without a page does not need it.
-    from irl_lens.analyses.explorer.server import open_page
+    from irl_lens.analyses.explorer.web.server import open_page
 
     return open_page(run, port, browser)

@@ -13,7 +13,7 @@ from irl_lens.analyses.explorer import figures, fork_figures, forks
 from irl_lens.analyses.explorer.patching import active, contrast, replacements
 from irl_lens.analyses.explorer.rollouts import controller
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.sessions import name_of
+from irl_lens.analyses.explorer.web.sessions import name_of
 from irl_lens.errors import UserError
 from irl_lens.hooks import CodeController, Intervention, Mask, Scale, save
 

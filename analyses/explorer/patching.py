@@ -6,7 +6,7 @@ Both runs have the same walk, so that step t of one is step t of the other. Roll
 from a patched walk by cached decoding, which takes hooks on the residual stream alone. There,
 a patch of any spot at step t is the residual stream that the patched forward has next after
 it: everything downstream reads nothing else of that place. Keys and values are read by later
-steps too: they are patched in the cache (:mod:`irl_lens.analyses.explorer.attended`).
+steps too: they are patched in the cache (:mod:`irl_lens.analyses.explorer.patched_cache`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.analyses.explorer.attended import ATTENDED
+from irl_lens.analyses.explorer.patched_cache import ATTENDED
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations

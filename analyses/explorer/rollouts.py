@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.analyses.explorer.attended import attending
+from irl_lens.analyses.explorer.clean_companion import CleanCompanion
+from irl_lens.analyses.explorer.patched_cache import attending
 from irl_lens.analyses.explorer.patching import Tick, active, carried, contrast, gathered, patched
-from irl_lens.analyses.explorer.shadow import Shadow
 from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.rollouts.patched_actor import PatchedActor
@@ -80,12 +80,12 @@ class Walked:
     Attributes:
         parts: The patches up to the step they leave it at, in the residual stream.
         base: The base, its keys and values patched.
-        shadow: The clean run that goes on beside them, if patches are held.
+        companion: The clean run that goes on beside them, if patches are held.
     """
 
     parts: list[Intervention]
     base: FastPath
-    shadow: Shadow | None
+    companion: CleanCompanion | None
 
 
 class Regated(PatchedActor):
@@ -190,7 +190,7 @@ def play(
     env, base = situation.roaming(rows, subgoals), workbench.loaded.base
     parts = [*parts, *([Ticker(tick)] if tick else [])]
     if walk is not None:
-        first, last = walk.shadow.parts(env) if walk.shadow else ([], [])
+        first, last = walk.companion.parts(env) if walk.companion else ([], [])
         parts, base = [*first, *walk.parts, *parts, *last], walk.base
     hook = gathered(parts) if parts else None
     given = torch.tensor([list(actions)], dtype=torch.long).expand(rows, -1)
@@ -238,17 +238,17 @@ def walked(workbench: Workbench, state: State) -> Walked:
     return Walked(
         carried(spots, stream, state.step, workbench.world.horizon),
         attending(workbench.loaded.base, runs.clean, spots),
-        shadowed(workbench, state),
+        companion_of(workbench, state),
     )
 
 
-def shadowed(workbench: Workbench, state: State) -> Shadow | None:
+def companion_of(workbench: Workbench, state: State) -> CleanCompanion | None:
     """The clean run that goes on beside roll-outs; None if no patch is held."""
     held = [spot for spot in active(state) if spot.held]
     if not held:
         return None
     clean, horizon = workbench.situation(state.clean), workbench.world.horizon
-    return Shadow(workbench.copy, clean, held, state.step, horizon)
+    return CleanCompanion(workbench.copy, clean, held, state.step, horizon)
 
 
 def followed(situation: Situation, state: State) -> int:

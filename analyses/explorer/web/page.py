@@ -6,9 +6,11 @@ from typing import Any
 
 from dash import dcc, html
 
-from irl_lens.analyses.explorer import page_more as more
-from irl_lens.analyses.explorer import page_parts as parts
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.web import panels
+from irl_lens.analyses.explorer.web.export_panel import export
+from irl_lens.analyses.explorer.web.fields import number
+from irl_lens.analyses.explorer.web.fork_panel import fork
 
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
@@ -142,7 +144,7 @@ def _left(session: Explorer) -> html.Div:
                 [
                     html.Summary("Another episode or task; edit without a mouse"),
                     _put(session),
-                    *parts.episode(session),
+                    *panels.episode(session),
                 ]
             ),
         ]
@@ -157,7 +159,7 @@ def _put(session: Explorer) -> html.Div:
             html.Label("put", htmlFor="thing"),
             dcc.Dropdown(list(names), names[0], id="thing", clearable=False, className="pick"),
             html.Label("at place", htmlFor="place"),
-            parts.number("place", 0, 0, places - 1),
+            number("place", 0, 0, places - 1),
             html.Button("Put", id="put"),
             html.Button("Same as clean", id="mend"),
         ],
@@ -167,10 +169,10 @@ def _put(session: Explorer) -> html.Div:
 
 def _right(session: Explorer) -> html.Div:
     tabs = {
-        "patch": ("Patch", parts.patch(session, graph)),
-        "steer": ("Steer", parts.steer(session, graph)),
-        "fork": ("Fork", more.fork(session, graph)),
-        "keep": ("Take away", more.keep()),
+        "patch": ("Patch", panels.patch(session, graph)),
+        "steer": ("Steer", panels.steer(session, graph)),
+        "fork": ("Fork", fork(session, graph)),
+        "keep": ("Take away", export()),
     }
     shown: list[Any] = [
         dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}", className="tab")

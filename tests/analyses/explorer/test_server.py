@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 import irl_lens
-from irl_lens.analyses.explorer.jobs import Cancelled, Job, Jobs
-from irl_lens.analyses.explorer.server import Server, open_page
-from irl_lens.analyses.explorer.sessions import Sessions
-from irl_lens.analyses.explorer.underway import Underway
+from irl_lens.analyses.explorer.web.jobs import Cancelled, Job, Jobs
+from irl_lens.analyses.explorer.web.open_requests import OpenRequests
+from irl_lens.analyses.explorer.web.server import Server, open_page
+from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.errors import UserError
 
 Reply = tuple[int, str]
@@ -176,13 +176,13 @@ def test_what_is_being_answered_is_waited_for() -> None:
         go_on.wait(60)
         return [b"done"]
 
-    underway = Underway(slow)
-    assert underway.wait(0)
+    open_requests = OpenRequests(slow)
+    assert open_requests.wait(0)
     with ThreadPoolExecutor(1) as pool:
-        reply = pool.submit(underway, {}, print)
-        assert answering.wait(60) and not underway.wait(0)
+        reply = pool.submit(open_requests, {}, print)
+        assert answering.wait(60) and not open_requests.wait(0)
         go_on.set()
-        assert underway.wait(60) and reply.result(60) == [b"done"]
+        assert open_requests.wait(60) and reply.result(60) == [b"done"]
 
 
 def test_the_longest_unused_session_is_closed() -> None:

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 import irl_lens
 from irl_lens.analyses.explorer import Explorer, Spot, State
-from irl_lens.analyses.explorer.attended import attending
 from irl_lens.analyses.explorer.forks import parted
 from irl_lens.analyses.explorer.opening import opening
+from irl_lens.analyses.explorer.patched_cache import attending
 from irl_lens.analyses.explorer.patching import carried, contrast, gathered, patched, replacements
 from irl_lens.analyses.explorer.rollouts import Ticker
 from irl_lens.analyses.explorer.state import COMPONENTS, KINDS

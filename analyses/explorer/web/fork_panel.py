@@ -1,4 +1,4 @@
-"""The panels of futures and of what can be taken away."""
+"""The panel of branches: the tree of futures, and a comparison of two."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from dash import dcc, html
 
-from irl_lens.analyses.explorer import page_parts as parts
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.web.fields import Graph, number
 
 
-def fork(session: Explorer, graph: parts.Graph) -> list[Any]:
+def fork(session: Explorer, graph: Graph) -> list[Any]:
     """The tree of futures."""
     return [
         html.P(
@@ -28,9 +28,9 @@ def fork(session: Explorer, graph: parts.Graph) -> list[Any]:
                     className="pick",
                 ),
                 html.Label("at step", htmlFor="fork-step"),
-                parts.number("fork-step", session.state.step, 0, session.workbench.world.horizon),
+                number("fork-step", session.state.step, 0, session.workbench.world.horizon),
                 html.Label("noise", htmlFor="fork-noise"),
-                parts.number("fork-noise", 0, 0, 2**31 - 1),
+                number("fork-noise", 0, 0, 2**31 - 1),
                 html.Button("Fork", id="fork", className="main"),
             ],
             className="row",
@@ -58,36 +58,4 @@ def fork(session: Explorer, graph: parts.Graph) -> list[Any]:
             )
         ),
         graph("compared", 330, "branches on the board"),
-    ]
-
-
-def keep() -> list[Any]:
-    """What can be taken away."""
-    files = {
-        "html": "Figure (HTML)",
-        "png": "Figure (PNG)",
-        "csv": "Data (CSV)",
-        "patch-file": "Patches (intervention file)",
-        "steer-file": "Steering (intervention file)",
-    }
-    return [
-        html.P(
-            "The present state as Python; it gives the same again in a notebook, to the bit.",
-            className="call",
-        ),
-        html.Div(
-            [
-                dcc.Clipboard(
-                    id="copy",
-                    target_id="snippet",
-                    title="copy",
-                    className="button",
-                    style={"display": "inline-block"},
-                ),
-                html.Span("Copy"),
-                *(html.Button(label, id=f"get-{name}") for name, label in files.items()),
-            ],
-            className="row",
-        ),
-        html.Pre(id="snippet", tabIndex=0),
     ]

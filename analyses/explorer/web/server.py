@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import logging
 import webbrowser
+from importlib.resources import files
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -31,11 +32,17 @@ from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from irl_lens.analyses.explorer import callbacks, hands, rolling, views
-from irl_lens.analyses.explorer.look import INDEX
-from irl_lens.analyses.explorer.page import page, refused
-from irl_lens.analyses.explorer.sessions import MOST, Sessions, name_of
-from irl_lens.analyses.explorer.underway import Underway
+from irl_lens.analyses.explorer.web import (
+    board_clicks,
+    callbacks,
+    downloads,
+    in_browser,
+    rollout_views,
+    views,
+)
+from irl_lens.analyses.explorer.web.open_requests import OpenRequests
+from irl_lens.analyses.explorer.web.page import page, refused
+from irl_lens.analyses.explorer.web.sessions import MOST, Sessions, name_of
 from irl_lens.errors import UserError
 from irl_lens.runs.run import Run, find_run
 
@@ -63,8 +70,8 @@ class Server:
     def __init__(self, run: Run, port: int = PORT, most: int = MOST) -> None:
         self.sessions = Sessions(run, most)
         self.app = application(self.sessions)
-        self._underway = Underway(self.app.server.wsgi_app)
-        self.app.server.wsgi_app = self._underway  # type: ignore[method-assign]
+        self._open_requests = OpenRequests(self.app.server.wsgi_app)
+        self.app.server.wsgi_app = self._open_requests  # type: ignore[method-assign]
         self._server = _listening(self.app.server, port)
         self.port = self._server.server_port
         self.url = f"http://{HOST}:{self.port}/"
@@ -83,7 +90,7 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        self._underway.wait(LAST)
+        self._open_requests.wait(LAST)
         self.sessions.close(LAST)
 
     def _repr_html_(self) -> str:
@@ -100,7 +107,7 @@ def application(sessions: Sessions) -> Dash:
         update_title="",
         serve_locally=True,
         suppress_callback_exceptions=True,
-        index_string=INDEX,
+        index_string=index(),
     )
 
     def layout() -> Any:
@@ -117,11 +124,20 @@ def application(sessions: Sessions) -> Dash:
     acts = callbacks.Acts(app, sessions)
     callbacks.register(acts)
     views.register(app, sessions)
-    rolling.register(app, acts, sessions)
-    hands.register(app, acts, sessions)
+    rollout_views.register(app, acts, sessions)
+    board_clicks.register(app, acts, sessions)
+    downloads.register(app, sessions)
+    in_browser.register(app)
     guard(app.server)
     atlas_pages(app.server, sessions)
     return app
+
+
+def index() -> str:
+    """Returns the HTML around the page, its style sheet inside it."""
+    folder = files("irl_lens.analyses.explorer.web")
+    style = (folder / "style.css").read_text("utf-8")
+    return (folder / "index.html").read_text("utf-8").replace("{style}", f"\n{style}")
 
 
 def asked_for(sessions: Sessions) -> str:

@@ -2,41 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from dash import dcc, html
 
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import COMPONENTS, METRICS, MOST_ROWS, SIDES
-
-Graph = Callable[[str, int | str, str], Any]
-
-
-def number(name: str, value: Any, low: int, high: int) -> dcc.Input:
-    """A field for a whole number."""
-    return dcc.Input(
-        id=name,
-        type="number",
-        value=value,
-        min=low,
-        max=high,
-        step=1,
-        debounce=True,
-        className="short",
-    )
-
-
-def radio(name: str, options: dict[str, str], value: str) -> dcc.RadioItems:
-    """A choice of a few, value by what is shown."""
-    listed = [{"label": label, "value": key} for key, label in options.items()]
-    return dcc.RadioItems(listed, value, id=name, inline=True)
-
-
-def choice(name: str, options: list[Any], value: Any, said: str) -> html.Div:
-    """A labelled list to choose from."""
-    listed = dcc.Dropdown(options, value, id=name, clearable=False, className="pick")
-    return html.Div([html.Label(said, htmlFor=name), listed], className="row")
+from irl_lens.analyses.explorer.web.fields import Graph, choice, number, radio
 
 
 def episode(session: Explorer) -> list[Any]:
@@ -137,7 +109,7 @@ def _typed(session: Explorer) -> html.Div:
     )
 
 
-def kinds(session: Explorer) -> dict[str, str]:
+def steering_kinds(session: Explorer) -> dict[str, str]:
     """What there is to steer by."""
     workbench = session.workbench
     found = {"nothing": "nothing"}
@@ -157,7 +129,7 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
         ),
         html.Div(
             [
-                radio("kind", kinds(session), "nothing"),
+                radio("kind", steering_kinds(session), "nothing"),
                 choice("side", list(SIDES), state.side, "board"),
                 html.Label("roll-outs", htmlFor="rows"),
                 number("rows", state.rows, 1, MOST_ROWS),

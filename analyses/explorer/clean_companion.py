@@ -29,7 +29,7 @@ WRITTEN = {"attention out": "pre", "mlp out": "mid"}
 
 
 @dataclass
-class Shadow:
+class CleanCompanion:
     """The clean run beside roll-outs.
 
     Attributes:
@@ -64,50 +64,50 @@ class Shadow:
 class _Step(Intervention):
     """Takes the clean run a step on."""
 
-    def __init__(self, shadow: Shadow, env: Any) -> None:
+    def __init__(self, companion: CleanCompanion, env: Any) -> None:
         super().__init__(START)
-        self.shadow, self.env = shadow, env
+        self.companion, self.env = companion, env
 
     def forward(self, x: Tensor) -> Tensor:
-        shadow = self.shadow
+        companion = self.companion
         if self.offset == 0:
-            self._cache = shadow.copy.cache(len(x), shadow.horizon)
+            self._cache = companion.copy.cache(len(x), companion.horizon)
         # Rows that are over are nowhere; what they see does not matter.
         places = np.maximum(self.env.path[:, -2:], 0)
-        seen = torch.from_numpy(shadow.clean.watch(places)[:, -1:])
+        seen = torch.from_numpy(companion.clean.watch(places)[:, -1:])
 
         def keep(tensor: Tensor, hook: Any) -> None:
             """Keeps the stream."""
-            shadow.seen[hook.name] = tensor
+            companion.seen[hook.name] = tensor
 
-        kept = [(name, keep) for name in shadow.points()]
-        shadow.copy.final(seen, cache=self._cache, fwd_hooks=kept)
+        kept = [(name, keep) for name in companion.points()]
+        companion.copy.final(seen, cache=self._cache, fwd_hooks=kept)
         return x
 
 
 class _Listen(Intervention):
     """Remembers the residual stream of the roll-outs themselves."""
 
-    def __init__(self, shadow: Shadow, name: str) -> None:
+    def __init__(self, companion: CleanCompanion, name: str) -> None:
         super().__init__(name)
-        self.shadow = shadow
+        self.companion = companion
 
     def forward(self, x: Tensor) -> Tensor:
-        self.shadow.own[self.hook_name] = x
+        self.companion.own[self.hook_name] = x
         return x
 
 
 class _Held(Intervention):
     """One patch."""
 
-    def __init__(self, shadow: Shadow, spot: Spot) -> None:
+    def __init__(self, companion: CleanCompanion, spot: Spot) -> None:
         super().__init__(follower(spot))
-        self.shadow, self.spot = shadow, spot
+        self.companion, self.spot = companion, spot
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.offset <= self.shadow.last:
+        if self.offset <= self.companion.last:
             return x
-        seen, own = self.shadow.seen, self.shadow.own
+        seen, own = self.companion.seen, self.companion.own
         if self.spot.component not in WRITTEN:
             return seen[self.hook_name]
         before = _before(self.spot)

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from irl_lens.analyses.explorer.server import application
-from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.explorer.web.server import application
+from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.runs.run import Run, find_run
 
 DAMAGED = {

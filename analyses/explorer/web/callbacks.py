@@ -13,10 +13,10 @@ from typing import Any
 from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 
 from irl_lens.analyses.explorer import patching
-from irl_lens.analyses.explorer.jobs import Job, Jobs
 from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.explorer.web.jobs import Job, Jobs
+from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.analyses.patching.contrast import BY_HEAD
 
 _TICKS = count(1)

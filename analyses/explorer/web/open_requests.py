@@ -12,7 +12,7 @@ from typing import Any
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Underway:
+class OpenRequests:
     """Counts the requests that an application is working on.
 
     Args:

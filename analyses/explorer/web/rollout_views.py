@@ -7,11 +7,11 @@ from typing import Any
 from dash import Dash, Input, Output, State, no_update
 
 from irl_lens.analyses.explorer import figures, patching, sentences
-from irl_lens.analyses.explorer.callbacks import Acts, poll
-from irl_lens.analyses.explorer.jobs import Job, Jobs
 from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.sessions import Sessions
+from irl_lens.analyses.explorer.web.callbacks import Acts, poll
+from irl_lens.analyses.explorer.web.jobs import Job, Jobs
+from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.errors import UserError
 
 

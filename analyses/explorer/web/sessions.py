@@ -6,8 +6,8 @@ import secrets
 from collections import OrderedDict
 from threading import RLock
 
-from irl_lens.analyses.explorer.jobs import Jobs
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.web.jobs import Jobs
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
 from irl_lens.runs.run import Run, bundled_names, find_run

@@ -8,13 +8,13 @@ import numpy as np
 from dash import ALL, Dash, Input, Output, State, html, no_update
 
 from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences
-from irl_lens.analyses.explorer import page_parts as parts
-from irl_lens.analyses.explorer.callbacks import poll
 from irl_lens.analyses.explorer.export import snippet
-from irl_lens.analyses.explorer.rolling import swept
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.sessions import Sessions
 from irl_lens.analyses.explorer.state import SIDES
+from irl_lens.analyses.explorer.web.callbacks import poll
+from irl_lens.analyses.explorer.web.panels import steering_kinds
+from irl_lens.analyses.explorer.web.rollout_views import swept
+from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.errors import UserError
 
 
@@ -120,7 +120,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         bank = (steering.layer, steering.name, steering.strength) if own else (no_update,) * 3
         shown = list(steering.code or z)
         hidden = [{} if steering.kind == k else {"display": "none"} for k in ("controller", "code")]
-        kinds = [{"label": said, "value": kind} for kind, said in parts.kinds(session).items()]
+        kinds = [{"label": said, "value": kind} for kind, said in steering_kinds(session).items()]
         there = kinds, session.workbench.lacking
         return *there, steering.kind, steering.gate, steering.forced, *bank, shown, *hidden
 

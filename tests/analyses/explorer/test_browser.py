@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from irl_lens.analyses.explorer.server import Server
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.web.server import Server
 from irl_lens.runs.run import Run
 
 pytestmark = pytest.mark.browser

@@ -1,0 +1,51 @@
+"""What the browser does by itself: playing a walk, going to another run."""
+
+from __future__ import annotations
+
+from dash import Dash, Input, Output, State
+
+ON = """(n, back, on, step, max) => {
+  const id = dash_clientside.callback_context.triggered[0]?.prop_id ?? "";
+  if (id.startsWith("back")) return Math.max(0, step - 1);
+  if (id.startsWith("on")) return Math.min(max, step + 1);
+  return step >= max ? dash_clientside.no_update : step + 1;
+}"""
+PLAY = """(n, disabled) => n
+  ? [!disabled, disabled ? "Pause" : "Play"]
+  : [true, "Play"]"""
+GO = """(run) => {
+  const now = new URLSearchParams(window.location.search).get("run");
+  const first = dash_clientside.callback_context.triggered.length === 0;
+  if (!first && run && run !== now) window.location.search = "?run=" + encodeURIComponent(run);
+  return dash_clientside.no_update;
+}"""
+
+
+def register(app: Dash) -> None:
+    """Registers all of this."""
+    buttons = [Input("playing", "n_intervals"), Input("back", "n_clicks"), Input("on", "n_clicks")]
+    app.clientside_callback(
+        ON,
+        Output("step", "value", allow_duplicate=True),
+        *buttons,
+        State("step", "value"),
+        State("step", "max"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        PLAY,
+        Output("playing", "disabled"),
+        Output("play", "children"),
+        Input("play", "n_clicks"),
+        State("playing", "disabled"),
+    )
+    # Downloads are of the tab that was on show before this one.
+    app.clientside_callback(
+        """(tab, before) => tab === "keep" ? before : tab""",
+        Output("before", "data"),
+        Input("tab", "value"),
+        State("before", "data"),
+    )
+    app.clientside_callback(
+        GO, Output("asked", "data"), Input("run", "value"), prevent_initial_call=True
+    )
