@@ -1,9 +1,9 @@
 """Analyses of a run: score, probe and draw.
 
-Every analysis is a plain function that returns a frozen result with ``figure()`` (plotly)
-and ``to_dataframe()``. :func:`irl_lens.analyses.report.evaluate.evaluate_run` gathers the numbers
-of all of them, :func:`irl_lens.analyses.report.report.build_report` their figures. :func:`explore`
-opens a run to be patched, edited, steered and forked by hand.
+Every analysis is a plain function that returns a
+:class:`irl_lens.analyses.core.result.Result`, and has a name in :mod:`irl_lens.analyses.registry`;
+:mod:`irl_lens.analyses.analyze` runs them by name. The report, the evaluation and the scan are
+selections of them. :func:`explore` opens a run to be patched, edited, steered and forked by hand.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
 from irl_lens.analyses.core.label_controllers import LabelControllers
 from irl_lens.analyses.core.linear_probe import fit_probe, layer_streams
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
@@ -55,11 +56,11 @@ class Setting:
 
 def atlas(
     loaded: LoadedRun,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes the controllers of a run's codes, one of each subgoal's mean code.
 
@@ -82,12 +83,12 @@ def atlas(
 
 def cluster_atlas(
     loaded: LoadedRun,
-    clusters: int | None = None,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    clusters: Count | None = None,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes the controllers of clusters of a run's codes, found without their subgoals.
 
@@ -111,12 +112,12 @@ def cluster_atlas(
 
 def controller_atlas(
     loaded: LoadedRun,
-    layer: int | None = None,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    layer: Index | None = None,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes supervised controllers of one layer.
 

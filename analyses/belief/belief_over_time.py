@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.labels import by_token, labels_of
 from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.stats.estimates import Estimate, mean
 from irl_lens.analyses.stats.significance import bootstrap_ci, holm, permutation_pvalue
@@ -171,12 +173,12 @@ class BeliefSteps(Result):
         )
 
 
-def belief_steps(
+def belief_over_time(
     loaded: LoadedRun,
-    target: str = "subgoal",
-    episodes: int = 512,
-    iterations: int = 60,
-    seed: int = 0,
+    target: Literal["subgoal", "visit"] = "subgoal",
+    episodes: Count = 512,
+    iterations: Count = 60,
+    seed: Seed = 0,
 ) -> BeliefSteps:
     """Follows the beliefs of every layer through episodes.
 

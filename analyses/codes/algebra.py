@@ -36,6 +36,7 @@ from irl_lens.analyses.codes.matrix_algebra import (
 )
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.analyses.rollouts.paired_effects import Effect, adjusted, compare
@@ -172,7 +173,11 @@ class Algebra(Result):
 
 
 def algebra(
-    loaded: LoadedRun, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
+    loaded: LoadedRun,
+    rows: Count = 256,
+    demonstrations: Count = 128,
+    seed: Seed = 0,
+    draws: Count = 5,
 ) -> Algebra:
     """Combines controllers of the run's metacontroller.
 

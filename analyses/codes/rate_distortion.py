@@ -25,6 +25,7 @@ import plotly.graph_objects as go
 from irl_lens.analyses.codes.rate_distortion_figure import draw
 from irl_lens.analyses.codes.rate_distortion_point import Point, measure
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.gate.event_scores import later
 from irl_lens.analyses.stats.significance import permutation_pvalue
@@ -117,8 +118,8 @@ class RateDistortion(Result):
 def rate_distortion(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    episodes: int | None = None,
-    seed: int = 0,
+    episodes: Count | None = None,
+    seed: Seed = 0,
 ) -> RateDistortion:
     """Measures discovery of every run.
 

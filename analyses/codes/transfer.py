@@ -23,6 +23,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
@@ -135,7 +136,7 @@ class Transfer(Result):
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
-def transfer(loaded: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
+def transfer(loaded: LoadedRun, rows: Count = 512, later: Index = 4, seed: Seed = 0) -> Transfer:
     """Puts codes of the run's metacontroller into fresh episodes.
 
     Args:

@@ -22,6 +22,7 @@ from irl_lens.analyses.control.by_layer import LayerControl, Trying, adjusted
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Trial, percent
 from irl_lens.analyses.figures.style import PALETTE, paler, styled
@@ -177,9 +178,9 @@ class DepthResult(Result):
 def control_by_depth(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    episodes: int = 512,
-    rollouts: int = 512,
-    seed: int = 0,
+    episodes: Count = 512,
+    rollouts: Count = 512,
+    seed: Seed = 0,
 ) -> DepthResult:
     """Tries the supervised controllers of runs.
 

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
@@ -37,6 +38,7 @@ from irl_lens.hooks import (
 )
 from irl_lens.models.fast import FastPath, HookList
 from irl_lens.rl.oracle import OracleControllers
+from irl_lens.training.controllers import load_controllers
 
 Closed = Float[NDArray[np.floating], " n"]
 
@@ -153,6 +155,12 @@ class ControlResult(Result):
         figure = control_panels([str(x.layer) for x in self.layers], self.layers, self.raw)
         figure.update_xaxes(title="output of block")
         return styled(figure, "Steering with the true subgoal", 420, **PANELS)
+
+
+def controllability(loaded: LoadedRun) -> ControlResult:
+    """Measures the supervised controllers of every layer of a run."""
+    label, banks = loaded.run.preset.controllers.label, load_controllers(loaded.run)
+    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, loaded.log_probs)
 
 
 def control_by_layer(

@@ -34,6 +34,7 @@ from irl_lens.analyses.control.mean_differences import mean_differences
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.figures.style import styled
@@ -149,9 +150,9 @@ class RankResult(Result):
 def control_by_rank(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    layer: int | None = None,
-    episodes: int = 512,
-    rollouts: int = 256,
+    layer: Index | None = None,
+    episodes: Count = 512,
+    rollouts: Count = 256,
 ) -> RankResult:
     """Tries the supervised controllers of runs that differ in their kind or rank.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from jaxtyping import Int
 
@@ -10,7 +12,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 
 Labels = Int[NDArray[np.int64], "n steps"]
-TARGETS = ("subgoal", "visit", "next subgoal", "progress", "direction")
+Target = Literal["subgoal", "visit", "next subgoal", "progress", "direction"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 CERTAIN = 0.99
 """Probability from which the expert's way counts as the only shortest one."""
 

@@ -20,6 +20,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
@@ -106,7 +107,7 @@ class WhatIf(Result):
 
 
 def what_if(
-    loaded: LoadedRun, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: tuple[Index, ...] = (2, 4, 6, 8), rows: Count = 512, seed: Seed = 0
 ) -> WhatIf:
     """Forces and silences the gate of the run's metacontroller.
 

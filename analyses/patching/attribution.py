@@ -132,7 +132,7 @@ class AttributionResult(Result):
 
 
 def attribute_patches(
-    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: tuple[str, ...] = tuple(HOOKS)
 ) -> AttributionResult:
     """Approximates every patch of the base, and makes them all to compare.
 

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens import HookedTransformer
 
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
 from irl_lens.analyses.patching.pairs import Observations, Pairs, make_pairs
 from irl_lens.arrays import NDArray
@@ -123,11 +124,11 @@ class Setting:
     """
 
     edit: str = "swap"
-    pairs: int = 32
-    pool: int = 4
+    pairs: Count = 32
+    pool: Count = 4
     metric: str = "logit difference"
-    lags: int = 8
-    seed: int = 0
+    lags: Count = 8
+    seed: Seed = 0
 
     def contrast(self, world: World, model: HookedTransformer) -> Contrast:
         """Makes the pairs and runs the base over them.

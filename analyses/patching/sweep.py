@@ -84,7 +84,7 @@ class SweepResult(Result):
 
 
 def sweep_patches(
-    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: tuple[str, ...] = tuple(HOOKS)
 ) -> SweepResult:
     """Patches every place of the base.
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import Centroids, SwitchCodes, class_means, nearest
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
@@ -151,11 +152,11 @@ class Animation(Result):
             "subgoal begins. The code is most like that of the "
             f"subgoal asked for on {right:.2f} of steps, and changes the next action by a total "
             f"variation of {self.changed.mean():.3f} on average. This is one episode: see "
-            "gate-science, transfer and atlas for how often it is so."
+            "boundary-detection, code-transfer and atlas for how often it is so."
         )
 
 
-def animate_rollout(loaded: LoadedRun, episodes: int = 256, seed: int = 0) -> Animation:
+def animate_rollout(loaded: LoadedRun, episodes: Count = 256, seed: Seed = 0) -> Animation:
     """Plays one episode of the held-out task.
 
     Args:

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
@@ -140,7 +141,7 @@ class Behaviour(Result):
 
 
 def behaviour(
-    loaded: LoadedRun, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: tuple[Index, ...] = (2, 5), rows: Count = 512, seed: Seed = 0
 ) -> Behaviour:
     """Patches the run's metacontroller while it acts on codes of the demonstrations.
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, find
+from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, Settings, find
 from irl_lens.cli.console import has_screen, leave, one_line, progress
 from irl_lens.files.targets import require_writable
 
 if TYPE_CHECKING:
+    from irl_lens.analyses.core.analysis import Analysis
     from irl_lens.runs.run import Run
 
 
@@ -36,6 +38,7 @@ def analyze(
     /,
     out: OutFolder = None,
     against: Base = None,
+    settings: Settings = (),
 ) -> None:
     """Runs analyses of a run and writes each one's figure, table and numbers.
 
@@ -44,22 +47,27 @@ def analyze(
         out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
             given, or in the working folder for a bundled model.
         against: Another run: what differs between the two is written as NAME-against.
+        settings: Options of the analyses, such as seed=1; a list's items stand between commas.
     """
-    from irl_lens.analyses.registry import CATALOGUE, entry, write
+    from irl_lens.analyses.analyze import analyze as analyzed
+    from irl_lens.analyses.registry import of_runs
 
-    opened, entries = find(run_name), {name: entry(name) for name in names}
-    if not entries:
-        for name, known in CATALOGUE.items():
-            print(f"{name:<24} {known.title}")
+    opened = find(run_name)
+    if not names:
+        listed(of_runs(several=False))
         return
     folder = out or opened.beside("analyses")
-    for name in entries:
-        require_writable(folder / f"{name}.json")
+    other = None if against is None else find(against)
     with progress() as shown:
-        other = None if against is None else find(against)
-        results = write(opened, entries, folder, shown, other)
-    for name, caption in results.items():
-        print(f"{name}: {caption}")
+        results = analyzed(opened, names, settings, against=other, folder=folder, progress=shown)
+    for name, result in results.items():
+        print(f"{name}: {result.caption()}")
+
+
+def listed(analyses: Mapping[str, Analysis]) -> None:
+    """Prints analyses by name."""
+    for name, known in analyses.items():
+        print(f"{name:<24} {known.title}")
 
 
 def compare(
@@ -67,6 +75,7 @@ def compare(
     runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")] = (),
     /,
     out: OutFolder = None,
+    settings: Settings = (),
 ) -> None:
     """Runs an analysis of a set of runs and writes its figure, table and numbers.
 
@@ -75,19 +84,19 @@ def compare(
         runs: Runs, such as those of a sweep.
         out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
             not given.
+        settings: Options of the analysis, such as seed=1; a list's items stand between commas.
     """
-    from irl_lens.analyses.comparisons import COMPARISONS, comparison, write_comparison
+    from irl_lens.analyses.analyze import compare as compared
+    from irl_lens.analyses.registry import analysis, of_runs
 
     if not name:
-        for known, about in COMPARISONS.items():
-            print(f"{known:<24} {about.title}")
+        listed(of_runs(several=True))
         return
-    comparison(name)
-    folder, opened = out or Path("comparison"), [find(run) for run in runs]
-    require_writable(folder / f"{name}.json")
+    analysis(name, several=True)
+    opened = [find(run) for run in runs]
     with progress() as shown:
-        caption = write_comparison(name, opened, folder, shown)
-    print(f"{name}: {caption}")
+        result = compared(name, opened, settings, folder=out or Path("comparison"), progress=shown)
+    print(f"{name}: {result.caption()}")
 
 
 def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -166,17 +175,17 @@ def report(
 def measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
     """Measures a run once and writes what is wanted of it."""
     from irl_lens.analyses.report.evaluate import numbers
-    from irl_lens.analyses.report.headline_results import analyse
+    from irl_lens.analyses.report.headline_results import headline_results
     from irl_lens.analyses.report.report import write_report
     from irl_lens.runs.seed_summary import write_evaluation
 
     with progress() as shown:
-        findings = analyse(opened, shown)
+        results = headline_results(opened, shown)
     if evaluation is not None:
-        measured = numbers(opened, findings)
+        measured = numbers(opened, results)
         write_evaluation(evaluation, measured)
         for name, value in sorted(measured.items()):
             print(f"{name} {value:.6g}")
         print(evaluation)
     if page is not None:
-        print(write_report(opened, findings, page))
+        print(write_report(opened, results, page))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from irl_lens.analyses.belief.bayes_gap import training_curve
+from irl_lens.analyses.learning.pretraining import training_curve
 from irl_lens.analyses.learning.run_curves import learning_curves
 from irl_lens.errors import UserError
 from irl_lens.rl.internal import load_policy

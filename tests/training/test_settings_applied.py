@@ -18,7 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.analyses.report import headline_results as findings
+from irl_lens.analyses.belief.subgoal_probes import subgoal_probes
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.overrides import changed, settings_of
 from irl_lens.config.schema import (
     BaseConfig,
@@ -219,7 +220,7 @@ def evaluated(preset: Preset) -> str:
     with begun(preset) as run:
         train_controllers(run, QuietProgress())
         raw.raw_rl(run, QuietProgress())
-        probes = findings._probes(findings.LoadedRun(run))
+        probes = subgoal_probes(LoadedRun(run))
         results = [run.stage(name).result for name in ("controllers", "raw-rl")]
         return told({}, *results, [layer.accuracy.value for layer in probes.layers])
 

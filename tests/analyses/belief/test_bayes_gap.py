@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.belief.bayes_gap import compare_with_floor, training_curve
+from irl_lens.analyses.belief.bayes_gap import compare_with_floor
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, draw, taken
+from irl_lens.analyses.learning.pretraining import training_curve
 from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.envs.registry import make_world
 from irl_lens.models.fast import FastPath
