@@ -68,4 +68,4 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     assert len(result.by_step()) == (3 * layers + 1) * own.given.shape[1]
     assert result.figure().to_dict()["data"] and result.save(tmp_path / "it").exists()
     with pytest.raises(ValueError, match="no posterior of 'mood'; there are subgoal, visit"):
-        belief_over_time(loaded, "mood")
+        belief_over_time(loaded, "mood")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.belief.label_probes import right_answers
+from irl_lens.analyses.belief.label_probes import label_probes, right_answers
 from irl_lens.analyses.core.labels import by_token, labels_of
 from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
 from irl_lens.analyses.core.loaded_run import LoadedRun
