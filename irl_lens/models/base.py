@@ -23,6 +23,7 @@ from irl_lens.envs.protocol import ObservationSpec, Observed
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import copy_weights
 from irl_lens.hooks import model_hash
+from irl_lens.models.heads.categorical import Categorical
 from irl_lens.models.transformer import ObservationTransformer
 
 
@@ -38,6 +39,7 @@ class TrajectoryModel(nn.Module):
     def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
         super().__init__()
         self.config, self.spec, self.n_actions = config, spec, n_actions
+        self.action_head = Categorical(n_actions)
         self.hooked = ObservationTransformer(config, spec, n_actions)
         predicted = sum(spec.sizes[c] for c in spec.predicted)
         self.next_observation = nn.Linear(config.d_model, predicted)

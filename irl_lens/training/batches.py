@@ -13,13 +13,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
-from torch.nn import functional as F
 
 from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
+from irl_lens.models.heads.action_head import ActionHead, Reduction
 from irl_lens.training.parallel import Piece, in_threads, summed
 
 
@@ -94,13 +94,13 @@ class Batch:
 
         With ``targets`` "policy", its expectation over the actions the expert might have drawn.
         """
-        wanted = self.actions if targets == "actions" else self.policy
 
         def loss(part: Tensor, piece: Piece) -> Tensor:
             first, end, steps = piece
             rows, mask = slice(first, end), self.mask[first:end, :steps]
-            logits = base.logits(resid=part, start=layer).float()
-            return F.cross_entropy(logits[mask], wanted[rows, :steps][mask], reduction="sum")
+            outputs = base.logits(resid=part, start=layer)[mask]
+            actions, policy = (x[rows, :steps][mask] for x in (self.actions, self.policy))
+            return imitation_loss(base.action_head, outputs, actions, policy, targets, "sum")
 
         return summed(stream, self.pieces, loss) / self.mask.sum()
 
@@ -131,6 +131,29 @@ class WholeBatch(Batch):
         targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
-        wanted = self.actions if targets == "actions" else self.policy
-        logits = base.logits(resid=stream, start=layer).float()
-        return F.cross_entropy(logits[self.mask], wanted[self.mask])
+        outputs = base.logits(resid=stream, start=layer)[self.mask]
+        actions, policy = self.actions[self.mask], self.policy[self.mask]
+        return imitation_loss(base.action_head, outputs, actions, policy, targets, "mean")
+
+
+def imitation_loss(
+    head: ActionHead,
+    outputs: Float[Tensor, "tokens outputs"],
+    actions: Shaped[Tensor, " tokens *action"],
+    policy: Float[Tensor, "tokens _"],
+    targets: Targets,
+    reduction: Reduction,
+) -> Float[Tensor, ""]:
+    """-ln p(action) [nats], or its expectation over the actions the expert might have drawn.
+
+    Args:
+        head: Reads the outputs.
+        outputs: Of the unembedding.
+        actions: What the expert did.
+        policy: The distribution it drew them from.
+        targets: Which of the two is learned.
+        reduction: Over tokens.
+    """
+    if targets == "policy":
+        return head.expected_nll(outputs, policy, reduction)
+    return head.nll(outputs, actions, reduction)

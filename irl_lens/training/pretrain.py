@@ -28,6 +28,7 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
+from irl_lens.training.batches import imitation_loss
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import Figures, backward
@@ -86,12 +87,12 @@ class PretrainJob:
 
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
-        logits, observation = predictions(self.model, self.fast, chunk)
+        outputs, observation = predictions(self.model, self.fast, chunk)
         drawn, policy = (torch.as_tensor(x[chunk.mask]) for x in (chunk.actions, chunk.policy))
-        targets = policy if self.config.targets == "policy" else drawn
-        action = F.cross_entropy(logits, targets, reduction="sum")
+        head, targets = self.model.action_head, self.config.targets
+        action = imitation_loss(head, outputs, drawn, policy, targets, "sum")
         loss = action + self.config.observation_weight * observation.sum()
-        nll = F.cross_entropy(logits.detach(), drawn, reduction="sum")
+        nll = head.nll(outputs.detach(), drawn, "sum")
         return loss / tokens, {"nll": float(nll) / tokens}
 
     def state(self) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""Action heads: distributions over actions, read from the outputs of the unembedding."""
