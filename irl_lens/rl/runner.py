@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from irl_lens.arrays import NDArray
@@ -64,7 +64,7 @@ class RolloutRunner:
 
     @torch.no_grad()
     def play(
-        self, env: VectorWorld, seed: int, given: Int[Tensor, "rows steps"] | None = None
+        self, env: VectorWorld, seed: int, given: Shaped[Tensor, "rows steps *action"] | None = None
     ) -> Rollout:
         """Plays one episode in each row of ``env``.
 
@@ -106,7 +106,7 @@ class RolloutRunner:
         self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
     ) -> Rollout:
         observation, info = env.reset(seed=seed)
-        tape = RolloutRecorder(observation, info, self.horizon)
+        tape = RolloutRecorder(observation, info, self.horizon, env.actions)
         cache, head = self.fast.cache(env.num_envs, self.horizon), self.fast.action_head
         while tape.live.any() and tape.step < self.horizon:
             rows = torch.from_numpy(tape.rows)
@@ -126,8 +126,8 @@ class RolloutRunner:
 
     def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):
-            labels = ("subgoal", "visit")
-            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in labels})
+            told = info.keys() & {"subgoal", "visit"}
+            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in told})
 
     def _compact(self, tape: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""

@@ -13,12 +13,10 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_lens.arrays import NDArray
 from irl_lens.models.heads.action_head import ActionHead, Losses, Reduction
 
 Deviation = Literal["constant", "state"]
@@ -28,7 +26,6 @@ LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 
 Outputs = Float[Tensor, "*batch outputs"]
 Vector = Float[Tensor, "*batch size"]
-Limit = float | Float[NDArray[np.floating], " size"]
 
 
 class Gaussian(ActionHead):
@@ -37,8 +34,8 @@ class Gaussian(ActionHead):
     Args:
         size: Entries of an action.
         deviation: "constant": trained, but the same at every step; "state": read like the mean.
-        low: Smallest value of each entry, of all or one for each; -inf where there is none.
-        high: Largest value of each entry.
+        low: Smallest value of every entry; -inf if there is none.
+        high: Largest value of every entry.
     """
 
     action_dtype = torch.float32
@@ -47,19 +44,16 @@ class Gaussian(ActionHead):
         self,
         size: int,
         deviation: Deviation = "state",
-        low: Limit = -math.inf,
-        high: Limit = math.inf,
+        low: float = -math.inf,
+        high: float = math.inf,
     ) -> None:
         super().__init__()
         self.action_shape = (size,)
         self.outputs = 2 * size if deviation == "state" else size
-        self.log_deviation = nn.Parameter(torch.zeros(size)) if deviation == "constant" else None
-        ends = [torch.as_tensor(x, dtype=torch.float32).expand(size) for x in (low, high)]
-        bounded = torch.isfinite(ends[0]) & torch.isfinite(ends[1])
-        self.centre: Tensor
-        self.scale: Tensor
-        self.register_buffer("centre", ((ends[0] + ends[1]) / 2).where(bounded, 0.0), False)
-        self.register_buffer("scale", ((ends[1] - ends[0]) / 2).where(bounded, 1.0), False)
+        constant = nn.Parameter(torch.zeros(size)) if deviation == "constant" else None
+        self.register_parameter("log_deviation", constant)
+        bounded = math.isfinite(low) and math.isfinite(high)
+        self.centre, self.scale = ((low + high) / 2, (high - low) / 2) if bounded else (0.0, 1.0)
 
     def distribution(self, outputs: Outputs, temperature: float = 1.0) -> tuple[Vector, Vector]:
         """Means and standard deviations, in the units of actions."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from irl_lens.models.heads.gaussian import LOG_DEVIATION, Deviation, Gaussian
 
-LOW, HIGH = np.array([-1.0, 0.0, -math.inf]), np.array([1.0, 10.0, math.inf])
+LOW, HIGH = -1.0, 5.0
 DEVIATIONS: tuple[Deviation, ...] = ("constant", "state")
 
 
@@ -34,7 +33,7 @@ def theirs(head: Gaussian, outputs: torch.Tensor, temperature: float = 1.0):
         mean, log = outputs.tensor_split(2, dim=-1)
     else:
         mean, log = outputs, head.log_deviation
-    centre, scale = torch.tensor([0.0, 5.0, 0.0]), torch.tensor([1.0, 5.0, 1.0])
+    centre, scale = 2.0, 3.0
     normal = torch.distributions.Normal(centre + scale * mean, scale * log.exp() * temperature**0.5)
     return torch.distributions.Independent(normal, 1)
 
