@@ -19,7 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec, Observed
+from irl_lens.envs.protocol import Observed
+from irl_lens.envs.spaces import ActionSpec, DiscreteActions, ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import copy_weights
 from irl_lens.hooks import model_hash
@@ -32,13 +33,18 @@ class TrajectoryModel(nn.Module):
     Args:
         config: Sizes.
         spec: What is observed.
-        n_actions: Number of primitive actions.
+        actions: The primitive actions.
+
+    Raises:
+        UserError: They are not discrete.
     """
 
-    def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
+    def __init__(self, config: BaseConfig, spec: ObservationSpec, actions: ActionSpec) -> None:
         super().__init__()
-        self.config, self.spec, self.n_actions = config, spec, n_actions
-        self.hooked = ObservationTransformer(config, spec, n_actions)
+        if not isinstance(actions, DiscreteActions):
+            raise UserError(f"{actions.described()}; take a world whose actions are discrete")
+        self.config, self.spec, self.actions = config, spec, actions
+        self.hooked = ObservationTransformer(config, spec, actions.n)
         predicted = sum(spec.sizes[c] for c in spec.predicted)
         self.next_observation = nn.Linear(config.d_model, predicted)
 
@@ -67,11 +73,11 @@ class TrajectoryModel(nn.Module):
         Raises:
             UserError: If it was not; names both.
         """
-        if (world.observation, world.n_actions) != (self.spec, self.n_actions):
+        if (world.observation, world.actions) != (self.spec, self.actions):
             raise UserError(
                 f"the world shows columns {world.observation.described()} and has "
-                f"{world.n_actions} actions, and the model was made for columns "
-                f"{self.spec.described()} and {self.n_actions} actions; take the world of the "
+                f"{world.actions.described()}, and the model was made for columns "
+                f"{self.spec.described()} and {self.actions.described()}; take the world of the "
                 "model's own run"
             )
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import ObservationSpec
 from irl_lens.errors import UserError
 
 

@@ -15,7 +15,8 @@ from transformer_lens import HookedTransformer, HookedTransformerConfig, patchin
 from transformer_lens.components.layer_norm import LayerNorm
 
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import MAX_HORIZON, ObservationSpec
+from irl_lens.envs.protocol import MAX_HORIZON
+from irl_lens.envs.spaces import ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.models.observations import ObservationEmbedding
 

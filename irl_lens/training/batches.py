@@ -31,7 +31,7 @@ class Batch:
         trajectories: The sorted trajectories.
         observations: Sparse, [rows, steps, columns].
         actions: [rows, steps].
-        policy: Probabilities that the expert drew them from, [rows, steps, actions].
+        policy: Probabilities that the expert drew them from, [rows, steps, actions], if known.
         mask: True on steps that happened, [rows, steps].
         pieces: (first row, end row, steps) of the slices that the base runs over.
     """
@@ -39,7 +39,7 @@ class Batch:
     trajectories: Trajectories
     observations: Int[Tensor, "rows steps columns"]
     actions: Int[Tensor, "rows steps"]
-    policy: Float[Tensor, "rows steps actions"]
+    policy: Float[Tensor, "rows steps actions"] | None
     mask: Bool[Tensor, "rows steps"]
     pieces: tuple[Piece, ...]
 
@@ -52,7 +52,7 @@ class Batch:
             ordered,
             torch.from_numpy(ordered.observations),
             torch.from_numpy(ordered.actions),
-            torch.from_numpy(ordered.policy),
+            None if ordered.policy is None else torch.from_numpy(ordered.policy),
             torch.from_numpy(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
         )
@@ -92,9 +92,10 @@ class Batch:
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
-        With ``targets`` "policy", its expectation over the actions the expert might have drawn.
+        With ``targets`` "policy", its expectation over the actions the expert might have drawn,
+        where that is known.
         """
-        wanted = self.actions if targets == "actions" else self.policy
+        wanted = self._wanted(targets)
 
         def loss(part: Tensor, piece: Piece) -> Tensor:
             first, end, steps = piece
@@ -103,6 +104,9 @@ class Batch:
             return F.cross_entropy(logits[mask], wanted[rows, :steps][mask], reduction="sum")
 
         return summed(stream, self.pieces, loss) / self.mask.sum()
+
+    def _wanted(self, targets: Targets) -> Tensor:
+        return self.actions if targets == "actions" or self.policy is None else self.policy
 
     def add(
         self,
@@ -131,6 +135,6 @@ class WholeBatch(Batch):
         targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
-        wanted = self.actions if targets == "actions" else self.policy
+        wanted = self._wanted(targets)
         logits = base.logits(resid=stream, start=layer).float()
         return F.cross_entropy(logits[self.mask], wanted[self.mask])

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 
 from irl_lens.config.schema import Preset
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.protocol import World
+from irl_lens.envs.protocol import World, filtered
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.tensors import join_parts, split_parts
@@ -51,7 +50,7 @@ class PretrainJob:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
         world = make_world(preset.world)
         torch.manual_seed(seed)
-        self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        self.model = TrajectoryModel(preset.base, world.observation, world.actions)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
@@ -87,8 +86,10 @@ class PretrainJob:
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
         logits, observation = predictions(self.model, self.fast, chunk)
-        drawn, policy = (torch.as_tensor(x[chunk.mask]) for x in (chunk.actions, chunk.policy))
-        targets = policy if self.config.targets == "policy" else drawn
+        drawn = torch.as_tensor(chunk.actions[chunk.mask])
+        targets = drawn
+        if self.config.targets == "policy" and chunk.policy is not None:
+            targets = torch.as_tensor(chunk.policy[chunk.mask])
         action = F.cross_entropy(logits, targets, reduction="sum")
         loss = action + self.config.observation_weight * observation.sum()
         nll = F.cross_entropy(logits.detach(), drawn, reduction="sum")
@@ -142,9 +143,7 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
         sample: Demonstrations.
         epsilon: The expert's probability of a random harmless action.
     """
-    probs = world.floor(sample, epsilon).probs
-    chosen = np.take_along_axis(probs, sample.actions[..., None], -1)[..., 0]
-    return float(-np.log(chosen[sample.mask]).mean())
+    return float(filtered(world).floor(sample, epsilon).nll[sample.mask].mean())
 
 
 @trains("base")
@@ -188,7 +187,7 @@ def load_base(
         UserError: Nothing was kept after ``step``.
     """
     world = make_world(run.preset.world)
-    model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    model = TrajectoryModel(run.preset.base, world.observation, world.actions)
     base, discovery = run.stage("base"), run.stage("metacontroller")
     if step is not None:
         return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()
