@@ -211,7 +211,7 @@ def _targets(bench: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, T
     shown, names = bench.fit.rows(slice(setting.episodes)), bench.world.subgoal_names
     kept = torch.from_numpy(shown.mask)
     stream = layer_streams(bench.base, shown, (layer,))[0][kept]
-    labels = torch.from_numpy(shown.subgoals)[kept]
+    labels = torch.from_numpy(shown.require("subgoals"))[kept]
     probe = probed(fit_probe(stream, labels, len(names)).weight, names)
     return probe, probe | written_to(bench.base.model, layer)
 

@@ -198,7 +198,7 @@ def belief_steps(
     if target not in POSTERIORS:
         raise ValueError(f"no posterior of {target!r}; there are {', '.join(POSTERIORS)}")
     test = bench.test.trajectories.rows(slice(episodes))
-    exact = getattr(bench.test.floor, POSTERIORS[target])[:episodes, : test.mask.shape[1]]
+    exact = bench.test.floor.require(POSTERIORS[target])[:episodes, : test.mask.shape[1]]
     names = {"subgoal": bench.world.subgoal_names, "visit": bench.world.visit_names}[target]
     fit, random = bench.fit.rows(slice(episodes)), untrained(bench, seed)
     labels = torch.from_numpy(by_token(fit, target))

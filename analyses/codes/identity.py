@@ -149,7 +149,7 @@ def nearest(codes: Codes, centroids: Centroids) -> Labels:
 
 
 def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
-    return trace.z[trace.switches], trajectories.subgoals[trace.switches]
+    return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 
 def _accuracy(

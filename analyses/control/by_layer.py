@@ -257,8 +257,7 @@ class Trying:
     @property
     def gap(self) -> Closed:
         """How much lower it would be with the goal known."""
-        mask, known = self.sample.trajectories.mask, self.sample.floor.known
-        return self.closed(-np.log(np.where(mask, taken(known, self.sample.trajectories), 1)))
+        return self.closed(self.sample.floor.known)
 
 
 def steered_nll(
@@ -267,7 +266,7 @@ def steered_nll(
     """Action NLL at every step of demonstrations, the true label's controller acting [nats]."""
 
     def hooks(piece: Trajectories) -> HookList:
-        labels = {"subgoal": piece.subgoals, "visit": piece.visits}[label]
+        labels = piece.require({"subgoal": "subgoals", "visit": "visits"}[label])
         return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
 
     return action_nll(base, shown, hooks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.protocol import Floor, World
+from irl_lens.envs.protocol import Filtered, Floor, World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath, HookList
@@ -25,14 +25,26 @@ class Sample:
     """Demonstrations that no training saw, and what the exact filter believes of them."""
 
     trajectories: Trajectories
-    floor: Floor
+    _floor: Floor | None = None
+
+    @property
+    def floor(self) -> Floor:
+        """What the exact filter believes.
+
+        Raises:
+            UserError: The world has no filter.
+        """
+        if self._floor is None:
+            raise UserError(
+                "the world of these demonstrations has no exact Bayes filter; take an analysis "
+                "that does without"
+            )
+        return self._floor
 
     def first(self, n: int) -> Sample:
         """Returns the first ``n`` demonstrations, or all when there are fewer."""
         kept = self.trajectories.rows(slice(n))
-        steps = kept.mask.shape[1]
-        arrays = {f.name: getattr(self.floor, f.name)[:n, :steps] for f in fields(Floor)}
-        return Sample(kept, Floor(**arrays))
+        return Sample(kept, self._floor and self._floor.cut(slice(n), kept.mask.shape[1]))
 
 
 def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
@@ -45,7 +57,8 @@ def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
         n: Number of demonstrations.
     """
     trajectories = Demonstrations(world, seed, f"analysis-{purpose}", n)[0]
-    return Sample(trajectories, world.floor(trajectories))
+    known = world.floor(trajectories) if isinstance(world, Filtered) else None
+    return Sample(trajectories, known)
 
 
 def pieces(trajectories: Trajectories, rows: int = 64) -> Iterator[tuple[Index, Trajectories]]:

@@ -101,7 +101,9 @@ def code_bank(
         UserError: No switch begins one of the subgoals.
     """
     trace = encode(meta, base, shown)
-    means = class_means(trace.z[trace.switches], shown.subgoals[trace.switches], len(names))
+    means = class_means(
+        trace.z[trace.switches], shown.require("subgoals")[trace.switches], len(names)
+    )
     missing = [name for name, mean in zip(names, means, strict=True) if np.isnan(mean).any()]
     if missing:
         raise UserError(

@@ -11,6 +11,7 @@ from torch import Tensor
 from irl_lens.analyses.explorer.patching import Observed, active, contrast, pair, patched
 from irl_lens.analyses.explorer.state import State
 from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.envs.protocol import filtered
 from irl_lens.envs.scenes import Situation
 from irl_lens.models.base import hook_name
 
@@ -56,10 +57,10 @@ def bayes(
     stop = state.step + 1
     walk, actions = np.array(state.walk[:stop]), np.array(state.actions[:stop])
     try:
-        floor = workbench.world.floor(situation.retraced(walk, actions))
+        floor = filtered(workbench.world).floor(situation.retraced(walk, actions))
     except ValueError:
         return None, "no training task explains this walk on this board"
-    return tuple(floor.subgoals[0, -1].tolist()), ""
+    return tuple(floor.require("subgoals")[0, -1].tolist()), ""
 
 
 @torch.no_grad()

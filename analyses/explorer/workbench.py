@@ -24,6 +24,7 @@ from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.envs.spaces import discrete
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
 from irl_lens.models.causal import CausalHalf
@@ -147,7 +148,7 @@ class Workbench:
     def move_names(self) -> tuple[str, ...]:
         """Names of the actions."""
         moves = self.stageable.situation(0).scene().moves
-        return tuple(m.name for m in moves) or tuple(map(str, range(self.world.n_actions)))
+        return tuple(m.name for m in moves) or discrete(self.world.actions).labels
 
     @cached_property
     def banks(self) -> dict[int, ControllerBank]:
@@ -198,7 +199,9 @@ class Workbench:
         with self.lock:
             if layer not in self._probes:
                 batch = Demonstrations(self.world, self.run.seed, "explorer-probes", PROBED)[0]
-                found = [(self._seen(p, layer), p.subgoals[p.mask]) for _, p in pieces(batch)]
+                found = [
+                    (self._seen(p, layer), p.require("subgoals")[p.mask]) for _, p in pieces(batch)
+                ]
                 x = torch.cat([x for x, _ in found])
                 labels = torch.from_numpy(np.concatenate([y for _, y in found]))
                 self._probes[layer] = fit_probe(x, labels, len(self.world.subgoal_names), 50)

@@ -251,7 +251,7 @@ def _edited(
 
 def _decision(batch: Trajectories, row: int, earliest: int, later: bool) -> int | None:
     """The first step after a visit, or the one later; None if it is another visit, or the end."""
-    progress = batch.progress[row, : batch.lengths[row]]
+    progress = batch.require("progress")[row, : batch.lengths[row]]
     visited = np.append(False, np.diff(progress) > 0)
     marks = np.append(False, visited[:-1] & ~visited[1:]) if later else visited
     steps = np.flatnonzero(marks[:-1])
@@ -264,13 +264,14 @@ def _episode(
 ) -> Episode:
     labelled = {thing.label: thing for thing in situation.scene().things if not thing.solid}
     visits = [labelled[name] for name in world.visit_names]
-    before = np.flatnonzero(batch.progress[row] == batch.progress[row, decision] - 1)[-1]
+    progress, pursued = batch.require("progress")[row], batch.require("visits")[row]
+    before = np.flatnonzero(progress == progress[decision] - 1)[-1]
     return Episode(
         situation=situation,
         walk=walk[: decision + 1],
         ahead=int(walk[decision + 1]),
-        goal=visits[batch.visits[row, decision]],
-        last=visits[batch.visits[row, before]],
+        goal=visits[pursued[decision]],
+        last=visits[pursued[before]],
     )
 
 

@@ -182,7 +182,7 @@ def _internal(bench: LoadedRun) -> Outcome:
 
 def _raw(bench: LoadedRun) -> Outcome:
     config = bench.run.preset
-    model = TrajectoryModel(config.base, bench.world.observation, bench.world.n_actions)
+    model = TrajectoryModel(config.base, bench.world.observation, bench.world.actions)
     stage = bench.run.stage("raw-rl")
     model.load_weights(stage.weights(), str(stage.folder))
     trial = Trial(bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature)

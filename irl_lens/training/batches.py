@@ -8,6 +8,7 @@ time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
-from irl_lens.models.heads.action_head import ActionHead, Reduction
+from irl_lens.models.heads import ActionHead
 from irl_lens.training.parallel import Piece, in_threads, summed
 
 
@@ -30,16 +31,16 @@ class Batch:
     Attributes:
         trajectories: The sorted trajectories.
         observations: Sparse, [rows, steps, columns].
-        actions: [rows, steps].
-        policy: Probabilities that the expert drew them from, [rows, steps, actions].
+        actions: [rows, steps], or [rows, steps, size] if they are real vectors.
+        policy: The distributions that the expert drew them from, if known.
         mask: True on steps that happened, [rows, steps].
         pieces: (first row, end row, steps) of the slices that the base runs over.
     """
 
     trajectories: Trajectories
-    observations: Int[Tensor, "rows steps columns"]
-    actions: Int[Tensor, "rows steps"]
-    policy: Float[Tensor, "rows steps actions"]
+    observations: Shaped[Tensor, "rows steps columns"]
+    actions: Shaped[Tensor, "rows steps *action"]
+    policy: Float[Tensor, "rows steps _"] | None
     mask: Bool[Tensor, "rows steps"]
     pieces: tuple[Piece, ...]
 
@@ -52,7 +53,7 @@ class Batch:
             ordered,
             torch.from_numpy(ordered.observations),
             torch.from_numpy(ordered.actions),
-            torch.from_numpy(ordered.policy),
+            None if ordered.policy is None else torch.from_numpy(ordered.policy),
             torch.from_numpy(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
         )
@@ -92,17 +93,21 @@ class Batch:
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
-        With ``targets`` "policy", its expectation over the actions the expert might have drawn.
+        With ``targets`` "policy", its expectation over the actions the expert might have drawn,
+        where that is known.
         """
+        loss_of, wanted = self._imitated(base, targets)
 
         def loss(part: Tensor, piece: Piece) -> Tensor:
             first, end, steps = piece
             rows, mask = slice(first, end), self.mask[first:end, :steps]
-            outputs = base.logits(resid=part, start=layer)[mask]
-            actions, policy = (x[rows, :steps][mask] for x in (self.actions, self.policy))
-            return imitation_loss(base.action_head, outputs, actions, policy, targets, "sum")
+            outputs = base.logits(resid=part, start=layer)
+            return loss_of(outputs[mask], wanted[rows, :steps][mask], "sum")
 
         return summed(stream, self.pieces, loss) / self.mask.sum()
+
+    def _imitated(self, base: FastPath, targets: Targets) -> tuple[Callable[..., Tensor], Tensor]:
+        return imitated(base.action_head, targets, self.actions, self.policy)
 
     def add(
         self,
@@ -131,29 +136,25 @@ class WholeBatch(Batch):
         targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
-        outputs = base.logits(resid=stream, start=layer)[self.mask]
-        actions, policy = self.actions[self.mask], self.policy[self.mask]
-        return imitation_loss(base.action_head, outputs, actions, policy, targets, "mean")
+        loss_of, wanted = self._imitated(base, targets)
+        outputs = base.logits(resid=stream, start=layer)
+        return loss_of(outputs[self.mask], wanted[self.mask], "mean")
 
 
-def imitation_loss(
-    head: ActionHead,
-    outputs: Float[Tensor, "tokens outputs"],
-    actions: Shaped[Tensor, " tokens *action"],
-    policy: Float[Tensor, "tokens _"],
-    targets: Targets,
-    reduction: Reduction,
-) -> Float[Tensor, ""]:
-    """-ln p(action) [nats], or its expectation over the actions the expert might have drawn.
+def imitated(
+    head: ActionHead, targets: Targets, actions: Tensor, policy: Tensor | None
+) -> tuple[Callable[..., Tensor], Tensor]:
+    """What of an expert is imitated, and the loss of that given outputs of the unembedding.
 
     Args:
         head: Reads the outputs.
-        outputs: Of the unembedding.
+        targets: "policy" for the distribution that actions were drawn from, where it is known.
         actions: What the expert did.
-        policy: The distribution it drew them from.
-        targets: Which of the two is learned.
-        reduction: Over tokens.
+        policy: What it drew them from.
+
+    Returns:
+        A loss of the head's and its second argument: -ln p(action) [nats], or the expectation.
     """
-    if targets == "policy":
-        return head.expected_nll(outputs, policy, reduction)
-    return head.nll(outputs, actions, reduction)
+    if targets == "actions" or policy is None:
+        return head.nll, actions
+    return head.expected_nll, policy

@@ -137,8 +137,8 @@ class ControllersJob:
         return batch.nll(self.base, controlled, layer, targets)
 
     def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
-        labels = {"subgoal": batch.trajectories.subgoals, "visit": batch.trajectories.visits}
-        return torch.from_numpy(labels[self.config.label])
+        labels = {"subgoal": "subgoals", "visit": "visits"}[self.config.label]
+        return torch.from_numpy(batch.trajectories.require(labels))
 
 
 def bank_weights(banks: Banks) -> dict[str, Tensor]:

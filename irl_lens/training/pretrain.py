@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from irl_lens.config.schema import Preset
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.protocol import World
+from irl_lens.envs.protocol import World, filtered
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.tensors import join_parts, split_parts
@@ -28,7 +26,7 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
-from irl_lens.training.batches import imitation_loss
+from irl_lens.training.batches import imitated
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import Figures, backward
@@ -52,7 +50,7 @@ class PretrainJob:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
         world = make_world(preset.world)
         torch.manual_seed(seed)
-        self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        self.model = TrajectoryModel(preset.base, world.observation, world.actions)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
@@ -88,9 +86,10 @@ class PretrainJob:
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
         outputs, observation = predictions(self.model, self.fast, chunk)
-        drawn, policy = (torch.as_tensor(x[chunk.mask]) for x in (chunk.actions, chunk.policy))
-        head, targets = self.model.action_head, self.config.targets
-        action = imitation_loss(head, outputs, drawn, policy, targets, "sum")
+        head, drawn = self.model.action_head, torch.as_tensor(chunk.actions[chunk.mask])
+        policy = None if chunk.policy is None else torch.as_tensor(chunk.policy[chunk.mask])
+        loss_of, wanted = imitated(head, self.config.targets, drawn, policy)
+        action = loss_of(outputs, wanted, "sum")
         loss = action + self.config.observation_weight * observation.sum()
         nll = head.nll(outputs.detach(), drawn, "sum")
         return loss / tokens, {"nll": float(nll) / tokens}
@@ -114,25 +113,14 @@ class PretrainJob:
 
 def predictions(
     model: TrajectoryModel, fast: FastPath, batch: Trajectories
-) -> tuple[Float[Tensor, "valid actions"], Float[Tensor, " valid_pairs"]]:
-    """Action logits of each valid step, and -ln p [nats] of each next observation."""
+) -> tuple[Float[Tensor, "valid outputs"], Float[Tensor, " valid_pairs"]]:
+    """What the action head reads at each valid step, and -ln p [nats] of each next observation."""
     observations, mask = torch.as_tensor(batch.observations), torch.as_tensor(batch.mask)
     stream = fast.final(observations)
-    logits = model.hooked.unembed(stream[mask])
+    outputs = model.hooked.unembed(stream[mask])
     pairs = mask[:, 1:]
     predicted = model.next_observation(stream[:, :-1][pairs])
-    return logits, _observation_nll(model, predicted, observations[:, 1:][pairs])
-
-
-def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) -> Tensor:
-    """Sums the cross-entropy of every predicted column."""
-    total, begin = logits.new_zeros(len(logits)), 0
-    for column in model.spec.predicted:
-        size = model.spec.sizes[column]
-        value = following[:, column].long() - int(model.spec.offsets[column])
-        total = total + F.cross_entropy(logits[:, begin : begin + size], value, reduction="none")
-        begin += size
-    return total
+    return outputs, model.next_observation.nll(predicted, observations[:, 1:][pairs])
 
 
 def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float:
@@ -143,9 +131,7 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
         sample: Demonstrations.
         epsilon: The expert's probability of a random harmless action.
     """
-    probs = world.floor(sample, epsilon).probs
-    chosen = np.take_along_axis(probs, sample.actions[..., None], -1)[..., 0]
-    return float(-np.log(chosen[sample.mask]).mean())
+    return float(filtered(world).floor(sample, epsilon).nll[sample.mask].mean())
 
 
 @trains("base")
@@ -189,7 +175,7 @@ def load_base(
         UserError: Nothing was kept after ``step``.
     """
     world = make_world(run.preset.world)
-    model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+    model = TrajectoryModel(run.preset.base, world.observation, world.actions)
     base, discovery = run.stage("base"), run.stage("metacontroller")
     if step is not None:
         return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()

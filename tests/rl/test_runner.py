@@ -132,7 +132,7 @@ class Stopped:
     def __init__(self, env, step: int, error: type[BaseException]) -> None:
         self.env, self.left, self.error = env, step, error
         self.num_envs = env.num_envs
-        self.observation, self.n_actions = env.observation, env.n_actions
+        self.observation, self.actions = env.observation, env.actions
 
     def reset(self, *, seed: int):
         return self.env.reset(seed=seed)

@@ -146,7 +146,7 @@ def parts(preset: Preset) -> tuple[Any, FastPath, Metacontroller]:
     world = make_world(preset.world)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        model = TrajectoryModel(preset.base, world.observation, world.actions)
         meta = Metacontroller(preset.discovery, preset.base.d_model)
     return world, FastPath(model.frozen()), meta.requires_grad_(False)
 

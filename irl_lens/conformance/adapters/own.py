@@ -45,7 +45,7 @@ class OwnAdapter(Adapter):
         self.world = make_world(chosen.world)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = TrajectoryModel(chosen.base, self.world.observation, self.world.n_actions)
+            model = TrajectoryModel(chosen.base, self.world.observation, self.world.actions)
             self.meta = Metacontroller(chosen.discovery, model.d_model)
         self.base = FastPath(model.frozen())
         self.d_model, self.n_z = model.d_model, chosen.discovery.latent

@@ -13,8 +13,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.expert import visit_table
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.pinpad.world import PinpadWorld
-from irl_lens.envs.protocol import ObservationSpec
 from irl_lens.envs.registry import PinpadConfig
+from irl_lens.envs.spaces import ObservationSpec
 
 
 @dataclass(frozen=True)

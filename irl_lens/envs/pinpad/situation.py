@@ -173,13 +173,12 @@ class PinpadSituation:
         return Trajectories(
             observations=self.watch(cells[None]),
             actions=np.asarray(actions, np.int64)[None],
-            policy=np.zeros((1, steps, self.world.n_actions), np.float32),
             mask=np.ones((1, steps), bool),
             subgoals=unknown,
             visits=unknown.copy(),
             progress=visits.cumsum()[None],
             tasks=np.full(1, -1),
-            layouts=self.layouts,
+            extras=vars(self.layouts),
         )
 
     def rows(self, n: int) -> GridPinpadVectorEnv:

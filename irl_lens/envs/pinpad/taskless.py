@@ -17,7 +17,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.dynamics import checked_actions, terrain
 from irl_lens.envs.pinpad.layouts import Layouts, sample_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
 if TYPE_CHECKING:
     from irl_lens.envs.pinpad.situation import PinpadSituation
@@ -92,9 +92,9 @@ class Roaming:
         return self.world.observation
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        return self.world.n_actions
+    def actions(self) -> DiscreteActions:
+        """The primitive actions."""
+        return self.world.actions
 
     @property
     def path(self) -> Int[NDArray[np.int64], "n steps"]:

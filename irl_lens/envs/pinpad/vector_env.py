@@ -24,10 +24,10 @@ from irl_lens.envs.pinpad.episodes import Episodes
 from irl_lens.envs.pinpad.layouts import Layouts, check_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.options import PinpadOptions
-from irl_lens.envs.pinpad.planner import MOVES
+from irl_lens.envs.pinpad.planner import ACTIONS, MOVES
 from irl_lens.envs.pinpad.render import check_mode, render
 from irl_lens.envs.pinpad.snapshots import restore
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
 Infos = dict[str, Any]
 Flags = Bool[NDArray[np.bool_], " n"]
@@ -75,9 +75,9 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         return self._episodes.world.observation
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        return len(MOVES)
+    def actions(self) -> DiscreteActions:
+        """The primitive actions."""
+        return ACTIONS
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]

@@ -12,13 +12,14 @@ from jaxtyping import Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.bayes import posterior
 from irl_lens.envs.pinpad.expert import Games, Walk, demonstrations, visit_table
-from irl_lens.envs.pinpad.layouts import BoardSpec
+from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.observation import Observer
-from irl_lens.envs.pinpad.planner import MOVES
+from irl_lens.envs.pinpad.planner import ACTIONS
 from irl_lens.envs.pinpad.tasks import Grammar, Task, grammar
-from irl_lens.envs.protocol import MAX_HORIZON, Floor, ObservationSpec, Seed
+from irl_lens.envs.protocol import MAX_HORIZON, Floor, Seed
 from irl_lens.envs.registry import PinpadConfig
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
 
 if TYPE_CHECKING:
@@ -57,9 +58,9 @@ class PinpadWorld:
         return self.observer.spec
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        return len(MOVES)
+    def actions(self) -> DiscreteActions:
+        """The primitive actions."""
+        return ACTIONS
 
     @property
     def horizon(self) -> int:
@@ -162,7 +163,7 @@ class PinpadWorld:
             visits=np.where(walk.mask, games.visits[rows, stage], -1),
             progress=walk.progress,
             tasks=numbers,
-            layouts=games.layouts,
+            extras=vars(games.layouts),
         )
 
     def floor(
@@ -240,7 +241,8 @@ class PinpadWorld:
         """Returns the board and task of each trajectory, which must go to its end."""
         from irl_lens.envs.pinpad.situation import PinpadSituation
 
-        cells = np.column_stack([trajectories.layouts.objects, trajectories.layouts.start])
+        layouts = Layouts.of(trajectories)
+        cells = np.column_stack([layouts.objects, layouts.start])
         return [
             PinpadSituation(self, tuple(cells[row].tolist()), self._task(trajectories, row))
             for row in range(len(trajectories))
@@ -255,8 +257,8 @@ class PinpadWorld:
     def _task(self, trajectories: Trajectories, row: int) -> Task:
         """The task that a trajectory did, read off its labels."""
         mask = trajectories.mask[row]
-        _, first = np.unique(trajectories.progress[row][mask], return_index=True)
-        stages, task, visit = trajectories.subgoals[row][mask][first], [], 0
+        _, first = np.unique(trajectories.require("progress")[row][mask], return_index=True)
+        stages, task, visit = trajectories.require("subgoals")[row][mask][first], [], 0
         while visit < len(stages):
             task.append(int(stages[visit]))
             visit += len(self.grammar.subgoals[task[-1]])

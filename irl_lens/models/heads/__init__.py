@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from irl_lens.config.schema import Deviation
 from irl_lens.envs.spaces import ActionSpec, DiscreteActions
 from irl_lens.models.heads.action_head import ActionHead
 from irl_lens.models.heads.categorical import Categorical
-from irl_lens.models.heads.gaussian import Deviation, Gaussian
+from irl_lens.models.heads.gaussian import Gaussian
 
 
 def head_of(actions: ActionSpec, deviation: Deviation) -> ActionHead:

@@ -11,15 +11,14 @@ p^(1 / T), normalised, is the same with deviations sqrt(T) times as large.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from irl_lens.config.schema import Deviation
 from irl_lens.models.heads.action_head import ActionHead, Losses, Reduction
 
-Deviation = Literal["constant", "state"]
 LOG_DEVIATION = (-5.0, 2.0)
 """Limits of lambda: the likelihood of an expert without noise has no largest value."""
 LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)

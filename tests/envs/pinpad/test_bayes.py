@@ -70,9 +70,9 @@ class SlowBoard:
 def slow_filter(world: PinpadWorld, shown: Trajectories, row: int, epsilon: float) -> list:
     """Task posterior and action probabilities at each step, by enumeration of the tasks."""
     colours = world.config.colours
-    objects = shown.layouts.objects[row].tolist()
+    objects = shown.extras["objects"][row].tolist()
     board = SlowBoard(world.config.size, objects[:colours], objects[colours:])
-    start = int(shown.layouts.start[row])
+    start = int(shown.extras["start"][row])
     tasks = [world.grammar.colours(t) for t in world.grammar.train]
     weights = [float(board.length(start, t) <= world.horizon) for t in tasks]
     done, cell, beliefs = [0] * len(tasks), start, []
@@ -126,9 +126,9 @@ def grid() -> tuple[Trajectories, Floor]:
 def test_known_numbers_of_the_paper_s_grid(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
     assert nll(floor.probs, shown.actions, shown.mask) == pytest.approx(0.253, abs=0.01)
-    assert nll(floor.known, shown.actions, shown.mask) == pytest.approx(0.169, abs=0.008)
+    assert nll(floor.known_probs, shown.actions, shown.mask) == pytest.approx(0.169, abs=0.008)
     assert accuracy(floor.probs, shown.actions, shown.mask) == pytest.approx(0.844, abs=0.01)
-    assert accuracy(floor.known, shown.actions, shown.mask) == pytest.approx(0.880, abs=0.01)
+    assert accuracy(floor.known_probs, shown.actions, shown.mask) == pytest.approx(0.880, abs=0.01)
     assert accuracy(floor.visits, shown.visits, shown.mask) == pytest.approx(0.855, abs=0.012)
 
 
@@ -137,13 +137,13 @@ def test_known_numbers_of_a_small_world_with_single_colour_subgoals() -> None:
     shown = world.demonstrate(3_000, seed=0)
     floor = world.floor(shown)
     assert nll(floor.probs, shown.actions, shown.mask) == pytest.approx(0.420, abs=0.012)
-    assert nll(floor.known, shown.actions, shown.mask) == pytest.approx(0.170, abs=0.012)
+    assert nll(floor.known_probs, shown.actions, shown.mask) == pytest.approx(0.170, abs=0.012)
 
 
 def test_beliefs_are_distributions_and_zero_on_padding(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
-    for name in ("probs", "known", "subgoals", "visits", "tasks"):
-        totals = getattr(floor, name).sum(axis=2)
+    for name in ("probs", "known_probs", "subgoals", "visits", "tasks"):
+        totals = floor.require(name).sum(axis=2)
         np.testing.assert_allclose(totals, shown.mask.astype(float), atol=1e-9)
 
 
@@ -179,7 +179,7 @@ def test_the_posterior_is_calibrated(epsilon: float) -> None:
 
 def test_mean_surprise_equals_mean_entropy(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
-    for probs in (floor.probs, floor.known):
+    for probs in (floor.probs, floor.known_probs):
         p = probs[shown.mask]
         entropy = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(axis=1)
         surprise = nll(probs, shown.actions, shown.mask)
@@ -192,4 +192,4 @@ def test_no_task_of_the_prior_allows_the_held_out_one(grid: tuple[Trajectories, 
     with pytest.raises(ValueError, match="no task of the prior allows"):
         world.floor(shown)
     floor = world.floor(shown, prior="heldout")
-    np.testing.assert_allclose(floor.probs, floor.known)
+    np.testing.assert_allclose(floor.probs, floor.known_probs)

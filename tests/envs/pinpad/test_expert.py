@@ -29,8 +29,8 @@ def replay(
     env.reset(seed=0)
     state = env.get_state()
     episodes = state["episodes"]
-    episodes.objects, episodes.start = shown.layouts.objects, shown.layouts.start
-    episodes.cell, episodes.task = shown.layouts.start, np.maximum(shown.tasks, 0)
+    episodes.objects, episodes.start = shown.extras["objects"], shown.extras["start"]
+    episodes.cell, episodes.task = shown.extras["start"], np.maximum(shown.tasks, 0)
     return env, *env.set_state(state)
 
 
@@ -76,13 +76,13 @@ def test_demonstrations_depend_on_the_seed_alone() -> None:
     first, again, other = (world.demonstrate(8, seed=s) for s in ((3, 1), (3, 1), (3, 2)))
     np.testing.assert_array_equal(first.observations, again.observations)
     np.testing.assert_array_equal(first.actions, again.actions)
-    assert first.layouts.objects.tolist() != other.layouts.objects.tolist()
+    assert first.layouts.objects.tolist() != other.extras["objects"].tolist()
 
 
 def test_ties_are_broken_evenly() -> None:
     world = PinpadWorld(PinpadConfig(5, 4, 0, 50, "paper-ant"))
     shown = world.demonstrate(2_000, seed=0)
-    known = world.floor(shown).known
+    known = world.floor(shown).known_probs
     two = shown.mask & (known.max(axis=2) == 0.5)
     first = known.argmax(axis=2) == shown.actions
     assert abs(first[two].mean() - 0.5) < 4 * 0.5 / np.sqrt(two.sum())

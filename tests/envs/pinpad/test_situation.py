@@ -39,9 +39,11 @@ def test_trajectories_give_back_board_and_task(config, task) -> None:
         assert found.task in world.tasks(task)
         if task == "train":
             assert found.task == world.grammar.train[shown.tasks[row]]
-        assert found.cells[:-1] == tuple(shown.layouts.objects[row])
+        assert found.cells[:-1] == tuple(shown.extras["objects"][row])
         assert (
-            found.cells[-1] == shown.layouts.start[row] == world.places(shown.observations)[row, 0]
+            found.cells[-1]
+            == shown.extras["start"][row]
+            == world.places(shown.observations)[row, 0]
         )
 
 
