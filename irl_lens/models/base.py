@@ -81,6 +81,10 @@ class TrajectoryModel(nn.Module):
                 "model's own run"
             )
 
+    def made_for(self) -> dict[str, str]:
+        """Says which observations and actions the weights are for; saved beside them."""
+        return {"observation": repr(self.spec), "actions": repr(self.actions)}
+
     def frozen(self) -> TrajectoryModel:
         """Turns gradients of all parameters off and returns the model."""
         return self.requires_grad_(False).eval()
