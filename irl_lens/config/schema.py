@@ -119,12 +119,12 @@ class DiscoveryConfig:
     batch: Rows = 512
     lr: LearningRate = 1e-3
     decoder_lr: LearningRate | None = None
-    """Of the decoder; as of the rest when None."""
+    """Learning rate of the decoder; that of the rest when None."""
     base_lr: Annotated[float, Range(0, 1e38)] = 0.0
-    """Of the base, which is then trained too, from where pretraining left it (the paper's Fig. 7);
+    """Learning rate of the base, trained too from where pretraining left it (the paper's Fig. 7);
     0: it stays frozen."""
     weight_decay: Decay = 0.03
-    """Of all but a linear decoder, which has none."""
+    """Weight decay of all but a linear decoder, which has none."""
     schedule: Schedule = "constant"
     alpha: Knots = ((0.0, 0.17),)
     """KL weight as (fraction of training, alpha) knots, interpolated in log alpha.
@@ -151,7 +151,7 @@ class CodesConfig:
     lr: LearningRate = 3e-3
     decoder_lr: LearningRate = 1e-3
     weight_decay: Decay = 0.03
-    """Of all but the decoder, which has none."""
+    """Weight decay of all but the decoder, which has none."""
     schedule: Schedule = "cosine"
     alpha: Knots = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
     """KL weight, as :attr:`DiscoveryConfig.alpha`."""
@@ -181,7 +181,7 @@ class InternalRLConfig(RLConfig):
     """Internal RL (paper, App. E): its policy over codes, and prefixes of the task."""
 
     prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
-    """Of each training on the first subgoals only; as many as on the whole task when None."""
+    """Episodes of each training on the first subgoals only; as on the whole task when None."""
     width: Width = 256
     """Width of the policy's recurrent block."""
     initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0

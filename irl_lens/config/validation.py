@@ -17,7 +17,7 @@ from irl_lens.errors import UserError
 
 SEEDS = Range(0, 2**32 - 1)
 MOST_WEIGHTS = 1_000_000_000
-"""Of one trained part; with its gradient and the optimiser's averages that is 16 GB."""
+"""Most weights of a trained part; with gradient and optimiser averages that is 16 GB."""
 TRIED = 32
 """Demonstrations and episodes with which a world is tried."""
 

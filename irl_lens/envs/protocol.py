@@ -66,8 +66,7 @@ class Floor:
             shown: What the expert did.
             **posteriors: ``subgoals``, ``visits`` and ``tasks``, those that there are.
         """
-        nll = [_nll(predicted, shown) for predicted in (probs, known)]
-        return cls(*nll, probs, known, **posteriors)
+        return cls(_nll(probs, shown), _nll(known, shown), probs, known, **posteriors)
 
     def cut(self, rows: slice, steps: int) -> Floor:
         """Returns the floor of some trajectories, up to a step."""

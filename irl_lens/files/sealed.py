@@ -18,7 +18,7 @@ from irl_lens.files.tensors import CheckpointError, write_bytes
 from irl_lens.hooks.files.json_text import finite, to_json
 
 VERSION = 1
-"""Of the format of run folders and data sets; raised when any of their files changes."""
+"""Version of the format of run folders and data sets; raised when any of their files changes."""
 
 
 def sealed(kind: str, content: Mapping[str, Any]) -> bytes:

@@ -98,7 +98,7 @@ def mark_finished(folder: Path, made: Mapping[str, Any], files: Mapping[str, byt
     """Writes ``result.json``, which marks a stage as finished.
 
     Args:
-        folder: Of the stage.
+        folder: The stage's folder.
         made: ``stage``, ``result``, ``seconds`` and ``made_with``.
         files: The content of all its files by name; they are there already.
     """

@@ -25,11 +25,11 @@ def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
     base = FastPath(load_base(smoke_run)[1])
     sample = draw(world, 0, "test", 40)
     with np.errstate(divide="ignore"):
-        log_probs = np.log(sample.floor.probs)
+        log_probs = np.log(sample.floor.require("probs"))
     result = compare_with_floor(base, sample, log_probs)
     assert result.gap.value == pytest.approx(0, abs=1e-9)
     trajectories = sample.trajectories
-    expected = nll(sample.floor.probs, trajectories.actions, trajectories.mask)
+    expected = nll(sample.floor.require("probs"), trajectories.actions, trajectories.mask)
     assert result.score("bayes").nll.value == pytest.approx(expected)
     assert result.score("known").nll.value < result.score("bayes").nll.value
 
