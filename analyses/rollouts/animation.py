@@ -34,10 +34,10 @@ from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.rl.acting import GatedActor
 from irl_lens.rl.internal import load_policy
 from irl_lens.rl.oracle import OracleCodes
 from irl_lens.rl.recorder import Rollout

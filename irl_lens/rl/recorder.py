@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.rl.decisions import Decisions
+from irl_lens.models.decisions import Decisions
 
 Labels = Int[NDArray[np.int64], "n steps"]
 

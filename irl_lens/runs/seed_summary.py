@@ -17,7 +17,7 @@ from irl_lens.files.json_files import write_json
 from irl_lens.files.sealed import read_sealed, write_sealed
 from irl_lens.files.tensors import write_bytes
 from irl_lens.runs.copies import write_record
-from irl_lens.runs.run import Run
+from irl_lens.runs.folder import RunFolder
 
 EVALUATION = "evaluation.json"
 """A run's measurements: sealed, under ``measured`` one flat mapping of names to numbers."""
@@ -29,7 +29,7 @@ def write_evaluation(path: Path, measured: dict[str, float]) -> None:
     write_sealed(path, "evaluation", {"measured": values})
 
 
-def write_summary(runs: Sequence[Run], folder: Path) -> Path:
+def write_summary(runs: Sequence[RunFolder], folder: Path) -> Path:
     """Writes ``summary.json``, the same as a table, ``runs.json`` with versions and hardware, and
     every run's record to ``runs/seed-N``, from which all of it can be made again.
 
@@ -58,7 +58,7 @@ def write_summary(runs: Sequence[Run], folder: Path) -> Path:
     return folder / "summary.json"
 
 
-def _check(runs: Sequence[Run]) -> None:
+def _check(runs: Sequence[RunFolder]) -> None:
     if not runs:
         raise UserError("a summary needs at least one run")
     for before, after in pairwise(runs):
@@ -71,7 +71,7 @@ def _check(runs: Sequence[Run]) -> None:
             raise UserError(f"{before.folder} and {after.folder} both have seed {after.seed}")
 
 
-def _evaluation(run: Run) -> dict[str, float]:
+def _evaluation(run: RunFolder) -> dict[str, float]:
     path = run.folder / EVALUATION
     if not path.is_file():
         raise UserError(f"{run.folder} is not evaluated; first: irl-lens evaluate {run.folder}")
@@ -109,7 +109,7 @@ def _table(preset: str, spread: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _provenance(run: Run) -> dict[str, Any]:
+def _provenance(run: RunFolder) -> dict[str, Any]:
     kept = ("seed", "versions", "commit", "cores", "threads")
     stages = {name: stage.made_with() for name, stage in run.finished().items()}
     return {key: run.config[key] for key in kept} | {"stages": stages}

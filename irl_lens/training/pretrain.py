@@ -170,29 +170,3 @@ def snapshot_steps(steps: int) -> frozenset[int]:
     Evenly spaced in the logarithm, as training changes most in its beginning.
     """
     return frozenset({0} | {steps >> halvings for halvings in range(1, HALVINGS + 1)})
-
-
-def load_base(
-    run: Run, pretrained: bool = False, step: int | None = None
-) -> tuple[World, TrajectoryModel]:
-    """Rebuilds the world and the frozen base model of a run.
-
-    Args:
-        run: A run whose base stage is done.
-        pretrained: As pretraining left it, though discovery may have trained it further;
-            otherwise that which goes with the run's metacontroller once there is one.
-        step: As it was after so many steps of pretraining, of those that were kept.
-
-    Raises:
-        CheckpointError: The stage is not done, or a file is missing or damaged.
-        UserError: Nothing was kept after ``step``.
-    """
-    world = make_world(run.preset.world)
-    model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
-    base, discovery = run.stage("base"), run.stage("metacontroller")
-    if step is not None:
-        return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()
-    if run.cotrained and discovery.done and not pretrained:
-        weights = split_parts(discovery.weights(), "meta", "base")["base"]
-        return world, model.load_weights(weights, str(discovery.folder)).frozen()
-    return world, model.load_weights(base.weights(), str(base.folder)).frozen()

@@ -8,7 +8,8 @@ from functools import wraps
 
 from irl_lens.files.lock import locked
 from irl_lens.progress import Progress
-from irl_lens.runs.run import READS, Run
+from irl_lens.runs.chain import READS
+from irl_lens.runs.run import Run
 from irl_lens.training.finite import DivergedError
 
 StageFunction = Callable[[Run, Progress], None]
