@@ -7,6 +7,7 @@ command on the same folder continues.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,8 @@ REMEDY = (
     "put it back as it was, or start another run; settings are chosen with --set, not in this file"
 )
 """What to do when ``config.json`` is not as it was written."""
+EVALUATION = "evaluation.json"
+"""A run's measurements: sealed, under ``measured`` one flat mapping of names to numbers."""
 _BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
@@ -162,6 +165,20 @@ class RunFolder:
                 return
             for name, data in files.items():
                 write_bytes(mine.folder / name, data)
+
+    @property
+    def evaluation(self) -> dict[str, float]:
+        """The measurements that lie in the folder, by name; NaN where there was no number.
+
+        Raises:
+            UserError: If the run is not evaluated; says how.
+            CheckpointError: If the file is damaged.
+        """
+        path, command = self.folder / EVALUATION, f"irl-lens evaluate {self.folder}"
+        if not path.is_file():
+            raise UserError(f"{self.folder} is not evaluated; first: {command}")
+        measured = read_sealed(path, "evaluation", f"measure again: {command}")["measured"]
+        return {name: math.nan if value is None else value for name, value in measured.items()}
 
     def require_current(self) -> None:
         """Makes sure that the folder still has the settings that this run was opened with.

@@ -14,6 +14,7 @@ the folder now. A run that is opened twice has parts of its own each time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -75,7 +76,9 @@ class Run(RunFolder):
 
     def fresh(self) -> Self:
         """The same run with parts of its own, that nobody else hooks or changes."""
-        return type(self).open(self.folder)
+        other = copy(self)
+        other._parts, other._fast = {}, None
+        return other
 
     # What loads models is imported with the first look: TransformerLens takes seconds.
 

@@ -6,6 +6,7 @@ of seeds quartiles would look narrower than what was seen.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,13 +15,10 @@ from typing import Any
 
 from irl_lens.errors import UserError
 from irl_lens.files.json_files import write_json
-from irl_lens.files.sealed import read_sealed, write_sealed
+from irl_lens.files.sealed import write_sealed
 from irl_lens.files.tensors import write_bytes
 from irl_lens.runs.copies import write_record
 from irl_lens.runs.folder import RunFolder
-
-EVALUATION = "evaluation.json"
-"""A run's measurements: sealed, under ``measured`` one flat mapping of names to numbers."""
 
 
 def write_evaluation(path: Path, measured: dict[str, float]) -> None:
@@ -72,12 +70,7 @@ def _check(runs: Sequence[RunFolder]) -> None:
 
 
 def _evaluation(run: RunFolder) -> dict[str, float]:
-    path = run.folder / EVALUATION
-    if not path.is_file():
-        raise UserError(f"{run.folder} is not evaluated; first: irl-lens evaluate {run.folder}")
-    remedy = f"measure again: irl-lens evaluate {run.folder}"
-    measured = read_sealed(path, "evaluation", remedy)["measured"]
-    return {name: value for name, value in measured.items() if value is not None}
+    return {name: value for name, value in run.evaluation.items() if not math.isnan(value)}
 
 
 def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from irl_lens.config.presets import PRESETS
 from irl_lens.config.schema import Preset
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
-from irl_lens.runs.run import STAGES, Run, bundled_names, find_run
+from irl_lens.runs.chain import STAGES
+from irl_lens.runs.folder import bundled_names
+from irl_lens.runs.run import Run, find_run
 from irl_lens.runs.stage import Stage
 
 SMOKE = PRESETS["smoke"]
