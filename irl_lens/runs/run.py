@@ -26,6 +26,7 @@ from irl_lens.runs.folder import RunFolder, locate
 
 if TYPE_CHECKING:
     from irl_lens.envs.protocol import World
+    from irl_lens.envs.trajectories import Trajectories
     from irl_lens.hooks import ControllerBank
     from irl_lens.models.base import TrajectoryModel
     from irl_lens.models.causal import CausalHalf
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from irl_lens.models.fast import FastPath
     from irl_lens.models.metacontroller import Metacontroller
     from irl_lens.models.policy import LatentPolicy
+    from irl_lens.models.trace import MetaTrace
 
 T = TypeVar("T")
 Load = Callable[["Run"], T]
@@ -164,6 +166,17 @@ class Run(RunFolder):
         from irl_lens.runs.parts import load_metacontroller
 
         return load_metacontroller(self)
+
+    def encode(self, trajectories: Trajectories, seed: int | None = None) -> MetaTrace:
+        """What the metacontroller makes of trajectories: codes, proposals, and its gate.
+
+        Args:
+            trajectories: Such as ``world.demonstrate(32, seed=0)``.
+            seed: Of the encoder's noise; its means are the proposals when not given.
+        """
+        from irl_lens.models.trace import encode
+
+        return encode(self.metacontroller, self.fast, trajectories, seed)
 
     @property
     @kept("metacontroller", "codes", "internal-rl")
