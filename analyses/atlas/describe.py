@@ -29,7 +29,6 @@ from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ def describe(
 
 
 def _harvest(bench: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
+    meta, shown = bench.run.metacontroller, bench.fit.rows(slice(episodes))
     return meta, SwitchCodes.of(encode(meta, bench.base, shown), shown)
 
 

@@ -48,7 +48,6 @@ from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import CodeController, Compose, Intervention, Scale, Sum
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -188,7 +187,7 @@ def algebra(
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     shown = bench.test.trajectories.rows(slice(demonstrations))
     harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return combine(field, load_metacontroller(bench.run), harvest, shown, seed, draws)
+    return combine(field, bench.run.metacontroller, harvest, shown, seed, draws)
 
 
 def combine(

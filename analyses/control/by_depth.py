@@ -28,8 +28,8 @@ from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.controllers import load_controllers
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 MEASURES = {
     "gap closed": ("share", "gap_closed", "random_gap_closed"),
@@ -217,7 +217,7 @@ def _steered(
         Steered(
             run.folder.name, run.seed, bench.base.model.n_layers, trying.control(layer, bank)[0]
         )
-        for layer, bank in load_controllers(run).items()
+        for layer, bank in run.controllers.items()
     ]
 
 

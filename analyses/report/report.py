@@ -27,7 +27,8 @@ from irl_lens.analyses.report.evaluate import HEADLINES, numbers
 from irl_lens.analyses.report.headline_results import Findings, analyse
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import STAGES, Run
+from irl_lens.runs.chain import STAGES
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -34,16 +34,14 @@ from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.rl.acting import GatedActor
-from irl_lens.rl.internal import load_policy
 from irl_lens.rl.oracle import OracleCodes
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 TRIES = 100
 """Boards looked at for one on which the task can be done."""
@@ -167,13 +165,13 @@ def animate_rollout(bench: LoadedRun, episodes: int = 256, seed: int = 0) -> Ani
     Raises:
         UserError: The world has no boards to draw.
     """
-    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
+    meta, names = bench.run.metacontroller, bench.world.subgoal_names
     shown = bench.fit.rows(slice(episodes))
     harvest = SwitchCodes.of(encode(meta, bench.base, shown), shown)
     means = class_means(harvest.codes, harvest.labels, len(names))
     player, actor = "the internal policy", None
     if bench.run.stage("internal-rl").done:
-        actor = load_policy(bench.run)
+        actor = bench.run.policy
     else:
         player, given = "mean codes of the true subgoals", np.nan_to_num(means)
         actor = OracleCodes(torch.from_numpy(given).float(), meta)

@@ -12,7 +12,7 @@ import irl_lens.rl.runner as rollout_module
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, LowRankController, Mask, VectorController
 from irl_lens.hooks import Sequence as HookSequence
-from irl_lens.rl.policy import LatentPolicy
+from irl_lens.models.policy import LatentPolicy
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 

@@ -14,7 +14,6 @@ from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.controllers import (
     ControllersJob,
-    load_controllers,
     train_controllers,
 )
 
@@ -107,7 +106,7 @@ def test_the_stage_leaves_banks_and_their_losses(run: Run, quiet: QuietProgress)
     stage = run.stage("controllers")
     assert set(stage.result) == {"nll_without", "nll_layer1", "nll_layer2"}
     assert {name.split(".")[0] for name in stage.weights()} == {"layer1", "layer2"}
-    banks = load_controllers(run)
+    banks = run.controllers
     for layer, bank in banks.items():
         for name, weight in bank.state_dict().items():
             assert torch.equal(weight, stage.weights()[f"layer{layer}.{name}"])

@@ -19,7 +19,6 @@ from irl_lens.training.discovery import (
     discover,
     evaluate,
     kl_weight,
-    load_discovered,
 )
 
 
@@ -211,7 +210,7 @@ def test_the_stage_leaves_a_metacontroller_and_its_scores(run: Run, quiet: Quiet
         stage.result
     )
     assert {"nll", "kl", "alpha", "f1"} <= set(stage.metrics()[-1])
-    meta = load_discovered(run)
+    meta = run.discovered
     assert not any(p.requires_grad for p in meta.parameters())
     assert all(torch.equal(meta.state_dict()[n], w) for n, w in stage.weights().items())
     discover(run, quiet)  # done: nothing to do
