@@ -127,7 +127,7 @@ def test_settings_that_were_changed_since_are_noticed(tmp_path: Path) -> None:
 
 
 def _sizes(run: Run) -> tuple:
-    return run.preset.base, run.world.observation, run.world.n_actions
+    return run.preset.base, run.world.observation, run.world.actions
 
 
 def test_the_trace_is_that_of_its_own_base(run: Run) -> None:
