@@ -56,7 +56,8 @@ class Stage:
     @property
     def version(self) -> bytes | None:
         """What tells a finished stage from the same one trained anew; None if it is not done."""
-        return (self.folder / RESULT).read_bytes() if self.done else None
+        path = self.folder / RESULT
+        return path.read_bytes() if path.is_file() else None
 
     @property
     def begun(self) -> bool:
