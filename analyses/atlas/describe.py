@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.atlas import Atlas
 from irl_lens.analyses.atlas.behaviour import adjusted, behave
 from irl_lens.analyses.atlas.boards import look, on_boards
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.subjects import (
     Subject,
     bank_subjects,

@@ -70,7 +70,7 @@ class RateDistortion(Result):
 
     def figure(self) -> go.Figure:
         """Draws distortion and switches over the rate, coloured by alignment."""
-        return draw(self)
+        return draw(self.points, self.boundaries)
 
     def caption(self) -> str:
         """Says where switching is aligned, and whether training the base takes that away."""

@@ -18,7 +18,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.control.by_layer import LayerControl, Trying, adjusted
+from irl_lens.analyses.control.by_layer import Trying, adjusted
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.result import Result

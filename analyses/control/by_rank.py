@@ -24,12 +24,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from irl_lens.analyses.control.by_layer import (
-    Closed,
-    LayerControl,
-    Trying,
-    adjusted,
-)
+from irl_lens.analyses.control.by_layer import Closed, Trying, adjusted
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.mean_differences import mean_differences
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.analyses.codes.identity import Centroids, class_means, nearest
@@ -29,7 +29,7 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
-from irl_lens.arrays import NDArray
+from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
@@ -48,54 +48,8 @@ TRIES = 100
 
 
 @dataclass(frozen=True)
-class Animation(Result):
-    """One episode of T steps.
-
-    Attributes:
-        player: What chose the codes.
-        scene: The board at the start.
-        names: Of the abstract subgoals.
-        task: Abstract subgoals asked for.
-        reached: How many were completed.
-        alone_reached: How many the base alone completes.
-        path: Place before each step, and at the end.
-        subgoals: The one asked for.
-        actions: What was done.
-        beta: Soft gate.
-        switches: Where the gate opened.
-        codes: Code in force.
-        alike: Subgoal whose mean code is nearest to it.
-        probabilities: Of the actions.
-        alone: The same without control.
-        pictures: The board, as pixels, before each step and at the end.
-    """
-
-    player: str
-    scene: Scene
-    names: tuple[str, ...]
-    task: tuple[int, ...]
-    reached: int
-    alone_reached: int
-    path: Int[NDArray[np.int64], " places"]
-    subgoals: Int[NDArray[np.int64], " steps"]
-    actions: Int[NDArray[np.int64], " steps"]
-    beta: Float[NDArray[np.float32], " steps"]
-    switches: Bool[NDArray[np.bool_], " steps"]
-    codes: Float[NDArray[np.float32], "steps latent"]
-    alike: Int[NDArray[np.int64], " steps"]
-    probabilities: Float[NDArray[np.float32], "steps actions"]
-    alone: Float[NDArray[np.float32], "steps actions"]
-    pictures: UInt8[NDArray[np.uint8], "places height width 3"]
-
-    @property
-    def begins(self) -> Bool[NDArray[np.bool_], " steps"]:
-        """Where a new subgoal is asked for, the first step included."""
-        return np.append(True, self.subgoals[1:] != self.subgoals[:-1])
-
-    @property
-    def changed(self) -> Float[NDArray[np.float32], " steps"]:
-        """Total variation of the actions with and without control."""
-        return np.abs(self.probabilities - self.alone).sum(axis=1) / 2
+class Animation(ShownEpisode, Result):
+    """An episode with its figure, its files and what is said of it."""
 
     def figure(self) -> go.Figure:
         """Draws it with buttons to play it and a slider."""
