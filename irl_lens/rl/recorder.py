@@ -149,7 +149,7 @@ class RolloutRecorder:
         self.rows, self.live, self.step = np.arange(n), np.ones(n, bool), 0
         self._told = {kept: said for kept, said in LABELS.items() if said in info}
         labels = {name: np.full((n, horizon), -1) for name in self._told}
-        counts = {
+        counts: dict[str, Any] = {
             count: np.zeros(n, np.int64)
             for count, label in (("reached", "subgoals"), ("visited", "progress"))
             if label in labels

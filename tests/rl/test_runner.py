@@ -112,7 +112,7 @@ def test_deterministic_in_the_seed(parts: Parts) -> None:
 def test_reached_counts_abstract_subgoals(parts: Parts) -> None:
     # In this grammar an abstract subgoal is one visit.
     rollout = play(parts, n=200)
-    assert rollout.reached.max() > 0
+    assert rollout.require("reached").max() > 0
     assert (rollout.reached == rollout.visited).all()
 
 

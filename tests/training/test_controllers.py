@@ -41,7 +41,7 @@ def test_labels_are_subgoals_and_not_positions_in_the_task(
     batch = Batch.of(world.demonstrate(12, 0))
     truth = batch.trajectories
     labels = job._labels(batch).numpy()
-    assert np.array_equal(labels, truth.subgoals)
+    assert np.array_equal(labels, truth.require("subgoals"))
     # Subgoals recur at other positions, so labels by progress would be other labels.
     first, second = truth.mask & (truth.progress == 0), truth.mask & (truth.progress == 1)
     assert set(labels[first]) & set(labels[second])
