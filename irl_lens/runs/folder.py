@@ -52,6 +52,7 @@ class RunFolder:
         check_seed(self.seed)
         check_preset(self.preset)
         self._stages = {name: Stage(folder / name) for name in STAGES}
+        self._opened_with: dict[str, Any] | None = None
 
     @classmethod
     def create(cls, folder: Path | str, preset: Preset, seed: int) -> Self:
@@ -91,7 +92,9 @@ class RunFolder:
         folder = Path(folder)
         if not (folder / "config.json").is_file():
             raise UserError(f"{folder} is no run folder: it has no config.json")
-        return cls(folder, read_sealed(folder / "config.json", "config", REMEDY))
+        run = cls(folder, read_sealed(folder / "config.json", "config", REMEDY))
+        run._opened_with = run.config["preset"]
+        return run
 
     @property
     def bundled(self) -> bool:
@@ -196,9 +199,11 @@ class RunFolder:
             UserError: If it has others; names the first.
             CheckpointError: If its ``config.json`` is damaged or was edited.
         """
+        if self._opened_with is None:  # its settings were given, not read
+            return
         now = read_sealed(self.folder / "config.json", "config", REMEDY)["preset"]
-        if now != self.config["preset"]:
-            was, is_now = first_difference(self.config["preset"], now)
+        if now != self._opened_with:
+            was, is_now = first_difference(self._opened_with, now)
             raise UserError(
                 f"{self.folder} was opened with {was} and now has {is_now}; open it again"
             )
