@@ -59,12 +59,12 @@ class BankController(Additive):
         labels = self.window(spread(self.labels, x[..., 0], (0, step)), x, step)
         return labels.long().expand(x.shape[:-1])
 
-    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         numbers = torch.arange(len(self.bank), device=x.device)
         weights = self._windowed_labels(x).unsqueeze(-1) == numbers
         return self.bank.stack.mixture(x, weights.to(x.dtype))
 
-    def forward(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def forward(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         addressed = self._windowed_labels(x).unsqueeze(-1) >= 0
         return torch.where(addressed, x + self.delta(x).to(x.dtype), x)
 

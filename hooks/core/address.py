@@ -258,6 +258,29 @@ def check_own_rows(x: Tensor, hook_name: str) -> None:
         )
 
 
+def check_width(x: Tensor, width: int, what: str, hook_name: str) -> None:
+    """Raises ValueError unless `x` has a width, which integers such as tokens have not, and this.
+
+    Args:
+        x: the hooked tensor.
+        width: how wide it must be.
+        what: what acts on it, for the error.
+        hook_name: its hook point.
+
+    Examples:
+        >>> check_width(torch.tensor([[3, 5]]), 2, "controller", "hook_tokens")
+        Traceback (most recent call last):
+        ValueError: hook_tokens carries torch.int64 without a width; act at hook_embed
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"{hook_name} carries {x.dtype} without a width; act at hook_embed")
+    if x.shape[-1] != width:
+        raise ValueError(
+            f"the {what} is {width} wide, the stream at {hook_name} is {x.shape[-1]} wide; use "
+            f"a {what} made for this model and hook point"
+        )
+
+
 def _along(
     x: Tensor, axis: int, here: range, wanted: Iterable[int], what: str, hook_name: str
 ) -> Bool[Tensor, "_ ..."]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.activations import cached
@@ -53,7 +53,7 @@ class TransplantPatch(Patch):
 
     def __init__(
         self,
-        source: Float[Tensor, "_ ..."],
+        source: Shaped[Tensor, "_ ..."],
         hook_name: str,
         places: Mapping[Any, Any] | Shaped[Tensor, "*_"],
         heads: Indices | None = None,
