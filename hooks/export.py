@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from .address import SCORES
 from .bank import ControllerBank
 from .controller import Controller
 from .files import write
@@ -65,7 +66,8 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
         The script.
 
     Raises:
-        ValueError: a part that is no constant function of the stream.
+        ValueError: a part that is no constant function of the stream; a matrix at
+            ``hook_attn_scores``, whose minus infinities a plain function does not leave out.
 
     Examples:
         >>> import runpy, tempfile, torch
@@ -77,9 +79,14 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
         ('hook_embed', tensor([1., 1.]))
     """
     names, stack = _stacked(part)
+    if stack.hook_name.endswith(SCORES) and not isinstance(stack, VectorController):
+        raise ValueError(
+            f"a {type(stack).__name__} at {stack.hook_name} multiplies what attention hides, minus "
+            "infinity, in a plain function; attach it, which leaves that out"
+        )
     path = Path(path)
     script = path if path.suffix == ".py" else path / "fwd_hooks.py"
-    weights = script.with_suffix(".safetensors")
+    weights = script.with_suffix(".weights.safetensors")  # not what save calls its file
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in stack.tensors().items()}
     script.parent.mkdir(parents=True, exist_ok=True)
     write(weights, to_bytes(tensors))
