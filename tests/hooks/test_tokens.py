@@ -22,7 +22,6 @@ from irl_lens.hooks import (
     SubspacePatch,
     VectorController,
 )
-
 from tests.hooks.conftest import decoder
 from tests.hooks.test_layouts import TOKENS as ODD
 from tests.hooks.test_layouts import config
