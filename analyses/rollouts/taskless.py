@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld, World
-from irl_lens.envs.scenes import Situation
+from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
@@ -38,8 +38,8 @@ class RoamingRows(VectorWorld, Protocol):
         """Cells there are."""
         ...
 
-    def situation(self, row: int, task: Sequence[int]) -> Situation:
-        """Returns the surroundings of a row, with a task to be asked for there."""
+    def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
+        """Returns the plain values of a row's surroundings, with a task to be asked for there."""
         ...
 
 
@@ -129,7 +129,9 @@ class Field:
         """
         env = self._source.roaming(self.rows, 1)
         env.reset(seed=self.seed)
-        return env.situation(row, task)
+        if not isinstance(self.world, Stageable):
+            raise UserError(f"a {type(self.world).__name__} has no situations to show")
+        return self.world.stage(env.plain(row, task))
 
     def check(self, step: int, first: int = 0) -> None:
         """Refuses steps at which nothing can be done.

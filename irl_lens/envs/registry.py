@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from irl_lens.envs.protocol import World
-
-
-@dataclass(frozen=True)
-class PinpadConfig:
-    """A pinpad world and the grammar of its tasks (arXiv 2512.20605, App. A.1)."""
-
-    size: int = 7
-    colours: int = 8
-    walls: int = 4
-    horizon: int = 100
-    grammar: str = "paper-grid"
-    observation: Literal["onehot", "egocentric"] = "egocentric"
-
+from irl_lens.envs.pinpad.spec import PinpadConfig
+from irl_lens.envs.protocol import World
 
 WorldConfig = PinpadConfig
 """The configuration of a world of any kind; so far there is one kind."""
@@ -37,6 +21,6 @@ def make_world(config: WorldConfig) -> World:
     Raises:
         ValueError: There is no such world; names what does not fit.
     """
-    from irl_lens.envs.pinpad.world import PinpadWorld  # which is built on this module
+    from irl_lens.envs.pinpad.world import PinpadWorld
 
     return PinpadWorld(config)
