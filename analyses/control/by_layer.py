@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, action_nll, taken
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.style import styled
@@ -269,7 +269,7 @@ def steered_nll(
         labels = piece.require({"subgoal": "subgoals", "visit": "visits"}[label])
         return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
 
-    return -taken(action_log_probs(base, shown, hooks), shown)
+    return action_nll(base, shown, hooks)
 
 
 def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:

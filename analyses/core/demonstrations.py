@@ -15,6 +15,7 @@ from irl_lens.envs.protocol import Filtered, Floor, World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath, HookList
+from irl_lens.models.heads.categorical import Categorical
 
 Index = Int[NDArray[np.intp], " rows"]
 
@@ -97,11 +98,41 @@ def action_log_probs(
         base: The base model.
         trajectories: What it reads.
         hooks: Given a piece of the demonstrations, the hooks to run it with.
+
+    Raises:
+        UserError: Actions are not of a list.
     """
+    head = base.action_head
+    if not isinstance(head, Categorical):
+        raise UserError(
+            "actions are real vectors, and only those of a list have a probability each; use "
+            "action_nll, which gives the nats of the action that was taken"
+        )
 
     def measure(piece: Trajectories) -> NDArray[np.float32]:
         logits = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
-        return logits.float().log_softmax(dim=-1).numpy()
+        return head.log_probs(logits).numpy()
+
+    return per_step(trajectories, measure)
+
+
+@torch.no_grad()
+def action_nll(
+    base: FastPath,
+    trajectories: Trajectories,
+    hooks: Callable[[Trajectories], HookList] = lambda piece: (),
+) -> Float[NDArray[np.float32], "n steps"]:
+    """Returns the base's -ln p of the action that was taken at every step [nats].
+
+    Args:
+        base: The base model.
+        trajectories: What it reads.
+        hooks: Given a piece of the demonstrations, the hooks to run it with.
+    """
+
+    def measure(piece: Trajectories) -> NDArray[np.float32]:
+        outputs = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
+        return base.action_head.nll(outputs, torch.from_numpy(piece.actions)).numpy()
 
     return per_step(trajectories, measure)
 

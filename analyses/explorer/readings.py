@@ -68,7 +68,8 @@ def _read(workbench: Workbench, state: State, stream: Observed, situation: Situa
     model, probe = workbench.model, workbench.probe(state.layer)
     with workbench.lock:
         last = stream[hook_name(workbench.layers)][0, -1]
-        actions = model.unembed(model.ln_final(last[None, None]))[0, 0].softmax(dim=-1)
+        outputs = model.unembed(model.ln_final(last[None, None]))[0, 0]
+        actions = workbench.bench.base.action_head.policy(outputs)
         believed = probe.probabilities(stream[hook_name(state.layer)][0, -1])
     return Reading(
         tuple(actions.tolist()),

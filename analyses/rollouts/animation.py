@@ -281,5 +281,5 @@ def _retraced(
         state = meta.advance(residual, state, code)
     steered = stream + meta.decoder.delta(codes[None], stream)
     logits = base.logits(resid=steered, start=meta.layer), base.logits(seen)
-    probabilities = [(x[0].float() / temperature).softmax(dim=-1) for x in logits]
+    probabilities = [base.action_head.policy(x[0], temperature) for x in logits]
     return torch.cat(beta), probabilities[0], probabilities[1]

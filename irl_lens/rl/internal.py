@@ -104,7 +104,7 @@ def internal_rl(run: Run, progress: Progress) -> None:
     whole, result = _train(run, stage, progress, None)
     prefixes = {}
     for prefix in range(2, len(whole.world.heldout_subgoals)):
-        if result[f"reached_{prefix}"] >= LEARNED:
+        if result.get(f"reached_{prefix}", 0.0) >= LEARNED:
             continue  # the policy of the whole task does it already
         part = stage.part(f"prefix-{prefix}")
         if not part.done:

@@ -67,11 +67,9 @@ class RawAgent:
 
     def score(self, part: Rollout) -> tuple[Tensor, Tensor]:
         """Scores recorded actions again: log-probabilities and entropies, differentiably."""
-        logits = self.fast.logits(torch.from_numpy(part.observations)) / self.temperature
-        log_probs = logits.log_softmax(dim=-1)
-        actions = torch.from_numpy(part.actions)[..., None]
-        entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
-        return log_probs.gather(-1, actions)[..., 0], entropy
+        outputs, head = self.fast.logits(torch.from_numpy(part.observations)), self.fast.action_head
+        log_probs = head.log_prob(outputs, torch.from_numpy(part.actions), self.temperature)
+        return log_probs, head.entropy(outputs, self.temperature)
 
 
 @trains(STAGE)

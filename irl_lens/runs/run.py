@@ -7,12 +7,14 @@ command on the same folder continues.
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from irl_lens.config.from_json import restore
 from irl_lens.config.schema import Preset
 from irl_lens.config.validation import check_preset, check_seed, try_world
+from irl_lens.envs.registry import make_world
 from irl_lens.errors import UserError
 from irl_lens.files.lock import FILES, locked
 from irl_lens.files.sealed import read_sealed, write_sealed
@@ -121,9 +123,16 @@ class Run:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        """The stages of its preset in their order; without codes of its own to learn, not that."""
-        skipped = () if self.preset.codes.steps else ("codes",)
-        return tuple(name for name in STAGES if name not in skipped)
+        """The stages of its preset in their order, those left out that have nothing to learn.
+
+        That is ``codes`` without steps, and ``controllers`` in a world that names no subgoals.
+        """
+        wanted = {"codes": self.preset.codes.steps > 0, "controllers": self._labelled}
+        return tuple(name for name in STAGES if wanted.get(name, True))
+
+    @cached_property
+    def _labelled(self) -> bool:
+        return bool(make_world(self.preset.world).subgoal_names)
 
     @property
     def metacontroller_stage(self) -> str:

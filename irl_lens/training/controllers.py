@@ -21,6 +21,7 @@ from irl_lens.config.schema import ControllersConfig, Targets
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
+from irl_lens.errors import UserError
 from irl_lens.files.tensors import (
     copy_weights,
     join_parts,
@@ -43,8 +44,17 @@ Banks = dict[int, ControllerBank]
 
 
 def controller_banks(config: ControllersConfig, world: World, d_model: int) -> Banks:
-    """Untrained banks by layer: one named controller a subgoal (or a visit)."""
+    """Untrained banks by layer: one named controller a subgoal (or a visit).
+
+    Raises:
+        UserError: The world names none.
+    """
     names = world.subgoal_names if config.label == "subgoal" else world.visit_names
+    if not names:
+        raise UserError(
+            f"{type(world).__name__} names no {config.label}s, and supervised controllers are told "
+            "them; have the world label its demonstrations, or go on to the next stage without"
+        )
     make: dict[str, Callable[[str], ControllerBank]] = {
         "low-rank": lambda at: ControllerBank.low_rank(
             names, d_model, config.rank, at, config.init

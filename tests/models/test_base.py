@@ -169,7 +169,7 @@ def test_layers_are_counted_from_one():
 
 
 def test_actions_are_never_inputs(model):
-    other = replace(BATCH, actions=(BATCH.actions + 1) % WORLD.actions)
+    other = replace(BATCH, actions=(BATCH.actions + 1) % WORLD.actions.n)
     with torch.no_grad():
         logits, following = predictions(model, FastPath(model), BATCH)
         other_logits, other_following = predictions(model, FastPath(model), other)
