@@ -22,7 +22,7 @@ ROOMS = (
 
 INTERFACE = tuple(
     f"irl_lens.envs.{module}"
-    for module in ("protocol", "registry", "scenes", "spaces", "trajectories")
+    for module in ("contracts", "protocol", "registry", "scenes", "spaces", "trajectories")
 )
 """All that is seen of ``envs`` from outside."""
 
