@@ -22,7 +22,8 @@ ROOMS = (
 """The rooms of ``irl_lens``, lowest first: each may import those before it."""
 
 INTERFACE = tuple(
-    f"irl_lens.envs.{module}" for module in ("protocol", "registry", "scenes", "trajectories")
+    f"irl_lens.envs.{module}"
+    for module in ("contracts", "protocol", "registry", "scenes", "spaces", "trajectories")
 )
 """All that is seen of ``envs`` from outside."""
 
@@ -34,7 +35,7 @@ LIBRARIES = {
 """Libraries that a room does without."""
 
 ALLOWED = {
-    "envs": ("irl_lens.envs", "irl_lens.arrays"),
+    "envs": ("irl_lens.envs", "irl_lens.arrays", "irl_lens.errors"),
     "hooks": ("irl_lens.hooks",),
 }
 """All that some rooms may import of ours; others may import what is before them."""

@@ -25,6 +25,7 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
@@ -199,10 +200,9 @@ def _of(
     meta: CausalHalf | None = None,
 ) -> Atlas:
     world, drawn = bench.world, draw_seed(bench.run.seed, "analysis-atlas", 0)
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the atlas")
     field = Field(bench.base, world, setting.boards, drawn, bench.trial.temperature)
-    shown = [world.situation((drawn, number)) for number in range(setting.shown)]
+    shown = [boards.situation((drawn, number)) for number in range(setting.shown)]
     return describe(kind, subjects, _targets(bench, layer, setting), field, shown, setting, meta)
 
 

@@ -22,6 +22,7 @@ from irl_lens.analyses.core.demonstrations import pieces
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.envs.spaces import discrete
@@ -60,9 +61,7 @@ class Workbench:
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        if not isinstance(self.bench.world, Stageable):
-            kind = type(self.bench.world).__name__
-            raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
+        ask(self.bench.world, Stageable, "the explorer")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
@@ -146,10 +147,9 @@ def solvable(world: World, task: Sequence[int], seed: int) -> Situation:
     Raises:
         UserError: The world has no boards to draw, or none in which it can be done is found.
     """
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the animation")
     for number in range(TRIES):
-        if (situation := world.situation((seed, number)).asked(task)).solvable:
+        if (situation := boards.situation((seed, number)).asked(task)).solvable:
             return situation
     raise UserError(f"the task {task} cannot be done on any of {TRIES} boards; give another seed")
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from irl_lens.config.ranges import Range
 from irl_lens.envs.protocol import MAX_HORIZON
-from irl_lens.envs.registry import GRID, WorldConfig
+from irl_lens.envs.registry import GRID, WorldConfig, world_values
 
 Targets = Literal["actions", "policy"]
 """What action logits learn from: the actions drawn (the paper), or the probabilities the expert
@@ -217,4 +217,4 @@ class Preset:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON-able values."""
-        return asdict(self)
+        return asdict(self) | {"world": world_values(self.world)}

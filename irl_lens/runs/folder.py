@@ -268,6 +268,6 @@ def _same(run: RunFolder, preset: Preset, seed: int) -> RunFolder:
 def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
     """Names the first setting that differs, with either value."""
     if isinstance(old, dict) and isinstance(new, dict):
-        key = next(key for key in old if old[key] != new[key])
-        return first_difference(old[key], new[key], f"{path}.{key}".lstrip("."))
+        key = next(key for key in old | new if old.get(key) != new.get(key))
+        return first_difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
     return f"{path} = {old!r}", f"{path} = {new!r}"
