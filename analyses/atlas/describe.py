@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.atlas import Atlas
 from irl_lens.analyses.atlas.behaviour import adjusted, behave
 from irl_lens.analyses.atlas.boards import look, on_boards
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.subjects import (
     Subject,
     bank_subjects,
@@ -25,12 +26,12 @@ from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def describe(
 
 
 def _switch_codes(loaded: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(loaded.run), loaded.fit.rows(slice(episodes))
+    meta, shown = loaded.run.metacontroller, loaded.fit.rows(slice(episodes))
     return meta, SwitchCodes.of(encode(meta, loaded.base, shown), shown)
 
 
@@ -202,10 +203,9 @@ def _of(
     meta: CausalHalf | None = None,
 ) -> Atlas:
     world, drawn = loaded.world, draw_seed(loaded.run.seed, "analysis-atlas", 0)
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the atlas")
     field = Field(loaded.base, world, setting.boards, drawn, loaded.trial.temperature)
-    shown = [world.situation((drawn, number)) for number in range(setting.shown)]
+    shown = [boards.situation((drawn, number)) for number in range(setting.shown)]
     return describe(kind, subjects, _targets(loaded, layer, setting), field, shown, setting, meta)
 
 
@@ -214,7 +214,7 @@ def _targets(loaded: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, 
     shown, names = loaded.fit.rows(slice(setting.episodes)), loaded.world.subgoal_names
     kept = torch.from_numpy(shown.mask)
     stream = layer_streams(loaded.base, shown, (layer,))[0][kept]
-    labels = torch.from_numpy(shown.subgoals)[kept]
+    labels = torch.from_numpy(shown.require("subgoals"))[kept]
     probe = probed(fit_probe(stream, labels, len(names)).weight, names)
     return probe, probe | written_to(loaded.base.model, layer)
 

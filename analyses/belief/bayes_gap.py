@@ -131,11 +131,15 @@ def compare_with_floor(
     """
     trajectories, floor = sample.trajectories, sample.floor
     found = action_log_probs(base, trajectories) if log_probs is None else log_probs
-    models = {"base": np.exp(found), "bayes": floor.probs, "known": floor.known}
-    certainty, mask = floor.visits.max(axis=2), trajectories.mask
+    models = {
+        "base": np.exp(found),
+        "bayes": floor.require("probs"),
+        "known": floor.require("known_probs"),
+    }
+    certainty, mask = floor.require("visits").max(axis=2), trajectories.mask
     steps = {name: mask & (certainty >= low) & (certainty < high) for name, low, high in BINS}
     steps = {ALL: mask, **{name: where for name, where in steps.items() if where.any()}}
-    gap = -taken(found, trajectories) - _nll(floor.probs, sample)
+    gap = -taken(found, trajectories) - floor.nll
     return FloorResult(
         tuple(
             _score(model, name, probs, sample, where)

@@ -161,7 +161,7 @@ def belief(
     labels = by_token(fit, "subgoal")
     stream = stream_of_steps(loaded.base, fit)[layer]
     probe = fit_probe(stream, torch.from_numpy(labels), classes, iterations)
-    exact = loaded.test.floor.subgoals[:episodes, : test.mask.shape[1]]
+    exact = loaded.test.floor.require("subgoals")[:episodes, : test.mask.shape[1]]
     often = np.bincount(labels, minlength=classes) / len(labels)
     sources = {
         "linear probe": probe_probabilities(loaded.base, test, {layer: probe})[:, :, 0],

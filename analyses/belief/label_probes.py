@@ -191,7 +191,7 @@ def untrained(loaded: LoadedRun, seed: int) -> FastPath:
     world = loaded.world
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TrajectoryModel(loaded.run.preset.base, world.observation, world.n_actions)
+        model = TrajectoryModel(loaded.run.preset.base, world.observation, world.actions)
     return FastPath(model.frozen(), loaded.run.preset.pretrain.precision)
 
 

@@ -165,7 +165,7 @@ def probe_layers(
     true = [fit_probe(x, labels, classes, iterations) for x in features]
     control = [fit_probe(x, shuffled, classes, iterations) for x in features]
     estimates = _test(base, test.trajectories, [*true, *control])
-    right = test.floor.subgoals.argmax(axis=2) == test.trajectories.subgoals
+    right = test.floor.require("subgoals").argmax(axis=2) == test.trajectories.require("subgoals")
     return ProbeResult(
         tuple(LayerProbe(i, estimates[i], estimates[i + len(layers)]) for i in layers),
         step_mean(right, test.trajectories.mask),
@@ -177,7 +177,10 @@ def _test(base: FastPath, trajectories: Trajectories, probes: list[LinearProbe])
     layers = range(base.model.n_layers + 1)
 
     def right(piece: Trajectories) -> NDArray[np.bool_]:
-        streams, labels = layer_streams(base, piece, layers), torch.from_numpy(piece.subgoals)
+        streams, labels = (
+            layer_streams(base, piece, layers),
+            torch.from_numpy(piece.require("subgoals")),
+        )
         answers = [probe.predict(streams[i % len(layers)]) for i, probe in enumerate(probes)]
         return torch.stack([answer == labels for answer in answers], dim=-1).numpy()
 

@@ -32,7 +32,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.rl.oracle import OracleCodes
-from irl_lens.training.codes import load_metacontroller
 
 SHOWN = 1_500
 """Codes drawn in the figure."""
@@ -118,7 +117,7 @@ class CodesResult(Result):
 
 def codes(loaded: LoadedRun) -> CodesResult:
     """Scores the codes of a run's metacontroller."""
-    meta, names = load_metacontroller(loaded.run), loaded.world.subgoal_names
+    meta, names = loaded.run.metacontroller, loaded.world.subgoal_names
     fit = encode(meta, loaded.base, loaded.fit), loaded.fit
     test = loaded.trace, loaded.test.trajectories
     return codes_at_switches(fit, test, names, loaded.base, meta, loaded.trial)
@@ -164,7 +163,7 @@ def codes_at_switches(
 
 
 def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
-    return trace.z[trace.switches], trajectories.subgoals[trace.switches]
+    return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 
 def _accuracy(

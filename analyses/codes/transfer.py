@@ -35,7 +35,6 @@ from irl_lens.analyses.stats.significance import bootstrap_ci, holm, permutation
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 Steps = Int[NDArray[np.int64], " n"]
 Hits = Bool[NDArray[np.bool_], " n"]
@@ -148,7 +147,7 @@ def transfer(loaded: LoadedRun, rows: Count = 512, later: Index = 4, seed: Seed 
     drawn = draw_seed(loaded.run.seed, "analysis-transfer", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return inject(field, load_metacontroller(loaded.run), switch_codes, later, seed)
+    return inject(field, loaded.run.metacontroller, switch_codes, later, seed)
 
 
 def inject(

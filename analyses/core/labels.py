@@ -30,12 +30,12 @@ def labels_of(trajectories: Trajectories, target: str) -> Labels:
     """
     t = trajectories
     if target == "direction":
-        found = np.where(t.policy.max(axis=2) >= CERTAIN, t.policy.argmax(axis=2), -1)
+        found = np.where((p := t.require("policy")).max(axis=2) >= CERTAIN, p.argmax(axis=2), -1)
     elif target == "next subgoal":
-        found = _following(t.subgoals)
+        found = _following(t.require("subgoals"))
     elif target in TARGETS:
-        names = {"subgoal": t.subgoals, "visit": t.visits, "progress": t.progress}
-        found = names[target]
+        names = {"subgoal": "subgoals", "visit": "visits", "progress": "progress"}
+        found = t.require(names[target])
     else:
         raise ValueError(f"no target {target!r}; the targets are {', '.join(TARGETS)}")
     return np.where(t.mask, found, -1)

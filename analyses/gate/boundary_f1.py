@@ -180,7 +180,10 @@ def gate_against_boundaries(
     switches[:, 0] = False
     shown = slice(episodes), slice(steps)
     raster = Raster(
-        trajectories.subgoals[shown], trace.beta[shown], switches[shown], boundaries[shown]
+        trajectories.require("subgoals")[shown],
+        trace.beta[shown],
+        switches[shown],
+        boundaries[shown],
     )
     return GateResult(scores, raster, tuple(names))
 

@@ -30,7 +30,6 @@ from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def what_if(
     drawn = draw_seed(loaded.run.seed, "analysis-what-if", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return edit_gate(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
+    return edit_gate(field, loaded.run.metacontroller, switch_codes, steps, seed)
 
 
 def edit_gate(

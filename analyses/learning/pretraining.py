@@ -20,12 +20,12 @@ class TrainingCurve(Result):
     Attributes:
         steps: Optimisation steps.
         nll: Action NLL of each logged batch [nats].
-        floor: The exact Bayes filter's [nats].
+        floor: The exact Bayes filter's [nats]; None where the world has none.
     """
 
     steps: tuple[int, ...]
     nll: tuple[float, ...]
-    floor: float
+    floor: float | None
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a logged step."""
@@ -45,10 +45,11 @@ class TrainingCurve(Result):
         """Draws the curve above its floor."""
         figure = go.Figure()
         figure.add_scatter(x=self.steps, y=self.nll, name="base", line={"color": MAIN, "width": 1})
-        figure.add_hline(self.floor, line={"color": FLOOR, "dash": "dash"})
-        figure.add_annotation(
-            text="Bayes filter", x=1, xref="paper", y=self.floor, yanchor="top", showarrow=False
-        )
+        if self.floor is not None:
+            figure.add_hline(self.floor, line={"color": FLOOR, "dash": "dash"})
+            figure.add_annotation(
+                text="Bayes filter", x=1, xref="paper", y=self.floor, yanchor="top", showarrow=False
+            )
         figure.update_xaxes(title="optimisation step")
         figure.update_yaxes(title="action NLL [nats]", rangemode="tozero")
         return styled(figure, "Pretraining")
@@ -63,4 +64,4 @@ def training_curve(stage: Stage) -> TrainingCurve:
     """Reads the log of a finished base stage."""
     rows = stage.metrics()
     steps, nll = tuple(row["step"] for row in rows), tuple(row["nll"] for row in rows)
-    return TrainingCurve(steps, nll, stage.result["floor"])
+    return TrainingCurve(steps, nll, stage.result.get("floor"))

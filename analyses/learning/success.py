@@ -15,9 +15,7 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, styled
-from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
-from irl_lens.rl.internal import load_policy
 
 MEASURES = {
     "success_solvable": "success, solvable boards",
@@ -92,12 +90,10 @@ def success(loaded: LoadedRun) -> HeldOutSuccess:
 
 
 def _internal(loaded: LoadedRun) -> Outcome:
-    return loaded.trial.play(loaded.base, load_policy(loaded.run))
+    return loaded.trial.play(loaded.base, loaded.run.policy)
 
 
 def _raw(loaded: LoadedRun) -> Outcome:
-    config, world, stage = loaded.run.preset, loaded.world, loaded.run.stage("raw-rl")
-    model = TrajectoryModel(config.base, world.observation, world.n_actions)
-    model.load_weights(stage.weights(), str(stage.folder))
-    trial = Trial(world, loaded.sizes.rollouts, loaded.run.seed, config.raw_rl.temperature)
-    return trial.play(FastPath(model.frozen()))
+    temperature = loaded.run.preset.raw_rl.temperature
+    trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
+    return trial.play(FastPath(loaded.run.raw))

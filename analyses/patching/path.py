@@ -156,6 +156,7 @@ def patch_paths(
         setting: Edit, metric and sizes; its lags bound how early a decision may come.
         inputs: Which inputs of the receivers.
     """
+    setting = setting.within(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     cfg, total = contrast.model.cfg, contrast.total

@@ -44,7 +44,6 @@ from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 KINDS = {"self": GREY, "random": CONTRAST, "targeted": MAIN}
 
@@ -154,7 +153,7 @@ def behaviour(
     drawn = draw_seed(loaded.run.seed, "analysis-behaviour", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return patch_parts(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
+    return patch_parts(field, loaded.run.metacontroller, switch_codes, steps, seed)
 
 
 def patch_parts(

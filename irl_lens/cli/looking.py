@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, Settings, find
-from irl_lens.cli.console import has_screen, leave, one_line, progress
-from irl_lens.files.targets import require_writable
+from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, Settings
+from irl_lens.cli.console import leave, one_line
+from irl_lens.commands import looking
+from irl_lens.commands.opening import load
 
 if TYPE_CHECKING:
     from irl_lens.analyses.core.analysis import Analysis
-    from irl_lens.runs.run import Run
 
 
 def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -26,10 +25,9 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
         out: Where to write them (JSON); evaluation.json in the run's folder when not given,
             or in the working folder for a bundled model.
     """
-    opened = find(run_name)
+    opened = load(run_name)
     path = out or opened.beside("evaluation.json")
-    require_writable(path)
-    measure(opened, path, None)
+    show(looking.evaluate(opened, out=path), path)
 
 
 def analyze(
@@ -49,17 +47,14 @@ def analyze(
         against: Another run: what differs between the two is written as NAME-against.
         settings: Options of the analyses, such as seed=1; a list's items stand between commas.
     """
-    from irl_lens.analyses.analyze import analyze as analyzed
-    from irl_lens.analyses.registry import of_runs
-
-    opened = find(run_name)
+    opened = load(run_name)
     if not names:
+        from irl_lens.analyses.registry import of_runs
+
         listed(of_runs(several=False))
         return
     folder = out or opened.beside("analyses")
-    other = None if against is None else find(against)
-    with progress() as shown:
-        results = analyzed(opened, names, settings, against=other, folder=folder, progress=shown)
+    results = looking.analyze(opened, names, settings, out=folder, against=against)
     for name, result in results.items():
         print(f"{name}: {result.caption()}")
 
@@ -86,16 +81,12 @@ def compare(
             not given.
         settings: Options of the analysis, such as seed=1; a list's items stand between commas.
     """
-    from irl_lens.analyses.analyze import compare as compared
-    from irl_lens.analyses.registry import analysis, of_runs
-
     if not name:
+        from irl_lens.analyses.registry import of_runs
+
         listed(of_runs(several=True))
         return
-    analysis(name, several=True)
-    opened = [find(run) for run in runs]
-    with progress() as shown:
-        result = compared(name, opened, settings, folder=out or Path("comparison"), progress=shown)
+    result = looking.compare(name, runs, settings, out=out or Path("comparison"))
     print(f"{name}: {result.caption()}")
 
 
@@ -108,15 +99,11 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
-    from irl_lens.analyses.report.scan import scan as look_at
-    from irl_lens.analyses.report.scan_page import FIRST, write_scan
+    from irl_lens.analyses.report.scan_page import FIRST
 
-    opened = find(run_name)
+    opened = load(run_name)
     path = out or opened.beside("scan.html")
-    require_writable(path)
-    with progress() as shown:
-        found = look_at(opened, shown)
-    write_scan(found, path)
+    found = looking.scan(opened, out=path)
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
@@ -141,9 +128,7 @@ def explore(
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
     """
-    from irl_lens.analyses.explorer import explore as opened
-
-    server = opened(find(run_name), port, browser and has_screen())
+    server = looking.explore(run_name, port=port, browser=browser)
     print(server.url, flush=True)
     try:
         server.wait()
@@ -155,37 +140,21 @@ def report(
     run_name: tyro.conf.Positional[RunName],
     /,
     out: OutFile = None,
-    show: Annotated[bool, tyro.conf.arg(name="open")] = True,
+    browser: Annotated[bool, tyro.conf.arg(name="open")] = True,
 ) -> None:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
     Args:
         out: Where to write it; report.html in the run's folder when not given, or in the
             working folder for a bundled model.
-        show: Open it in the web browser when there is a screen.
+        browser: Open it in the web browser when there is a screen.
     """
-    opened = find(run_name)
-    path = out or opened.beside("report.html")
-    require_writable(path)
-    measure(opened, None, path)
-    if show and has_screen():
-        webbrowser.open(path.resolve().as_uri())
+    print(looking.report(run_name, out=out, browser=browser))
 
 
-def measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
-    """Measures a run once and writes what is wanted of it."""
-    from irl_lens.analyses.report.evaluate import numbers
-    from irl_lens.analyses.report.headline_results import headline_results
-    from irl_lens.analyses.report.report import write_report
-    from irl_lens.runs.seed_summary import write_evaluation
-
-    with progress() as shown:
-        results = headline_results(opened, shown)
-    if evaluation is not None:
-        measured = numbers(opened, results)
-        write_evaluation(evaluation, measured)
-        for name, value in sorted(measured.items()):
-            print(f"{name} {value:.6g}")
-        print(evaluation)
-    if page is not None:
-        print(write_report(opened, results, page))
+def show(measured: Mapping[str, float], *files: Path) -> None:
+    """Prints measurements, and the files that have been written."""
+    for name, value in sorted(measured.items()):
+        print(f"{name} {value:.6g}")
+    for file in files:
+        print(file)

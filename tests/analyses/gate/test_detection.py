@@ -13,7 +13,7 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.gate.boundary_f1 import score_gate
 from irl_lens.analyses.gate.counterfactual import edit_gate, what_if
 from irl_lens.analyses.gate.detection import BoundaryDetection, boundary_detection, science
-from irl_lens.analyses.gate.detection_figure import REACH
+from irl_lens.analyses.gate.detection_scores import REACH
 from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, moved, poisson
 from irl_lens.analyses.rollouts.patched_actor import in_force
 from irl_lens.envs.trajectories import Trajectories
