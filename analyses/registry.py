@@ -1,195 +1,230 @@
-"""The analyses that ``irl-lens analyze`` knows by name.
+"""All analyses by name: those of one run, and those of several.
 
-Each is a plain function over a run's parts
-(:class:`irl_lens.analyses.core.loaded_run.LoadedRun`) with options that have defaults, and
-returns a :class:`irl_lens.analyses.core.result.Result`. It is imported only when it is asked for.
+A new analysis is a file with a function (:mod:`irl_lens.analyses.core.analysis`) and an entry
+here. The report, the evaluation and the scan are selections from this table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any
-
-from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.analysis import METACONTROLLER, Analysis
 from irl_lens.analyses.core.lookup import look_up
-from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.result import write as write_result
 from irl_lens.errors import UserError
-from irl_lens.progress import Progress
-from irl_lens.runs.run import Run
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One analysis.
-
-    Attributes:
-        where: Its function, as ``module:name``.
-        title: What it shows, in a few words.
-        acts: Whether it needs a metacontroller, and not the base alone.
-        needs: Further stages that it needs.
-        against: What holds two runs' results against each other, as ``module:name``.
-    """
-
-    where: str
-    title: str
-    acts: bool = False
-    needs: tuple[str, ...] = ()
-    against: str | None = None
-
-    def stages(self, run: Run) -> tuple[str, ...]:
-        """The stages of a run that must be finished."""
-        return (
-            ("base", *self.needs, run.metacontroller_stage) if self.acts else ("base", *self.needs)
-        )
-
-    def __call__(self, loaded: LoadedRun, **options: Any) -> Result:
-        """Runs it; what is not about acting is about the base as pretraining left it."""
-        function: Callable[..., Result] = resolve_name(self.where)
-        return function(loaded if self.acts else loaded.pretrained, **options)
-
-
-def write(
-    run: Run,
-    entries: Mapping[str, Entry],
-    folder: Path,
-    progress: Progress,
-    other: Run | None = None,
-) -> dict[str, str]:
-    """Runs analyses and writes them; see :func:`irl_lens.analyses.core.result.write`.
-
-    Args:
-        run: The run.
-        entries: The analyses by name.
-        folder: Where to write.
-        progress: Told of every analysis.
-        other: A run that this one is held against: what differs is written as NAME-against.
-
-    Returns:
-        Their captions by name.
-
-    Raises:
-        UserError: If a stage that one of them needs is not finished, or two runs cannot be
-            held against each other so; nothing is run then.
-    """
-    runs = [run] if other is None else [run, other]
-    for (name, wanted), needed in product(entries.items(), runs):
-        _check(name, wanted, needed, alone=other is None)
-    progress.stage("analyses", len(entries))
-    both, captions = [LoadedRun(each) for each in runs], {}
-    for done, (name, wanted) in enumerate(entries.items(), start=1):
-        results = [wanted(loaded) for loaded in both]
-        if other is not None:
-            assert wanted.against is not None
-            results, name = [resolve_name(wanted.against)(*results)], f"{name}-against"
-        write_result(results[0], folder / name, wanted.title)
-        captions[name] = results[0].caption()
-        progress.update(done)
-    return captions
-
-
-def _check(name: str, wanted: Entry, run: Run, alone: bool) -> None:
-    if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
-        raise UserError(
-            f"{name} needs the stage {missing[0]} of {run.folder}; finish it first with "
-            f"irl-lens train {missing[0]} --preset {run.preset.name} --out {run.folder}"
-        )
-    if not alone and not wanted.against:
-        known = ", ".join(name for name, entry in CATALOGUE.items() if entry.against)
-        raise UserError(f"{name} holds no two runs against each other; {known} do")
-
-
-CATALOGUE: dict[str, Entry] = {
-    "rollout": Entry(
-        "irl_lens.analyses.rollouts.animation:animate_rollout",
-        "One episode, step by step",
-        acts=True,
-    ),
-    "readable": Entry(
-        "irl_lens.analyses.belief.label_probes:readable", "What linear probes read, by layer"
-    ),
-    "belief": Entry(
-        "irl_lens.analyses.belief.calibrated_belief:belief",
-        "The model's belief against the exact filter's",
-    ),
-    "belief-steps": Entry(
-        "irl_lens.analyses.belief.belief_over_time:belief_steps",
-        "How belief unfolds within an episode, by layer and step",
-    ),
-    "directions": Entry(
-        "irl_lens.analyses.belief.probe_directions:probe_directions",
-        "Directions of probes against what controllers read and write",
-        needs=("controllers",),
-    ),
-    "control": Entry(
-        "irl_lens.analyses.report.headline_results:controllability",
-        "Where supervised controllers steer, by layer",
-        needs=("controllers",),
-    ),
-    "patching": Entry(
-        "irl_lens.analyses.patching.sweep:sweep_patches",
-        "Activation patching by layer, step and component",
-    ),
-    "attribution": Entry(
-        "irl_lens.analyses.patching.attribution:attribute_patches",
-        "Attribution patching against the exact sweep",
-    ),
-    "direct": Entry(
-        "irl_lens.analyses.patching.direct:attribute_logits", "Who writes an action's logit"
-    ),
-    "lens": Entry("irl_lens.analyses.patching.lens:action_lens", "Logit lens for actions"),
-    "paths": Entry("irl_lens.analyses.patching.path:patch_paths", "Path patching, head to head"),
-    "circuit": Entry(
-        "irl_lens.analyses.control.circuit:circuit",
-        "Which heads and MLPs controllers recruit",
-        needs=("controllers",),
-    ),
-    "gate-science": Entry(
-        "irl_lens.analyses.gate.detection:boundary_detection",
-        "The gate as a detector of boundaries",
-        acts=True,
-    ),
-    "what-if": Entry(
-        "irl_lens.analyses.gate.counterfactual:what_if",
-        "What if the gate had switched here?",
-        acts=True,
-    ),
-    "latent": Entry(
-        "irl_lens.analyses.codes.clusters:latent_space", "What the codes are codes of", acts=True
-    ),
-    "transfer": Entry(
-        "irl_lens.analyses.codes.transfer:transfer", "Codes put into other episodes", acts=True
-    ),
-    "behaviour": Entry(
-        "irl_lens.analyses.rollouts.component_patches:behaviour",
-        "Where the agent goes after a patch",
-        acts=True,
-    ),
-    "algebra": Entry(
-        "irl_lens.analyses.codes.algebra:algebra", "Algebra of controllers", acts=True
-    ),
-    "atlas": Entry(
-        "irl_lens.analyses.atlas:atlas",
-        "Controllers of codes, one by one",
-        acts=True,
-        against="irl_lens.analyses.atlas:difference",
-    ),
-    "atlas-clusters": Entry(
-        "irl_lens.analyses.atlas:cluster_atlas", "Controllers of clusters of codes", acts=True
-    ),
-    "atlas-controllers": Entry(
-        "irl_lens.analyses.atlas:controller_atlas",
-        "Supervised controllers, one by one",
-        needs=("controllers",),
-        against="irl_lens.analyses.atlas:difference",
-    ),
+ANALYSES: dict[str, Analysis] = {
+    one.name: one
+    for one in (
+        Analysis(
+            "pretraining",
+            "irl_lens.analyses.learning.pretraining:pretraining",
+            "The base's training curve above the Bayes floor",
+            scanned=False,
+        ),
+        Analysis(
+            "floor",
+            "irl_lens.analyses.belief.bayes_gap:floor",
+            "The base against the exact Bayes filter",
+            scanned=False,
+        ),
+        Analysis(
+            "probes",
+            "irl_lens.analyses.belief.subgoal_probes:subgoal_probes",
+            "Where the current subgoal can be read, by layer",
+            scanned=False,
+        ),
+        Analysis(
+            "gate",
+            "irl_lens.analyses.gate.boundary_f1:gate",
+            "The gate's switches against the true boundaries",
+            needs=(METACONTROLLER,),
+            scanned=False,
+        ),
+        Analysis(
+            "codes",
+            "irl_lens.analyses.codes.identity:codes",
+            "Whether codes at switches are subgoals, and steer",
+            needs=(METACONTROLLER,),
+            scanned=False,
+        ),
+        Analysis(
+            "success",
+            "irl_lens.analyses.learning.success:success",
+            "The held-out task after reinforcement learning",
+            either=("internal-rl", "raw-rl"),
+            scanned=False,
+        ),
+        Analysis(
+            "learning",
+            "irl_lens.analyses.learning.run_curves:learning",
+            "How reinforcement learning went, internal and raw-action",
+            either=("internal-rl", "raw-rl"),
+            scanned=False,
+        ),
+        Analysis(
+            "rollout",
+            "irl_lens.analyses.rollouts.animation:animate_rollout",
+            "One episode, step by step",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "label-probes",
+            "irl_lens.analyses.belief.label_probes:label_probes",
+            "What linear probes read, by layer",
+        ),
+        Analysis(
+            "belief",
+            "irl_lens.analyses.belief.calibrated_belief:belief",
+            "The model's belief against the exact filter's",
+        ),
+        Analysis(
+            "belief-over-time",
+            "irl_lens.analyses.belief.belief_over_time:belief_over_time",
+            "How belief unfolds within an episode, by layer and step",
+        ),
+        Analysis(
+            "probe-directions",
+            "irl_lens.analyses.belief.probe_directions:probe_directions",
+            "Directions of probes against what controllers read and write",
+            needs=("controllers",),
+        ),
+        Analysis(
+            "control",
+            "irl_lens.analyses.control.by_layer:controllability",
+            "Where supervised controllers steer, by layer",
+            needs=("controllers",),
+        ),
+        Analysis(
+            "patching",
+            "irl_lens.analyses.patching.sweep:sweep_patches",
+            "Activation patching by layer, step and component",
+        ),
+        Analysis(
+            "attribution",
+            "irl_lens.analyses.patching.attribution:attribute_patches",
+            "Attribution patching against the exact sweep",
+        ),
+        Analysis(
+            "direct-logits",
+            "irl_lens.analyses.patching.direct:attribute_logits",
+            "Who writes an action's logit",
+        ),
+        Analysis(
+            "logit-lens", "irl_lens.analyses.patching.lens:action_lens", "Logit lens for actions"
+        ),
+        Analysis(
+            "path-patching",
+            "irl_lens.analyses.patching.path:patch_paths",
+            "Path patching, head to head",
+        ),
+        Analysis(
+            "circuit",
+            "irl_lens.analyses.control.circuit:circuit",
+            "Which heads and MLPs controllers recruit",
+            needs=("controllers",),
+        ),
+        Analysis(
+            "boundary-detection",
+            "irl_lens.analyses.gate.detection:boundary_detection",
+            "The gate as a detector of boundaries",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "gate-counterfactual",
+            "irl_lens.analyses.gate.counterfactual:what_if",
+            "What if the gate had switched here?",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "code-clusters",
+            "irl_lens.analyses.codes.clusters:latent_space",
+            "What the codes are codes of",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "code-transfer",
+            "irl_lens.analyses.codes.transfer:transfer",
+            "Codes put into other episodes",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "component-patches",
+            "irl_lens.analyses.rollouts.component_patches:behaviour",
+            "Where the agent goes after a patch",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "controller-algebra",
+            "irl_lens.analyses.codes.algebra:algebra",
+            "Algebra of controllers",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "atlas",
+            "irl_lens.analyses.atlas:atlas",
+            "Controllers of codes, one by one",
+            needs=(METACONTROLLER,),
+            against="irl_lens.analyses.atlas:difference",
+        ),
+        Analysis(
+            "atlas-clusters",
+            "irl_lens.analyses.atlas:cluster_atlas",
+            "Controllers of clusters of codes",
+            needs=(METACONTROLLER,),
+        ),
+        Analysis(
+            "atlas-controllers",
+            "irl_lens.analyses.atlas:controller_atlas",
+            "Supervised controllers, one by one",
+            needs=("controllers",),
+            against="irl_lens.analyses.atlas:difference",
+        ),
+        Analysis(
+            "control-depth",
+            "irl_lens.analyses.control.by_depth:control_by_depth",
+            "Supervised controllers by depth of the base",
+            several=True,
+            scanned=False,
+        ),
+        Analysis(
+            "control-ranks",
+            "irl_lens.analyses.control.by_rank:control_by_rank",
+            "How large a controller must be: vectors and ranks",
+            several=True,
+            scanned=False,
+        ),
+        Analysis(
+            "learning-methods",
+            "irl_lens.analyses.learning.compare_methods:learning_set",
+            "Reinforcement learning: curves by method and seed, sample efficiency",
+            several=True,
+        ),
+        Analysis(
+            "rate-distortion",
+            "irl_lens.analyses.codes.rate_distortion:rate_distortion",
+            "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",
+            several=True,
+            scanned=False,
+        ),
+    )
 }
 
 
-def entry(name: str) -> Entry:
-    """Looks an analysis up; see :func:`irl_lens.analyses.core.lookup.look_up`."""
-    return look_up(CATALOGUE, name)
+def analysis(name: str, several: bool = False) -> Analysis:
+    """Looks an analysis up.
+
+    Args:
+        name: Its name.
+        several: One of several runs, not of one.
+
+    Raises:
+        UserError: If there is none of that name; names the nearest, or all of them.
+    """
+    if name in of_runs(not several):
+        use = f"one run: irl-lens analyze RUN {name}"
+        use = use if several else f"several runs: irl-lens compare {name} RUN..."
+        raise UserError(f"{name} is an analysis of {use}")
+    return look_up(of_runs(several), name, " of several runs" * several)
+
+
+def of_runs(several: bool) -> dict[str, Analysis]:
+    """The analyses of several runs, or of one, by name."""
+    return {name: one for name, one in ANALYSES.items() if one.several == several}

@@ -35,7 +35,7 @@ def measure(name: str, steps: int) -> dict[str, object]:
     """Returns milliseconds a step and of each part of it."""
     chosen = preset(name)
     world = make_world(chosen.world)
-    model = TrajectoryModel(chosen.base, world.observation, world.n_actions).frozen()
+    model = TrajectoryModel(chosen.base, world.observation, world.actions).frozen()
     job = DiscoveryJob(chosen.discovery, world, FastPath(model, chosen.pretrain.precision), seed=0)
     layer = chosen.discovery.layer
     batch = Batch.of(job.stream[0])

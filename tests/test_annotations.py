@@ -14,12 +14,12 @@ from irl_lens.analyses.stats.estimates import proportion
 from irl_lens.data.demonstrations import stream_seed
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.hooks import Gate
-from irl_lens.rl.runner import sample
+from irl_lens.rl.ppo import advantages
 
 
 def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
-    with pytest.raises(TypeCheckError, match="uniform"):
-        sample(torch.zeros(3, 2), torch.zeros(4))
+    with pytest.raises(TypeCheckError, match="returns"):
+        advantages(torch.zeros(3, 2))
     with pytest.raises(TypeCheckError, match="start"):
         Layouts(np.zeros((3, 2), np.int64), np.zeros(4, np.int64))
     with pytest.raises(TypeCheckError, match="marks"):
@@ -31,6 +31,6 @@ def test_wrong_shapes_types_and_fields_are_errors_here() -> None:
 
 
 def test_users_wait_for_no_checks() -> None:
-    code = "from irl_lens.rl.runner import sample; exit(hasattr(sample, '__wrapped__'))"
-    assert hasattr(sample, "__wrapped__")
+    code = "from irl_lens.rl.ppo import advantages; exit(hasattr(advantages, '__wrapped__'))"
+    assert hasattr(advantages, "__wrapped__")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

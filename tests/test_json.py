@@ -16,13 +16,12 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from irl_lens.analyses.belief.bayes_gap import training_curve
+from irl_lens.analyses.analyze import analyze
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.registry import entry, write
+from irl_lens.analyses.learning.pretraining import training_curve
 from irl_lens.files.json_files import read_json, write_json
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.hooks import Scale, VectorController, inspect, load, save
-from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 from irl_lens.runs.seed_summary import write_evaluation, write_summary
 from irl_lens.runs.stage import Stage
@@ -130,8 +129,8 @@ def test_everything_that_a_run_and_its_analyses_write(smoke_run: Run, tmp_path: 
     run = Run.open(shutil.copytree(smoke_run.folder, tmp_path / "run"))
     write_evaluation(run.folder / "evaluation.json", {"one": NAN, "other": 0.5})
     write_summary([run], tmp_path / "summary")
-    names = ("control", "lens")
-    write(smoke_run, {name: entry(name) for name in names}, tmp_path / "analyses", QuietProgress())
+    names = ("control", "logit-lens")
+    analyze(smoke_run, names, folder=tmp_path / "analyses")
     paths = [*smoke_run.folder.rglob("*.json*"), *tmp_path.rglob("*.json*")]
     assert len(paths) > 20
     for path in paths:

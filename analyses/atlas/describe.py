@@ -22,15 +22,16 @@ from irl_lens.analyses.atlas.weights import Targets, probed, score, written_to
 from irl_lens.analyses.core.label_controllers import LabelControllers
 from irl_lens.analyses.core.linear_probe import fit_probe, layer_streams
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,11 @@ class Setting:
 
 def atlas(
     loaded: LoadedRun,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes the controllers of a run's codes, one of each subgoal's mean code.
 
@@ -83,12 +84,12 @@ def atlas(
 
 def cluster_atlas(
     loaded: LoadedRun,
-    clusters: int | None = None,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    clusters: Count | None = None,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes the controllers of clusters of a run's codes, found without their subgoals.
 
@@ -112,12 +113,12 @@ def cluster_atlas(
 
 def controller_atlas(
     loaded: LoadedRun,
-    layer: int | None = None,
-    boards: int = 256,
-    shown: int = 2,
-    draws: int = 99,
-    episodes: int = 256,
-    seed: int = 0,
+    layer: Index | None = None,
+    boards: Count = 256,
+    shown: Count = 2,
+    draws: Count = 99,
+    episodes: Count = 256,
+    seed: Seed = 0,
 ) -> Atlas:
     """Describes supervised controllers of one layer.
 
@@ -189,7 +190,7 @@ def describe(
 
 
 def _switch_codes(loaded: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(loaded.run), loaded.fit.rows(slice(episodes))
+    meta, shown = loaded.run.metacontroller, loaded.fit.rows(slice(episodes))
     return meta, SwitchCodes.of(encode(meta, loaded.base, shown), shown)
 
 
@@ -202,10 +203,9 @@ def _of(
     meta: CausalHalf | None = None,
 ) -> Atlas:
     world, drawn = loaded.world, draw_seed(loaded.run.seed, "analysis-atlas", 0)
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the atlas")
     field = Field(loaded.base, world, setting.boards, drawn, loaded.trial.temperature)
-    shown = [world.situation((drawn, number)) for number in range(setting.shown)]
+    shown = [boards.situation((drawn, number)) for number in range(setting.shown)]
     return describe(kind, subjects, _targets(loaded, layer, setting), field, shown, setting, meta)
 
 
@@ -214,7 +214,7 @@ def _targets(loaded: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, 
     shown, names = loaded.fit.rows(slice(setting.episodes)), loaded.world.subgoal_names
     kept = torch.from_numpy(shown.mask)
     stream = layer_streams(loaded.base, shown, (layer,))[0][kept]
-    labels = torch.from_numpy(shown.subgoals)[kept]
+    labels = torch.from_numpy(shown.require("subgoals"))[kept]
     probe = probed(fit_probe(stream, labels, len(names)).weight, names)
     return probe, probe | written_to(loaded.base.model, layer)
 

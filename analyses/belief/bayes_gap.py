@@ -16,13 +16,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
+from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import CEILING, FLOOR, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
-from irl_lens.runs.stage import Stage
 
 ALL = "all steps"
 BINS = (("below 0.5", 0.0, 0.5), ("0.5 to 0.9", 0.5, 0.9), ("0.9 and above", 0.9, np.inf))
@@ -51,7 +53,7 @@ class FloorScore:
 
 
 @dataclass(frozen=True)
-class FloorResult:
+class FloorResult(Result):
     """Base, Bayes filter and informed expert on the same steps.
 
     Attributes:
@@ -78,6 +80,21 @@ class FloorResult:
         ]
         return pd.DataFrame(rows)
 
+    def caption(self) -> str:
+        """Says how far the base is from the floor, and where."""
+        base, bayes, known = (self.score(m).nll.value for m in ("base", "bayes", "known"))
+        return (
+            f"On boards never seen, the base's action NLL is {base:.3f} nats. The exact Bayes "
+            "filter, which no model of these demonstrations can beat on average, has "
+            f"{bayes:.3f}: a gap of {self.gap} nats. Told the goal, the expert's own policy has "
+            f"{known:.3f}. Where the filter is at least 0.9 certain of the goal the gap is "
+            f"{self.gap_certain} nats; there, it can only be planning."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The gap to the floor."""
+        return (Claim(f"The base's action NLL is {self.gap} nats above the Bayes floor."),)
+
     def figure(self) -> go.Figure:
         """Draws the NLL of the three as bars, over all steps and by certainty."""
         figure = go.Figure()
@@ -94,6 +111,11 @@ class FloorResult:
         return styled(figure, "Base against the exact Bayes filter")
 
 
+def floor(loaded: LoadedRun) -> FloorResult:
+    """Scores the base of a run against the filter."""
+    return compare_with_floor(loaded.base, loaded.test, loaded.log_probs)
+
+
 def compare_with_floor(
     base: FastPath,
     sample: Sample,
@@ -108,11 +130,15 @@ def compare_with_floor(
     """
     trajectories, floor = sample.trajectories, sample.floor
     found = action_log_probs(base, trajectories) if log_probs is None else log_probs
-    models = {"base": np.exp(found), "bayes": floor.probs, "known": floor.known}
-    certainty, mask = floor.visits.max(axis=2), trajectories.mask
+    models = {
+        "base": np.exp(found),
+        "bayes": floor.require("probs"),
+        "known": floor.require("known_probs"),
+    }
+    certainty, mask = floor.require("visits").max(axis=2), trajectories.mask
     steps = {name: mask & (certainty >= low) & (certainty < high) for name, low, high in BINS}
     steps = {ALL: mask, **{name: where for name, where in steps.items() if where.any()}}
-    gap = -taken(found, trajectories) - _nll(floor.probs, sample)
+    gap = -taken(found, trajectories) - floor.nll
     return FloorResult(
         tuple(
             _score(model, name, probs, sample, where)
@@ -142,41 +168,3 @@ def _nll(
 ) -> Float[NDArray[np.floating], "n steps"]:
     chosen = np.where(sample.trajectories.mask, taken(probs, sample.trajectories), 1)
     return -np.log(np.maximum(chosen, np.finfo(np.float32).tiny))
-
-
-@dataclass(frozen=True)
-class TrainingCurve:
-    """Action NLL of the base as it was trained; every batch was fresh.
-
-    Attributes:
-        steps: Optimisation steps.
-        nll: Action NLL of each logged batch [nats].
-        floor: The exact Bayes filter's [nats].
-    """
-
-    steps: tuple[int, ...]
-    nll: tuple[float, ...]
-    floor: float
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """Returns one row a logged step."""
-        return pd.DataFrame({"step": self.steps, "nll": self.nll, "floor": self.floor})
-
-    def figure(self) -> go.Figure:
-        """Draws the curve above its floor."""
-        figure = go.Figure()
-        figure.add_scatter(x=self.steps, y=self.nll, name="base", line={"color": MAIN, "width": 1})
-        figure.add_hline(self.floor, line={"color": FLOOR, "dash": "dash"})
-        figure.add_annotation(
-            text="Bayes filter", x=1, xref="paper", y=self.floor, yanchor="top", showarrow=False
-        )
-        figure.update_xaxes(title="optimisation step")
-        figure.update_yaxes(title="action NLL [nats]", rangemode="tozero")
-        return styled(figure, "Pretraining")
-
-
-def training_curve(stage: Stage) -> TrainingCurve:
-    """Reads the log of a finished base stage."""
-    rows = stage.metrics()
-    steps, nll = tuple(row["step"] for row in rows), tuple(row["nll"] for row in rows)
-    return TrainingCurve(steps, nll, stage.result["floor"])

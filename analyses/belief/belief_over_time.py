@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.labels import by_token
 from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.analyses.stats.significance import holm
@@ -135,12 +137,12 @@ class BeliefSteps(Result):
         )
 
 
-def belief_steps(
+def belief_over_time(
     loaded: LoadedRun,
-    target: str = "subgoal",
-    episodes: int = 512,
-    iterations: int = 60,
-    seed: int = 0,
+    target: Literal["subgoal", "visit"] = "subgoal",
+    episodes: Count = 512,
+    iterations: Count = 60,
+    seed: Seed = 0,
 ) -> BeliefSteps:
     """Follows the beliefs of every layer through episodes.
 
@@ -157,7 +159,7 @@ def belief_steps(
     if target not in POSTERIORS:
         raise ValueError(f"no posterior of {target!r}; there are {', '.join(POSTERIORS)}")
     test = loaded.test.trajectories.rows(slice(episodes))
-    exact = getattr(loaded.test.floor, POSTERIORS[target])[:episodes, : test.mask.shape[1]]
+    exact = loaded.test.floor.require(POSTERIORS[target])[:episodes, : test.mask.shape[1]]
     names = {"subgoal": loaded.world.subgoal_names, "visit": loaded.world.visit_names}[target]
     fit, random = loaded.fit.rows(slice(episodes)), untrained(loaded, seed)
     labels = torch.from_numpy(by_token(fit, target))

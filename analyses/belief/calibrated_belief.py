@@ -30,6 +30,7 @@ from irl_lens.analyses.core.linear_probe import (
     stream_of_steps,
 )
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CEILING, GREY, MAIN, styled
 from irl_lens.analyses.stats.calibration import Calibration, calibration
@@ -138,7 +139,7 @@ class BeliefResult(Result):
 
 
 def belief(
-    loaded: LoadedRun, layer: int | None = None, episodes: int = 1_024, iterations: int = 100
+    loaded: LoadedRun, layer: Index | None = None, episodes: Count = 1_024, iterations: Count = 100
 ) -> BeliefResult:
     """Compares a probe's probabilities with the exact posterior.
 
@@ -160,7 +161,7 @@ def belief(
     labels = by_token(fit, "subgoal")
     stream = stream_of_steps(loaded.base, fit)[layer]
     probe = fit_probe(stream, torch.from_numpy(labels), classes, iterations)
-    exact = loaded.test.floor.subgoals[:episodes, : test.mask.shape[1]]
+    exact = loaded.test.floor.require("subgoals")[:episodes, : test.mask.shape[1]]
     often = np.bincount(labels, minlength=classes) / len(labels)
     sources = {
         "linear probe": probe_probabilities(loaded.base, test, {layer: probe})[:, :, 0],

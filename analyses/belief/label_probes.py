@@ -24,7 +24,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import per_step
-from irl_lens.analyses.core.labels import TARGETS, by_token, labels_of
+from irl_lens.analyses.core.labels import TARGETS, Target, by_token, labels_of
 from irl_lens.analyses.core.linear_probe import (
     LinearProbe,
     fit_probes,
@@ -33,6 +33,7 @@ from irl_lens.analyses.core.linear_probe import (
     stream_of_steps,
 )
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
@@ -67,7 +68,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class ReadableResult(Result):
+class LabelProbes(Result):
     """All targets at all layers."""
 
     readings: tuple[Reading, ...]
@@ -150,13 +151,13 @@ class ReadableResult(Result):
         return styled(figure, "What can be read off the stream", 420, **layout)
 
 
-def readable(
+def label_probes(
     loaded: LoadedRun,
-    targets: Sequence[str] = TARGETS,
-    episodes: int = 512,
-    iterations: int = 60,
-    seed: int = 0,
-) -> ReadableResult:
+    targets: tuple[Target, ...] = TARGETS,
+    episodes: Count = 512,
+    iterations: Count = 60,
+    seed: Seed = 0,
+) -> LabelProbes:
     """Probes for several labels at every layer.
 
     Args:
@@ -180,7 +181,7 @@ def readable(
             for base, (streams, y) in zip((bases[0], *bases), sets, strict=True)
         ]
         readings += _readings(target, labels_of(test, target) >= 0, marks)
-    return ReadableResult(tuple(readings))
+    return LabelProbes(tuple(readings))
 
 
 def untrained(loaded: LoadedRun, seed: int) -> FastPath:
@@ -188,7 +189,7 @@ def untrained(loaded: LoadedRun, seed: int) -> FastPath:
     world = loaded.world
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = TrajectoryModel(loaded.run.preset.base, world.observation, world.n_actions)
+        model = TrajectoryModel(loaded.run.preset.base, world.observation, world.actions)
     return FastPath(model.frozen(), loaded.run.preset.pretrain.precision)
 
 

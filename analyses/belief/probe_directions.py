@@ -38,6 +38,7 @@ from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.labels import by_token
 from irl_lens.analyses.core.linear_probe import stream_of_steps
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.analyses.stats.significance import exchange_pvalues
@@ -139,10 +140,10 @@ class ProbeDirections(Result):
 def probe_directions(
     loaded: LoadedRun,
     source: Source = "controllers",
-    episodes: int = 512,
-    iterations: int = 60,
-    draws: int = 999,
-    seed: int = 0,
+    episodes: Count = 512,
+    iterations: Count = 60,
+    draws: Count = 999,
+    seed: Seed = 0,
 ) -> ProbeDirections:
     """Holds probes against the controllers of the same layer.
 

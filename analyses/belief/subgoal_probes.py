@@ -18,6 +18,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 
+from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, per_step
 from irl_lens.analyses.core.labels import by_token
 from irl_lens.analyses.core.linear_probe import (
@@ -26,6 +27,9 @@ from irl_lens.analyses.core.linear_probe import (
     layer_streams,
     stream_of_steps,
 )
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import CEILING, GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
@@ -44,7 +48,7 @@ class LayerProbe:
 
 
 @dataclass(frozen=True)
-class ProbeResult:
+class ProbeResult(Result):
     """Probes for the abstract subgoal by layer.
 
     Attributes:
@@ -73,6 +77,28 @@ class ProbeResult:
         ]
         return pd.DataFrame(rows).assign(ceiling=self.ceiling.value)
 
+    def caption(self) -> str:
+        """Says where the subgoal is read best, between control and ceiling."""
+        best, embedding = self.best, self.layers[0].accuracy.value
+        return (
+            f"A linear probe reads the current abstract subgoal best at layer {best.layer}: "
+            f"accuracy {best.accuracy} on episodes it was not trained on, {self.gain:+.3f} over "
+            f"the embedding's {embedding:.3f}. The exact filter reaches "
+            f"{self.ceiling.value:.3f}; the same probe trained on shuffled labels "
+            f"{best.shuffled.value:.3f}. That something can be read does not show that the model "
+            "uses it."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The best layer against its probe trained on shuffled labels."""
+        best = self.best
+        said = (
+            f"A linear probe reads the current abstract subgoal at layer {best.layer} with "
+            f"accuracy {best.accuracy}, trained on shuffled labels {best.shuffled.value:.3f}."
+        )
+        reach, tried = 1 - best.shuffled.value, len(self.layers)
+        return (Claim.against(said, best.accuracy, best.shuffled, reach, tried),)
+
     def figure(self) -> go.Figure:
         """Draws accuracy by layer between control and ceiling."""
         figure, layers = go.Figure(), [p.layer for p in self.layers]
@@ -96,6 +122,21 @@ class ProbeResult:
         figure.update_xaxes(title="output of block (0: embedding)", dtick=1)
         figure.update_yaxes(title="accuracy of the current subgoal", range=[0, 1])
         return styled(figure, "Where the current subgoal can be read")
+
+
+def subgoal_probes(
+    loaded: LoadedRun, iterations: Count | None = None, seed: Seed = 0
+) -> ProbeResult:
+    """Fits and tests one probe a layer of a run's base.
+
+    Args:
+        loaded: The run's parts.
+        iterations: Most L-BFGS iterations a probe; the run's own setting if not given.
+        seed: Seed of the shuffling of the control's labels.
+    """
+    classes = len(loaded.world.subgoal_names)
+    most = loaded.sizes.probe_iterations if iterations is None else iterations
+    return probe_layers(loaded.base, loaded.fit, loaded.test, classes, most, seed)
 
 
 def probe_layers(
@@ -124,7 +165,7 @@ def probe_layers(
     true = [fit_probe(x, labels, classes, iterations) for x in features]
     control = [fit_probe(x, shuffled, classes, iterations) for x in features]
     estimates = _test(base, test.trajectories, [*true, *control])
-    right = test.floor.subgoals.argmax(axis=2) == test.trajectories.subgoals
+    right = test.floor.require("subgoals").argmax(axis=2) == test.trajectories.require("subgoals")
     return ProbeResult(
         tuple(LayerProbe(i, estimates[i], estimates[i + len(layers)]) for i in layers),
         step_mean(right, test.trajectories.mask),
@@ -136,7 +177,10 @@ def _test(base: FastPath, trajectories: Trajectories, probes: list[LinearProbe])
     layers = range(base.model.n_layers + 1)
 
     def right(piece: Trajectories) -> NDArray[np.bool_]:
-        streams, labels = layer_streams(base, piece, layers), torch.from_numpy(piece.subgoals)
+        streams, labels = (
+            layer_streams(base, piece, layers),
+            torch.from_numpy(piece.require("subgoals")),
+        )
         answers = [probe.predict(streams[i % len(layers)]) for i, probe in enumerate(probes)]
         return torch.stack([answer == labels for answer in answers], dim=-1).numpy()
 

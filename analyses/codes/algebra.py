@@ -34,6 +34,7 @@ from irl_lens.analyses.codes.combined_controllers import (
 )
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.analyses.rollouts.paired_effects import adjusted
@@ -42,7 +43,6 @@ from irl_lens.analyses.stats.rank_correlation import Correlation, correlations
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,11 @@ class Algebra(Result):
 
 
 def algebra(
-    loaded: LoadedRun, rows: int = 256, demonstrations: int = 128, seed: int = 0, draws: int = 5
+    loaded: LoadedRun,
+    rows: Count = 256,
+    demonstrations: Count = 128,
+    seed: Seed = 0,
+    draws: Count = 5,
 ) -> Algebra:
     """Combines controllers of the run's metacontroller.
 
@@ -136,7 +140,7 @@ def algebra(
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     shown = loaded.test.trajectories.rows(slice(demonstrations))
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return combine(field, load_metacontroller(loaded.run), switch_codes, shown, seed, draws)
+    return combine(field, loaded.run.metacontroller, switch_codes, shown, seed, draws)
 
 
 def combine(

@@ -36,6 +36,7 @@ from irl_lens.analyses.codes.cluster_scores import (
 )
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
@@ -144,9 +145,9 @@ class LatentSpace(Result):
 
 def latent_space(
     loaded: LoadedRun,
-    clusters: int | None = None,
-    seed: int = 0,
-    draws: int = 500,
+    clusters: Count | None = None,
+    seed: Seed = 0,
+    draws: Count = 500,
     umap: bool = True,
 ) -> LatentSpace:
     """Clusters the codes that the run's metacontroller uses on fresh demonstrations.

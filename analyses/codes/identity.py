@@ -19,6 +19,9 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Bool, Float
 
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import Centroids, Codes, Labels, class_means, nearest
 from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
@@ -27,7 +30,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
-from irl_lens.models.trace import MetaTrace
+from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.rl.oracle import OracleCodes
 
 SHOWN = 1_500
@@ -35,7 +38,7 @@ SHOWN = 1_500
 
 
 @dataclass(frozen=True)
-class CodesResult:
+class CodesResult(Result):
     """Codes at switches.
 
     Attributes:
@@ -66,6 +69,25 @@ class CodesResult:
         frame.insert(0, "subgoal", list(self.names))
         return frame
 
+    def caption(self) -> str:
+        """Says how well codes tell subgoals, and how well they steer."""
+        return (
+            "From the code at a switch, the nearest centroid gives the abstract subgoal with "
+            f"accuracy {self.identity} on fresh episodes; always guessing the commonest would "
+            f"give {self.chance:.3f}. With the centroid of the true subgoal put in at the gate's "
+            f"own switches, {self.outcome.sentence()} on the held-out task. Diamonds are "
+            "centroids."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """The accuracy against always guessing the commonest subgoal."""
+        said = (
+            f"The nearest centroid tells the subgoal of a code with accuracy {self.identity}; "
+            f"the commonest is {self.chance:.3f} of them."
+        )
+        chance = Estimate(self.chance, self.chance, self.chance)
+        return (Claim.against(said, self.identity, chance, 1 - self.chance),)
+
     def figure(self) -> go.Figure:
         """Draws codes and centroids in the plane of the codes' two largest variances."""
         centre = self.codes.mean(axis=0)
@@ -93,6 +115,14 @@ class CodesResult:
         return styled(figure, "Codes at switches", 480)
 
 
+def codes(loaded: LoadedRun) -> CodesResult:
+    """Scores the codes of a run's metacontroller."""
+    meta, names = loaded.run.metacontroller, loaded.world.subgoal_names
+    fit = encode(meta, loaded.base, loaded.fit), loaded.fit
+    test = loaded.trace, loaded.test.trajectories
+    return codes_at_switches(fit, test, names, loaded.base, meta, loaded.trial)
+
+
 def codes_at_switches(
     fit: tuple[MetaTrace, Trajectories],
     test: tuple[MetaTrace, Trajectories],
@@ -112,8 +142,8 @@ def codes_at_switches(
         trial: How the held-out task is played.
     """
     centroids = class_means(*_switched(*fit), classes=len(names))
-    codes, labels = _switched(*test)
-    guesses, trace = nearest(codes, centroids), test[0]
+    seen, labels = _switched(*test)
+    guesses, trace = nearest(seen, centroids), test[0]
     # What the oracle gives for a subgoal that was never seen can be no guess at it.
     given = np.where(np.isfinite(centroids), centroids, np.nanmean(centroids, axis=0))
     oracle = OracleCodes(torch.from_numpy(given).float(), meta)
@@ -125,7 +155,7 @@ def codes_at_switches(
         float(np.bincount(labels, minlength=len(names)).max() / len(labels)),
         _confusion(labels, guesses, len(names)),
         centroids,
-        codes[:SHOWN],
+        seen[:SHOWN],
         labels[:SHOWN],
         tuple(names),
         trial.play(base, oracle),
@@ -133,7 +163,7 @@ def codes_at_switches(
 
 
 def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
-    return trace.z[trace.switches], trajectories.subgoals[trace.switches]
+    return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 
 def _accuracy(

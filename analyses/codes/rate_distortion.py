@@ -25,6 +25,7 @@ import plotly.graph_objects as go
 from irl_lens.analyses.codes.rate_distortion_figure import draw
 from irl_lens.analyses.codes.rate_distortion_point import Point, measure
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.gate.event_scores import later
 from irl_lens.analyses.stats.significance import permutation_pvalue
@@ -33,8 +34,8 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.registry import make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.pretrain import load_base
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,8 @@ class RateDistortion(Result):
 def rate_distortion(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    episodes: int | None = None,
-    seed: int = 0,
+    episodes: Count | None = None,
+    seed: Seed = 0,
 ) -> RateDistortion:
     """Measures discovery of every run.
 
@@ -146,7 +147,7 @@ def rate_distortion(
         progress.update(done)
     points.sort(key=lambda p: (p.cotrained, p.alpha, p.seed, p.run))
     boundaries = later(sample.boundaries(), sample.mask).sum() / len(sample)
-    bases = len({load_base(run, pretrained=True)[1].hash() for run in runs})
+    bases = len({run.fresh().pretrained.hash() for run in runs})
     return RateDistortion(tuple(points), float(boundaries), bases, compare(points))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.core.demonstrations import action_log_probs, pieces, taken
+from irl_lens.analyses.core.demonstrations import action_nll, pieces
 from irl_lens.analyses.gate.boundary_f1 import score_gate
 from irl_lens.analyses.gate.event_scores import later
 from irl_lens.analyses.stats.estimates import Estimate, mean, step_mean
@@ -22,8 +22,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.runs.run import Run
-from irl_lens.training.discovery import load_discovered
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.switches import SwitchCounts, two_levels
 
 
@@ -77,8 +75,8 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
         sample: Demonstrations.
         seed: Of the codes, which are drawn as in training, and of the null.
     """
-    base = FastPath(load_base(run)[1], run.preset.pretrain.precision)
-    meta = load_discovered(run)
+    parts = run.fresh()  # let go of afterwards: a sweep may have many runs
+    base, meta = parts.fast, parts.discovered
     trace, mask, true = encode(meta, base, sample, seed), sample.mask, sample.boundaries()
     scores = score_gate(trace.switches, true, mask, seed)
     beta = trace.beta
@@ -90,7 +88,7 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
         run.cotrained,
         step_mean(trace.kl(), mask),
         step_mean(controlled_nll(meta, base, sample, trace), mask),
-        step_mean(-taken(action_log_probs(base, sample), sample), mask),
+        step_mean(action_nll(base, sample), mask),
         mean(later(trace.switches, mask).sum(axis=1)),
         scores.f1,
         scores.f1_null,
@@ -108,6 +106,7 @@ def controlled_nll(
         steps = piece.mask.shape[1]
         codes = torch.from_numpy(trace.z[index, :steps])
         hooks = CodeController(meta.decoder, codes, meta.hook_name).fwd_hooks()
-        logits = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks)
-        values[index, :steps] = -taken(logits.float().log_softmax(dim=-1).numpy(), piece)
+        outputs = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks)
+        actions = torch.from_numpy(piece.actions)
+        values[index, :steps] = base.action_head.nll(outputs, actions).numpy()
     return np.where(sample.mask, values, 0)

@@ -23,6 +23,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
@@ -35,7 +36,6 @@ from irl_lens.analyses.stats.significance import bootstrap_ci, holm, permutation
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 Steps = Int[NDArray[np.int64], " n"]
 Hits = Bool[NDArray[np.bool_], " n"]
@@ -129,7 +129,7 @@ class Transfer(Result):
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
-def transfer(loaded: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -> Transfer:
+def transfer(loaded: LoadedRun, rows: Count = 512, later: Index = 4, seed: Seed = 0) -> Transfer:
     """Puts codes of the run's metacontroller into fresh episodes.
 
     Args:
@@ -141,7 +141,7 @@ def transfer(loaded: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) 
     drawn = draw_seed(loaded.run.seed, "analysis-transfer", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return inject(field, load_metacontroller(loaded.run), switch_codes, later, seed)
+    return inject(field, loaded.run.metacontroller, switch_codes, later, seed)
 
 
 def inject(

@@ -23,6 +23,7 @@ from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Trial, percent
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
@@ -30,8 +31,8 @@ from irl_lens.analyses.figures.style import PALETTE, paler, styled
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.controllers import load_controllers
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 MEASURES = {
     "gap closed": ("share", "gap_closed", "random_gap_closed"),
@@ -171,9 +172,9 @@ class DepthResult(Result):
 def control_by_depth(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    episodes: int = 512,
-    rollouts: int = 512,
-    seed: int = 0,
+    episodes: Count = 512,
+    rollouts: Count = 512,
+    seed: Seed = 0,
 ) -> DepthResult:
     """Tries the supervised controllers of runs.
 
@@ -211,7 +212,7 @@ def _steered(
         Steered(
             run.folder.name, run.seed, loaded.base.model.n_layers, trying.control(layer, bank)[0]
         )
-        for layer, bank in load_controllers(run).items()
+        for layer, bank in run.controllers.items()
     ]
 
 

@@ -24,7 +24,8 @@ from jaxtyping import Float
 from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.panels import control_panels
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, action_nll, taken
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
@@ -117,6 +118,12 @@ class ControlResult(Result):
         return styled(figure, "Steering with the true subgoal", 420, **ABOVE_PANELS)
 
 
+def controllability(loaded: LoadedRun) -> ControlResult:
+    """Measures the supervised controllers of every layer of a run."""
+    label, banks = loaded.run.preset.controllers.label, loaded.run.controllers
+    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, loaded.log_probs)
+
+
 def control_by_layer(
     base: FastPath,
     banks: dict[int, ControllerBank],
@@ -192,7 +199,7 @@ class Trying:
         nll = [self.nll(one) for one in banks]
         own, other = (ratio(self.closed(x), self.gap) for x in nll)
         runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
-        reached = [run.reached[run.solvable] for run in runs]
+        reached = [run.require("reached")[run.solvable] for run in runs]
         p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
         with_it, random = (Outcome.of(run) for run in runs)
         mean_nll = step_mean(nll[0], self.sample.trajectories.mask)
@@ -210,8 +217,7 @@ class Trying:
     @property
     def gap(self) -> Closed:
         """How much lower it would be with the goal known."""
-        mask, known = self.sample.trajectories.mask, self.sample.floor.known
-        return self.closed(-np.log(np.where(mask, taken(known, self.sample.trajectories), 1)))
+        return self.closed(self.sample.floor.known)
 
 
 def steered_nll(
@@ -220,7 +226,7 @@ def steered_nll(
     """Action NLL at every step of demonstrations, the true label's controller acting [nats]."""
 
     def hooks(piece: Trajectories) -> HookList:
-        labels = {"subgoal": piece.subgoals, "visit": piece.visits}[label]
+        labels = piece.require({"subgoal": "subgoals", "visit": "visits"}[label])
         return bank.labelled(torch.from_numpy(labels)).fwd_hooks()
 
-    return -taken(action_log_probs(base, shown, hooks), shown)
+    return action_nll(base, shown, hooks)

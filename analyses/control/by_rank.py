@@ -30,6 +30,7 @@ from irl_lens.analyses.control.mean_differences import mean_differences
 from irl_lens.analyses.control.panels import control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS
@@ -39,9 +40,8 @@ from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.pretrain import load_base
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 MEAN, VECTOR = "mean difference", "vector"
 VECTORS = (MEAN, VECTOR)
@@ -148,9 +148,9 @@ class RankResult(Result):
 def control_by_rank(
     runs: Sequence[Run],
     progress: Progress | None = None,
-    layer: int | None = None,
-    episodes: int = 512,
-    rollouts: int = 256,
+    layer: Index | None = None,
+    episodes: Count = 512,
+    rollouts: Count = 256,
 ) -> RankResult:
     """Tries the supervised controllers of runs that differ in their kind or rank.
 
@@ -173,7 +173,7 @@ def control_by_rank(
         known = ", ".join(map(str, config.layers))
         raise UserError(f"no controllers at layer {layer}; there are some at {known}")
     banks = {MEAN: mean_differences(loaded, config.label, layer)}
-    banks |= _in_order({_name(run): load_controllers(run)[layer] for run in runs})
+    banks |= _in_order({_name(run): run.controllers[layer] for run in runs})
     trial = replace(loaded.trial, rows=min(rollouts, loaded.trial.rows))
     trying = Trying.of(loaded.base, config.label, loaded.test.first(episodes), trial)
     progress.stage("control by rank", len(banks))
@@ -218,7 +218,7 @@ def _settings(run: Run) -> dict[str, Any]:
     """What must be the same."""
     parts = run.preset.to_dict()
     alike = {k: v for k, v in parts["controllers"].items() if k not in ("kind", "rank")}
-    base = load_base(run, pretrained=True)[1].hash()
+    base = run.fresh().pretrained.hash()
     return {"world": parts["world"], "base": {"hash": base}, "controllers": alike}
 
 

@@ -33,6 +33,7 @@ from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.labels import labels_of
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.null_controllers import rotated
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
@@ -136,10 +137,10 @@ KINDS = {"controllers": "Supervised controllers", "codes": "Controllers of codes
 def circuit(
     loaded: LoadedRun,
     source: Source = "controllers",
-    layer: int | None = None,
-    episodes: int = 48,
-    draws: int = 8,
-    seed: int = 0,
+    layer: Index | None = None,
+    episodes: Count = 48,
+    draws: Count = 8,
+    seed: Seed = 0,
 ) -> Circuit:
     """Finds out what the controllers of a run recruit.
 

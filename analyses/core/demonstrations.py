@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,9 +11,11 @@ from jaxtyping import Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.protocol import Floor, World
+from irl_lens.envs.protocol import Filtered, Floor, World
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath, HookList
+from irl_lens.models.heads.categorical import Categorical
 
 Index = Int[NDArray[np.intp], " rows"]
 
@@ -23,14 +25,26 @@ class Sample:
     """Demonstrations that no training saw, and what the exact filter believes of them."""
 
     trajectories: Trajectories
-    floor: Floor
+    _floor: Floor | None = None
+
+    @property
+    def floor(self) -> Floor:
+        """What the exact filter believes.
+
+        Raises:
+            UserError: The world has no filter.
+        """
+        if self._floor is None:
+            raise UserError(
+                "the world of these demonstrations has no exact Bayes filter; take an analysis "
+                "that does without"
+            )
+        return self._floor
 
     def first(self, n: int) -> Sample:
         """Returns the first ``n`` demonstrations, or all when there are fewer."""
         kept = self.trajectories.rows(slice(n))
-        steps = kept.mask.shape[1]
-        arrays = {f.name: getattr(self.floor, f.name)[:n, :steps] for f in fields(Floor)}
-        return Sample(kept, Floor(**arrays))
+        return Sample(kept, self._floor and self._floor.cut(slice(n), kept.mask.shape[1]))
 
 
 def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
@@ -43,7 +57,8 @@ def draw(world: World, seed: int, purpose: str, n: int) -> Sample:
         n: Number of demonstrations.
     """
     trajectories = Demonstrations(world, seed, f"analysis-{purpose}", n)[0]
-    return Sample(trajectories, world.floor(trajectories))
+    known = world.floor(trajectories) if isinstance(world, Filtered) else None
+    return Sample(trajectories, known)
 
 
 def pieces(trajectories: Trajectories, rows: int = 64) -> Iterator[tuple[Index, Trajectories]]:
@@ -83,11 +98,41 @@ def action_log_probs(
         base: The base model.
         trajectories: What it reads.
         hooks: Given a piece of the demonstrations, the hooks to run it with.
+
+    Raises:
+        UserError: Actions are not of a list.
     """
+    head = base.action_head
+    if not isinstance(head, Categorical):
+        raise UserError(
+            "actions are real vectors, and only those of a list have a probability each; use "
+            "action_nll, which gives the nats of the action that was taken"
+        )
 
     def measure(piece: Trajectories) -> NDArray[np.float32]:
         logits = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
-        return logits.float().log_softmax(dim=-1).numpy()
+        return head.log_probs(logits).numpy()
+
+    return per_step(trajectories, measure)
+
+
+@torch.no_grad()
+def action_nll(
+    base: FastPath,
+    trajectories: Trajectories,
+    hooks: Callable[[Trajectories], HookList] = lambda piece: (),
+) -> Float[NDArray[np.float32], "n steps"]:
+    """Returns the base's -ln p of the action that was taken at every step [nats].
+
+    Args:
+        base: The base model.
+        trajectories: What it reads.
+        hooks: Given a piece of the demonstrations, the hooks to run it with.
+    """
+
+    def measure(piece: Trajectories) -> NDArray[np.float32]:
+        outputs = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
+        return base.action_head.nll(outputs, torch.from_numpy(piece.actions)).numpy()
 
     return per_step(trajectories, measure)
 

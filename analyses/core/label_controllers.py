@@ -21,8 +21,6 @@ from irl_lens.hooks import ControllerBank, FullController, LinearDecoder, LowRan
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
 
 Source = Literal["controllers", "codes"]
 
@@ -60,8 +58,8 @@ class LabelControllers:
         """
         if source == "controllers":
             label = loaded.run.preset.controllers.label
-            return cls(source, loaded.pretrained, load_controllers(loaded.run), label)
-        meta, acting = load_metacontroller(loaded.run), loaded.acting
+            return cls(source, loaded.pretrained, loaded.run.controllers, label)
+        meta, acting = loaded.run.metacontroller, loaded.acting
         shown, names = acting.fit.rows(slice(episodes)), acting.world.subgoal_names
         bank = code_bank(meta, acting.base, shown, names)
         return cls(source, acting, {meta.layer: bank}, "subgoal")
@@ -102,7 +100,9 @@ def code_bank(
         UserError: No switch begins one of the subgoals.
     """
     trace = encode(meta, base, shown)
-    means = class_means(trace.z[trace.switches], shown.subgoals[trace.switches], len(names))
+    means = class_means(
+        trace.z[trace.switches], shown.require("subgoals")[trace.switches], len(names)
+    )
     missing = [name for name, mean in zip(names, means, strict=True) if np.isnan(mean).any()]
     if missing:
         raise UserError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from jaxtyping import Int
 
@@ -10,7 +12,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 
 Labels = Int[NDArray[np.int64], "n steps"]
-TARGETS = ("subgoal", "visit", "next subgoal", "progress", "direction")
+Target = Literal["subgoal", "visit", "next subgoal", "progress", "direction"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 CERTAIN = 0.99
 """Probability from which the expert's way counts as the only shortest one."""
 
@@ -27,12 +30,12 @@ def labels_of(trajectories: Trajectories, target: str) -> Labels:
     """
     t = trajectories
     if target == "direction":
-        found = np.where(t.policy.max(axis=2) >= CERTAIN, t.policy.argmax(axis=2), -1)
+        found = np.where((p := t.require("policy")).max(axis=2) >= CERTAIN, p.argmax(axis=2), -1)
     elif target == "next subgoal":
-        found = _following(t.subgoals)
+        found = _following(t.require("subgoals"))
     elif target in TARGETS:
-        names = {"subgoal": t.subgoals, "visit": t.visits, "progress": t.progress}
-        found = names[target]
+        names = {"subgoal": "subgoals", "visit": "visits", "progress": "progress"}
+        found = t.require(names[target])
     else:
         raise ValueError(f"no target {target!r}; the targets are {', '.join(TARGETS)}")
     return np.where(t.mask, found, -1)

@@ -19,8 +19,6 @@ from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.pretrain import load_base
 
 
 class LoadedRun:
@@ -36,9 +34,14 @@ class LoadedRun:
     """
 
     def __init__(self, run: Run, pretrained: bool = False, step: int | None = None) -> None:
-        self.run, self.sizes = run, run.preset.evaluation
+        # Parts of its own: what is measured is what the folder holds, whatever is done with others.
+        self.run, self.sizes = run.fresh(), run.preset.evaluation
         self._pretrained = pretrained
-        self.world, model = load_base(run, pretrained, step)
+        self.world = self.run.world
+        if step is None:
+            model = self.run.pretrained if pretrained else self.run.base
+        else:
+            model = self.run.snapshot(step)
         # In the precision the stages trained and acted with.
         self.base = FastPath(model, run.preset.pretrain.precision)
 
@@ -78,7 +81,7 @@ class LoadedRun:
     @cached_property
     def trace(self) -> MetaTrace:
         """What the metacontroller makes of the test sample."""
-        return encode(load_metacontroller(self.run), self.base, self.test.trajectories)
+        return encode(self.run.metacontroller, self.base, self.test.trajectories)
 
     @property
     def trial(self) -> Trial:

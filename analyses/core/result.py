@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class Result(ABC):
         """Returns further files by name, for a folder beside the figure; the first leads on."""
         return {}
 
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
 
         In the JSON an array is ``{"array": NAME}``, its name in the other file, and a number
@@ -51,12 +52,14 @@ class Result(ABC):
 
         Args:
             path: Of both files, without their endings.
+            provenance: What it was made with; kept beside the numbers.
 
         Returns:
             The JSON file.
         """
         path, arrays = Path(path), {}
         content = _plain(self, "", arrays) | {"caption": self.caption()}
+        content |= {} if provenance is None else {"provenance": _plain(provenance, "", {})}
         if arrays:
             stream = io.BytesIO()
             np.savez_compressed(stream, **arrays)
@@ -73,16 +76,19 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
         return dict(stored)
 
 
-def write(result: Result, path: Path | str, title: str) -> None:
+def write(
+    result: Result, path: Path | str, title: str, provenance: Mapping[str, Any] | None = None
+) -> None:
     """Writes PATH.html, PATH.csv, what :meth:`Result.save` writes, and pages in a folder PATH.
 
     Args:
         result: What to write.
         path: Of all files, without their endings.
         title: Of the page.
+        provenance: See :meth:`Result.save`.
     """
     path, pages = Path(path), result.pages()
-    result.save(path)
+    result.save(path, provenance)
     for name, content in pages.items():
         write_bytes(path / name, content)
     more = f"{path.name}/{next(iter(pages))}" if pages else None
@@ -111,7 +117,7 @@ def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.ndarray):
         arrays[name] = value
         return {"array": name}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         prefix = f"{name}." if name else ""
         return {str(key): _plain(item, f"{prefix}{key}", arrays) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -40,7 +40,7 @@ class SwitchCodes:
     def of(cls, trace: MetaTrace, trajectories: Trajectories) -> SwitchCodes:
         """Takes the codes of demonstrations."""
         marks = trace.switches
-        return cls(trace.z[marks], trajectories.subgoals[marks], np.nonzero(marks)[0])
+        return cls(trace.z[marks], trajectories.require("subgoals")[marks], np.nonzero(marks)[0])
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -56,7 +56,7 @@ def of_shown(workbench: Workbench, situation: Situation, shown: Trajectories, se
 
 def decisions(shown: Trajectories) -> list[int]:
     """Steps of a demonstration right after a visit, when the next one is to be chosen."""
-    progress = shown.progress[0, : int(shown.lengths[0])]
+    progress = shown.require("progress")[0, : int(shown.lengths[0])]
     return (np.flatnonzero(np.diff(progress) > 0) + 1).tolist()
 
 
@@ -84,7 +84,9 @@ def _swaps(workbench: Workbench, seed: int) -> list[State]:
         shown = batch.rows(np.array([row]))
         state = of_shown(workbench, situation, shown, seed)
         if state.step:
-            goal, others = _candidates(situation, state, int(shown.visits[0, state.step]))
+            goal, others = _candidates(
+                situation, state, int(shown.require("visits")[0, state.step])
+            )
             if goal is not None:
                 swaps = [situation.swapped(goal, str(x)) for x in rng.permutation(others)[:2]]
                 found += [replace(state, edited=edited.plain()) for edited in swaps]

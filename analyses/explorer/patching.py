@@ -220,7 +220,8 @@ def fields(workbench: Workbench, state: State) -> Fields:
             :, -1
         ]
     where = (standing[0], standing[1], standing[1])
-    found = [_spread(x, at, places) for x, at in zip((*plain, after), where, strict=True)]
+    policies = map(workbench.loaded.base.action_head.policy, (*plain, after))
+    found = [_spread(x, at, places) for x, at in zip(policies, where, strict=True)]
     return Fields(*found)
 
 
@@ -275,7 +276,7 @@ def _at_each(situation: Situation, walk: NDArray, places: NDArray) -> Tensor:
     return torch.from_numpy(situation.watch(np.column_stack([before, places])))
 
 
-def _spread(logits: Tensor, where: NDArray, places: int) -> Field:
-    table = np.full((places, logits.shape[1]), np.nan, np.float32)
-    table[where] = logits.softmax(dim=-1).numpy()
+def _spread(policy: Tensor, where: NDArray, places: int) -> Field:
+    table = np.full((places, policy.shape[1]), np.nan, np.float32)
+    table[where] = policy.numpy()
     return table

@@ -11,6 +11,7 @@ from torch import Tensor
 from irl_lens.analyses.explorer.patching import Observed, active, contrast, pair, patched
 from irl_lens.analyses.explorer.state import State
 from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.envs.protocol import filtered
 from irl_lens.envs.scenes import Situation
 from irl_lens.models.base import hook_name
 
@@ -56,10 +57,10 @@ def bayes(
     stop = state.step + 1
     walk, actions = np.array(state.walk[:stop]), np.array(state.actions[:stop])
     try:
-        floor = workbench.world.floor(situation.retraced(walk, actions))
+        floor = filtered(workbench.world).floor(situation.retraced(walk, actions))
     except ValueError:
         return None, "no training task explains this walk on this board"
-    return tuple(floor.subgoals[0, -1].tolist()), ""
+    return tuple(floor.require("subgoals")[0, -1].tolist()), ""
 
 
 @torch.no_grad()
@@ -67,7 +68,8 @@ def _read(workbench: Workbench, state: State, stream: Observed, situation: Situa
     model, probe = workbench.model, workbench.probe(state.layer)
     with workbench.lock:
         last = stream[hook_name(workbench.layers)][0, -1]
-        actions = model.unembed(model.ln_final(last[None, None]))[0, 0].softmax(dim=-1)
+        outputs = model.unembed(model.ln_final(last[None, None]))[0, 0]
+        actions = workbench.loaded.base.action_head.policy(outputs)
         believed = probe.probabilities(stream[hook_name(state.layer)][0, -1])
     return Reading(
         tuple(actions.tolist()),

@@ -21,6 +21,7 @@ from irl_lens.analyses.explorer.state import (
     Steering,
 )
 from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.envs.spaces import discrete
 from irl_lens.errors import UserError
 
 
@@ -85,7 +86,7 @@ def _code(workbench: Workbench, code: tuple[float, ...] | None) -> None:
 
 
 def _actions(workbench: Workbench, state: State) -> None:
-    last = workbench.world.n_actions - 1
+    last = discrete(workbench.world.actions).n - 1
     for action in (*state.actions, state.why, state.rather):
         if action is not None:
             _within("action", action, 0, last)

@@ -22,16 +22,16 @@ from irl_lens.analyses.core.linear_probe import LinearProbe, fit_probe, layer_st
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.envs.spaces import discrete
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
 
 T = TypeVar("T")
 PROBED, ENCODED, EARLIER = 256, 256, 4
@@ -61,9 +61,7 @@ class Workbench:
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        if not isinstance(self.loaded.world, Stageable):
-            kind = type(self.loaded.world).__name__
-            raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
+        ask(self.loaded.world, Stageable, "the explorer")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -147,19 +145,19 @@ class Workbench:
     def move_names(self) -> tuple[str, ...]:
         """Names of the actions."""
         moves = self.stageable.situation(0).scene().moves
-        return tuple(m.name for m in moves) or tuple(map(str, range(self.world.n_actions)))
+        return tuple(m.name for m in moves) or discrete(self.world.actions).labels
 
     @cached_property
     def banks(self) -> dict[int, ControllerBank]:
         """Supervised controllers by layer; none if they are not trained on this base."""
         done = self.step is None and self.run.stage("controllers").done
-        return load_controllers(self.run) if done else {}
+        return self.run.controllers if done else {}
 
     @cached_property
     def meta(self) -> CausalHalf | None:
         """The metacontroller that acts; None if there is none yet, or not on this base."""
         done = self.step is None and self.run.stage(self.run.metacontroller_stage).done
-        return load_metacontroller(self.run) if done else None
+        return self.run.metacontroller if done else None
 
     @cached_property
     def switch_codes(self) -> SwitchCodes:
@@ -198,7 +196,9 @@ class Workbench:
         with self.lock:
             if layer not in self._probes:
                 batch = Demonstrations(self.world, self.run.seed, "explorer-probes", PROBED)[0]
-                found = [(self._seen(p, layer), p.subgoals[p.mask]) for _, p in pieces(batch)]
+                found = [
+                    (self._seen(p, layer), p.require("subgoals")[p.mask]) for _, p in pieces(batch)
+                ]
                 x = torch.cat([x for x, _ in found])
                 labels = torch.from_numpy(np.concatenate([y for _, y in found]))
                 self._probes[layer] = fit_probe(x, labels, len(self.world.subgoal_names), 50)

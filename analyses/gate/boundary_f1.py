@@ -18,6 +18,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
+from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.core.trial import percent
 from irl_lens.analyses.figures.style import CONTRAST, INK, paler, styled, subgoal_colours
 from irl_lens.analyses.gate.event_scores import Marks, circular_shift
 from irl_lens.analyses.stats.estimates import Estimate, ratio
@@ -59,7 +64,7 @@ class Raster:
 
 
 @dataclass(frozen=True)
-class GateResult:
+class GateResult(Result):
     """Scores of the gate, and episodes to see them on."""
 
     scores: GateScores
@@ -70,6 +75,27 @@ class GateResult:
         """Returns one row a score."""
         rows = [{"score": name} | x.columns("value") for name, x in vars(self.scores).items()]
         return pd.DataFrame(rows)
+
+    def caption(self) -> str:
+        """Says how well switches find boundaries, against the null."""
+        scores = self.scores
+        above = "above" if scores.f1.low > scores.f1_null.high else "not above"
+        return (
+            f"The hard gate opens at {percent(scores.switch_rate.value)} of steps; a new subgoal "
+            f"begins at {percent(scores.boundary_rate.value)}. At the exact step, precision is "
+            f"{scores.precision.value:.3f}, recall {scores.recall.value:.3f}, F1 {scores.f1}: "
+            f"{above} the {scores.f1_null.value:.3f} of the same switches shifted round each "
+            "episode. No label was used in training the gate. Bands are true subgoals."
+        )
+
+    def claims(self) -> tuple[Claim, ...]:
+        """F1 against the null."""
+        own, null = self.scores.f1, self.scores.f1_null
+        said = (
+            f"The gate finds boundaries at the exact step with F1 {own}; the same switches "
+            f"shifted round each episode have {null.value:.3f}."
+        )
+        return (Claim.against(said, own, null, 1 - null.value),)
 
     def figure(self) -> go.Figure:
         """Draws each episode's true subgoals as bands and the gate's switches as strokes."""
@@ -119,6 +145,18 @@ class GateResult:
             )
 
 
+def gate(loaded: LoadedRun, seed: Seed = 0, episodes: Count = 20) -> GateResult:
+    """Scores the gate of a run's metacontroller.
+
+    Args:
+        loaded: The run's parts.
+        seed: Seed of the null.
+        episodes: How many are drawn.
+    """
+    names = loaded.world.subgoal_names
+    return gate_against_boundaries(loaded.trace, loaded.test.trajectories, names, seed, episodes)
+
+
 def gate_against_boundaries(
     trace: MetaTrace,
     trajectories: Trajectories,
@@ -142,7 +180,10 @@ def gate_against_boundaries(
     switches[:, 0] = False
     shown = slice(episodes), slice(steps)
     raster = Raster(
-        trajectories.subgoals[shown], trace.beta[shown], switches[shown], boundaries[shown]
+        trajectories.require("subgoals")[shown],
+        trace.beta[shown],
+        switches[shown],
+        boundaries[shown],
     )
     return GateResult(scores, raster, tuple(names))
 

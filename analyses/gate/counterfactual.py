@@ -20,6 +20,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS, with_intervals
@@ -30,7 +31,6 @@ from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class WhatIf(Result):
 
 
 def what_if(
-    loaded: LoadedRun, steps: Sequence[int] = (2, 4, 6, 8), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: tuple[Index, ...] = (2, 4, 6, 8), rows: Count = 512, seed: Seed = 0
 ) -> WhatIf:
     """Forces and silences the gate of the run's metacontroller.
 
@@ -119,7 +119,7 @@ def what_if(
     drawn = draw_seed(loaded.run.seed, "analysis-what-if", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return edit_gate(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
+    return edit_gate(field, loaded.run.metacontroller, switch_codes, steps, seed)
 
 
 def edit_gate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import one_legend, with_intervals
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
@@ -34,6 +36,7 @@ from irl_lens.analyses.gate.detection_scores import (
 from irl_lens.analyses.gate.event_scores import Marks, circular_shift, latencies, later, poisson
 from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
 from irl_lens.arrays import NDArray
+from irl_lens.config.ranges import Range
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 
@@ -141,7 +144,11 @@ class BoundaryDetection(Result):
 
 
 def boundary_detection(
-    loaded: LoadedRun, seed: int = 0, draws: int = 100, margin: float = 0.1, episodes: int = 512
+    loaded: LoadedRun,
+    seed: Seed = 0,
+    draws: Count = 100,
+    margin: Annotated[float, Range(0, 0.5)] = 0.1,
+    episodes: Count = 512,
 ) -> BoundaryDetection:
     """Scores the gate of the run's metacontroller on fresh demonstrations.
 

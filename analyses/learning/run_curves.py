@@ -8,14 +8,17 @@ solvable boards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, PALETTE, styled
+from irl_lens.analyses.learning.success import HeldOutSuccess, success
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
 
@@ -45,7 +48,7 @@ class LearningCurve:
 
 
 @dataclass(frozen=True)
-class LearningResult:
+class LearningResult(Result):
     """All trainings of a run.
 
     Attributes:
@@ -53,11 +56,13 @@ class LearningResult:
         final: Success after training, on fresh solvable boards, by number of abstract
             subgoals (from 2): of internal RL trained on just these, or else on all.
         subgoals: Abstract subgoals of the whole task.
+        success: The held-out task after training.
     """
 
     curves: tuple[LearningCurve, ...]
     final: dict[int, float]
     subgoals: int
+    success: HeldOutSuccess = field(default_factory=HeldOutSuccess)
 
     @property
     def longest_half(self) -> int:
@@ -71,6 +76,30 @@ class LearningResult:
             for c in self.curves
         ]
         return pd.concat([f.assign(name=c.name) for f, c in zip(frames, self.curves, strict=True)])
+
+    def caption(self) -> str:
+        """Says what was learned, and how much of the task by internal RL."""
+        said = [self.success.caption()] * bool(self.success.outcomes)
+        if self.success.internal is not None:
+            said.append(self._longest())
+        return " ".join([*said, "Every batch is fresh boards, so curves are honest estimates."])
+
+    def _longest(self) -> str:
+        longest, whole = self.longest_half, self.subgoals
+        if longest == whole:
+            return (
+                f"Internal RL completes all {whole} subgoals on at least half of solvable boards."
+            )
+        if longest:
+            return (
+                f"The first {longest} of the {whole} subgoals are completed by internal RL on at "
+                "least half of solvable boards, and no more, trained on just these or on all."
+            )
+        tried = ", ".join(f"{n}: {success:.3f}" for n, success in sorted(self.final.items()))
+        return (
+            "No prefix of two or more subgoals is completed on half of solvable boards "
+            f"(success by number of subgoals: {tried})."
+        )
 
     def figure(self) -> go.Figure:
         """Draws success and subgoals reached against episodes."""
@@ -95,6 +124,12 @@ class LearningResult:
         figure.update_yaxes(range=[-0.02, 1.02], col=1)
         layout = {"legend": {"y": 1.12}, "margin": {"t": 130}}
         return styled(figure, "Reinforcement learning on the held-out task", 430, **layout)
+
+
+def learning(loaded: LoadedRun) -> LearningResult:
+    """Reads the logs of a run's reinforcement learning and plays the task with what it left."""
+    curves = learning_curves(loaded.run, len(loaded.world.heldout_subgoals))
+    return replace(curves, success=success(loaded))
 
 
 def learning_curves(run: Run, subgoals: int) -> LearningResult:

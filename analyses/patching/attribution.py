@@ -132,7 +132,7 @@ class AttributionResult(Result):
 
 
 def attribute_patches(
-    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: tuple[str, ...] = tuple(HOOKS)
 ) -> AttributionResult:
     """Approximates every patch of the base, and makes them all to compare.
 
@@ -141,6 +141,7 @@ def attribute_patches(
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS`.
     """
+    setting = setting.within(loaded.world)
     contrast, lags = setting.contrast(loaded.world, loaded.base.model.hooked), setting.lags
     exact = sweep(contrast, components, lags)
     rough = attribution(contrast, components, lags)

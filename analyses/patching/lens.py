@@ -91,6 +91,7 @@ def action_lens(loaded: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
         loaded: The run.
         setting: Edit and sizes; its metric is not used.
     """
+    setting = setting.within(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     found, null = (

@@ -15,7 +15,6 @@ The null sends an unrelated pair's clean z along the path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +147,7 @@ class PathResult(Result):
 
 
 def patch_paths(
-    loaded: LoadedRun, setting: Setting = DEFAULT, inputs: Sequence[str] = INPUTS
+    loaded: LoadedRun, setting: Setting = DEFAULT, inputs: tuple[str, ...] = INPUTS
 ) -> PathResult:
     """Patches every path from head to head of the base.
 
@@ -157,6 +156,7 @@ def patch_paths(
         setting: Edit, metric and sizes; its lags bound how early a decision may come.
         inputs: Which inputs of the receivers.
     """
+    setting = setting.within(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     cfg, total = contrast.model.cfg, contrast.total

@@ -84,7 +84,7 @@ class SweepResult(Result):
 
 
 def sweep_patches(
-    loaded: LoadedRun, setting: Setting = DEFAULT, components: Sequence[str] = tuple(HOOKS)
+    loaded: LoadedRun, setting: Setting = DEFAULT, components: tuple[str, ...] = tuple(HOOKS)
 ) -> SweepResult:
     """Patches every place of the base.
 
@@ -93,6 +93,7 @@ def sweep_patches(
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS` to patch.
     """
+    setting = setting.within(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     effects = sweep(contrast, components, setting.lags)
     null = sweep(contrast, components, setting.lags, unrelated(contrast, setting.lags))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from irl_lens.analyses.belief.bayes_gap import FloorResult
 from irl_lens.analyses.belief.subgoal_probes import ProbeResult
 from irl_lens.analyses.codes.identity import CodesResult
 from irl_lens.analyses.control.by_layer import ControlResult
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.gate.boundary_f1 import GateResult
 from irl_lens.analyses.learning.run_curves import LearningResult
-from irl_lens.analyses.report.headline_results import Findings, analyse
+from irl_lens.analyses.report.headline_results import headline_results
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 
@@ -40,26 +44,19 @@ def evaluate_run(run: Run, progress: Progress) -> dict[str, float]:
     Returns:
         Numbers by name, those of :data:`HEADLINES` first of each part.
     """
-    return numbers(run, analyse(run, progress))
+    return numbers(run, headline_results(run, progress))
 
 
-def numbers(run: Run, findings: Findings) -> dict[str, float]:
-    """Flattens findings; NaN where nothing was there to measure."""
-    parts = {
-        "base": findings.floor and _floor(findings.floor),
-        "probe": findings.probes and _probes(findings.probes),
-        "controllers": findings.controllers and _controllers(findings.controllers),
-        "gate": findings.gate and _gate(findings.gate),
-        "codes": findings.codes and _codes(findings.codes),
-        "internal_rl": findings.internal
-        and _outcome(findings.internal) | _longest(findings.learning),
-        "raw_rl": findings.raw and _outcome(findings.raw),
-        "run": _time(run),
-    }
+def numbers(run: Run, results: Mapping[str, Result]) -> dict[str, float]:
+    """Flattens the results of :func:`headline_results`; NaN where nothing was measured."""
+    parts: dict[str, dict[str, float]] = {}
+    for name, result in results.items():
+        parts |= _PARTS[name](result) if name in _PARTS else {}
+    parts["run"] = _time(run)
     return {
         f"{part}.{name}": float(value)
         for part, values in parts.items()
-        for name, value in (values or {}).items()
+        for name, value in values.items()
     }
 
 
@@ -118,8 +115,12 @@ def _outcome(outcome: Outcome) -> dict[str, float]:
     return {name: getattr(outcome, name).value for name in names}
 
 
-def _longest(result: LearningResult | None) -> dict[str, float]:
-    return {} if result is None else {"longest_half": result.longest_half}
+def _learning(result: LearningResult) -> dict[str, dict[str, float]]:
+    internal, raw = result.success.internal, result.success.raw
+    longest = {"longest_half": float(result.longest_half)}
+    return ({"internal_rl": _outcome(internal) | longest} if internal else {}) | (
+        {"raw_rl": _outcome(raw)} if raw else {}
+    )
 
 
 def _time(run: Run) -> dict[str, float]:
@@ -127,3 +128,14 @@ def _time(run: Run) -> dict[str, float]:
     stages = run.finished()
     whole = {"minutes": sum(s.seconds for s in stages.values()) / 60}
     return whole if len(stages) == len(run.chain) else {}
+
+
+_PARTS: dict[str, Callable[[Any], dict[str, dict[str, float]]]] = {
+    "floor": lambda result: {"base": _floor(result)},
+    "probes": lambda result: {"probe": _probes(result)},
+    "control": lambda result: {"controllers": _controllers(result)},
+    "gate": lambda result: {"gate": _gate(result)},
+    "codes": lambda result: {"codes": _codes(result)},
+    "learning": _learning,
+}
+"""The parts of the evaluation that the result of each analysis gives."""

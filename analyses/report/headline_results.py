@@ -1,203 +1,41 @@
-"""Everything measured on a run, live from its weights, in the order of the chain.
-
-An analysis whose stage is not finished is left out. All share one sample of fresh
-demonstrations, and all that act meet the same boards of the held-out task.
-"""
+"""What the report shows and the evaluation counts: analyses of a run, in the order of the chain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
-import numpy as np
-from jaxtyping import Float
-
-from irl_lens.analyses.belief.bayes_gap import (
-    FloorResult,
-    TrainingCurve,
-    compare_with_floor,
-    training_curve,
-)
-from irl_lens.analyses.belief.subgoal_probes import ProbeResult, probe_layers
-from irl_lens.analyses.codes.identity import CodesResult, codes_at_switches
-from irl_lens.analyses.control.by_layer import ControlResult, control_by_layer
-from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, draw
-from irl_lens.analyses.core.trial import Outcome, Trial
-from irl_lens.analyses.gate.boundary_f1 import GateResult, gate_against_boundaries
-from irl_lens.analyses.learning.run_curves import LearningResult, learning_curves
-from irl_lens.arrays import NDArray
-from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.trajectories import Trajectories
-from irl_lens.models.base import TrajectoryModel
-from irl_lens.models.fast import FastPath
-from irl_lens.models.trace import MetaTrace, encode
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.registry import ANALYSES
 from irl_lens.progress import Progress
-from irl_lens.rl.internal import load_policy
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.pretrain import load_base
+
+SECTIONS = {
+    "Base model and Bayes floor": ("pretraining", "floor"),
+    "Probes": ("probes",),
+    "Controllers": ("control",),
+    "Gate": ("gate",),
+    "Codes": ("codes",),
+    "Reinforcement learning": ("learning",),
+}
+"""The names of the analyses in each section of the report; the last has the caption."""
+NAMES = tuple(name for names in SECTIONS.values() for name in names)
 
 
-@dataclass(frozen=True)
-class Findings:
-    """The results; None where the stage is not finished.
-
-    Attributes:
-        pretraining: The base's training curve.
-        floor: Base against the Bayes filter.
-        probes: Current subgoal by layer.
-        controllers: Steering by layer.
-        gate: Switches against boundaries.
-        codes: Codes at switches.
-        internal: The internal policy on the held-out task.
-        raw: The base after raw-action RL on the held-out task.
-        learning: Curves of both.
-    """
-
-    pretraining: TrainingCurve | None = None
-    floor: FloorResult | None = None
-    probes: ProbeResult | None = None
-    controllers: ControlResult | None = None
-    gate: GateResult | None = None
-    codes: CodesResult | None = None
-    internal: Outcome | None = None
-    raw: Outcome | None = None
-    learning: LearningResult | None = None
-
-
-class LoadedRun:
-    """A run's parts, loaded when first asked for.
-
-    Args:
-        run: A run whose base is trained.
-        pretrained: With the base as pretraining left it, not as discovery trained it further.
-        step: With the base as it was after so many steps, of those that were kept.
-    """
-
-    def __init__(self, run: Run, pretrained: bool = False, step: int | None = None) -> None:
-        self.run, self.sizes = run, run.preset.evaluation
-        self.world, model = load_base(run, pretrained, step)
-        # In the precision the stages trained and acted with.
-        self.base = FastPath(model, run.preset.pretrain.precision)
-
-    @cached_property
-    def pretrained(self) -> LoadedRun:
-        """The same with the base as pretraining left it: itself, if that one acts."""
-        if not self.run.cotrained:
-            return self
-        loaded = LoadedRun(self.run, pretrained=True)
-        loaded.sizes = self.sizes
-        return loaded
-
-    @cached_property
-    def test(self) -> Sample:
-        """Fresh demonstrations to measure on."""
-        return draw(self.world, self.run.seed, "test", self.sizes.trajectories)
-
-    @cached_property
-    def fit(self) -> Trajectories:
-        """Half as many others, to fit on."""
-        n = max(1, self.sizes.trajectories // 2)
-        return Demonstrations(self.world, self.run.seed, "analysis-fit", n)[0]
-
-    @cached_property
-    def log_probs(self) -> Float[NDArray[np.float32], "n steps actions"]:
-        """The base's, on the test sample."""
-        return action_log_probs(self.base, self.test.trajectories)
-
-    @cached_property
-    def trace(self) -> MetaTrace:
-        """What the metacontroller makes of the test sample."""
-        return encode(load_metacontroller(self.run), self.base, self.test.trajectories)
-
-    @property
-    def trial(self) -> Trial:
-        """The held-out task, primitive actions sampled as in internal RL."""
-        temperature = self.run.preset.internal_rl.temperature
-        return Trial(self.world, self.sizes.rollouts, self.run.seed, temperature)
-
-
-def analyse(run: Run, progress: Progress) -> Findings:
-    """Measures all finished stages of a run.
+def headline_results(run: Run, progress: Progress) -> dict[str, Result]:
+    """Analyses all finished stages of a run, live from its weights.
 
     Args:
         run: The run.
         progress: Told of every analysis.
+
+    Returns:
+        The results by name; those whose stage is not finished are left out.
     """
-    finished = run.finished()
-    stages = {name: stage or run.metacontroller_stage for name, (stage, _) in ANALYSES.items()}
-    wanted = [name for name, stage in stages.items() if stage in finished]
+    wanted = [ANALYSES[name] for name in NAMES if ANALYSES[name].missing(run) is None]
     progress.stage("analyses", len(wanted))
-    if not run.stage("base").done:
-        return Findings()
+    if not wanted:
+        return {}
     loaded, found = LoadedRun(run), {}
-    for done, name in enumerate(wanted, start=1):
-        found[name] = ANALYSES[name][1](loaded)
+    for done, analysis in enumerate(wanted, start=1):
+        found[analysis.name] = analysis.of(loaded)
         progress.update(done)
-    started = any(run.stage(name).done for name in ("internal-rl", "raw-rl"))
-    learning = learning_curves(run, len(loaded.world.heldout_subgoals)) if started else None
-    return Findings(**found, learning=learning)
-
-
-def _pretraining(loaded: LoadedRun) -> TrainingCurve:
-    return training_curve(loaded.run.stage("base"))
-
-
-def _floor(loaded: LoadedRun) -> FloorResult:
-    loaded = loaded.pretrained
-    return compare_with_floor(loaded.base, loaded.test, loaded.log_probs)
-
-
-def _probes(loaded: LoadedRun) -> ProbeResult:
-    loaded = loaded.pretrained
-    classes, iterations = len(loaded.world.subgoal_names), loaded.sizes.probe_iterations
-    return probe_layers(loaded.base, loaded.fit, loaded.test, classes, iterations)
-
-
-def controllability(loaded: LoadedRun) -> ControlResult:
-    """Measures the supervised controllers of every layer."""
-    loaded = loaded.pretrained
-    label, banks = loaded.run.preset.controllers.label, load_controllers(loaded.run)
-    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, loaded.log_probs)
-
-
-def _gate(loaded: LoadedRun) -> GateResult:
-    names = loaded.world.subgoal_names
-    return gate_against_boundaries(loaded.trace, loaded.test.trajectories, names)
-
-
-def _codes(loaded: LoadedRun) -> CodesResult:
-    meta, names = load_metacontroller(loaded.run), loaded.world.subgoal_names
-    fit = encode(meta, loaded.base, loaded.fit), loaded.fit
-    test = loaded.trace, loaded.test.trajectories
-    return codes_at_switches(fit, test, names, loaded.base, meta, loaded.trial)
-
-
-def _internal(loaded: LoadedRun) -> Outcome:
-    return loaded.trial.play(loaded.base, load_policy(loaded.run))
-
-
-def _raw(loaded: LoadedRun) -> Outcome:
-    config = loaded.run.preset
-    model = TrajectoryModel(config.base, loaded.world.observation, loaded.world.n_actions)
-    stage = loaded.run.stage("raw-rl")
-    model.load_weights(stage.weights(), str(stage.folder))
-    trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, config.raw_rl.temperature)
-    return trial.play(FastPath(model.frozen()))
-
-
-ANALYSES: dict[str, tuple[str | None, Callable[[LoadedRun], Any]]] = {
-    "pretraining": ("base", _pretraining),
-    "floor": ("base", _floor),
-    "probes": ("base", _probes),
-    "controllers": ("controllers", controllability),
-    "gate": (None, _gate),
-    "codes": (None, _codes),
-    "internal": ("internal-rl", _internal),
-    "raw": ("raw-rl", _raw),
-}
-"""Field of :class:`Findings`, the stage it is about, None for whatever left the metacontroller
-that acts, and what measures it."""
+    return found

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from irl_lens.analyses.control.by_layer import ControlResult
+from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.page import drawn, page, plotly_code
-from irl_lens.analyses.learning.run_curves import LearningResult
-from irl_lens.analyses.report import captions
+from irl_lens.analyses.registry import ANALYSES
 from irl_lens.analyses.report.evaluate import HEADLINES, numbers
-from irl_lens.analyses.report.headline_results import Findings, analyse
+from irl_lens.analyses.report.headline_results import SECTIONS, headline_results
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import STAGES, Run
+from irl_lens.runs.chain import STAGES
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -60,46 +59,25 @@ def build_report(run: Run, out_path: Path | str, progress: Progress | None = Non
     Raises:
         OSError: It cannot be written; what was there before still is.
     """
-    return write_report(run, analyse(run, progress or QuietProgress()), out_path)
+    return write_report(run, headline_results(run, progress or QuietProgress()), out_path)
 
 
-def write_report(run: Run, findings: Findings, out_path: Path | str) -> Path:
-    """Writes the report of findings at hand; see :func:`build_report`."""
+def write_report(run: Run, results: Mapping[str, Result], out_path: Path | str) -> Path:
+    """Writes the report of results at hand; see :func:`build_report`."""
     out_path = Path(out_path)
-    write_bytes(out_path, _page(run, findings, _links(run, out_path.parent)).encode())
+    write_bytes(out_path, _page(run, results, _links(run, out_path.parent)).encode())
     return out_path
 
 
-def sections(found: Findings) -> list[Section]:
-    """Returns the sections of the page, those without findings empty."""
-    return [
-        _base(found),
-        _section("Probes", "base", found.probes, captions.probes),
-        _section("Controllers", "controllers", found.controllers, ControlResult.caption),
-        _section("Gate", "metacontroller", found.gate, captions.gate),
-        _section("Codes", "metacontroller", found.codes, captions.codes),
-        _learning(found),
-    ]
+def sections(results: Mapping[str, Result]) -> list[Section]:
+    """Returns the sections of the page, those without results empty."""
+    return [_section(title, names, results) for title, names in SECTIONS.items()]
 
 
-def _section(title: str, stage: str, result: Any, caption: Callable[[Any], str]) -> Section:
-    if result is None:
-        return Section(title, stage)
-    return Section(title, stage, caption(result), (result.figure(),))
-
-
-def _base(found: Findings) -> Section:
-    section = _section("Base model and Bayes floor", "base", found.floor, captions.floor)
-    if found.pretraining is None:
-        return section
-    return replace(section, figures=(found.pretraining.figure(), *section.figures))
-
-
-def _learning(found: Findings) -> Section:
-    def caption(result: LearningResult) -> str:
-        return captions.learning(result, found.internal, found.raw)
-
-    return _section("Reinforcement learning", "internal-rl", found.learning, caption)
+def _section(title: str, names: Sequence[str], results: Mapping[str, Result]) -> Section:
+    shown = [results[name] for name in names if name in results]
+    caption = shown[-1].caption() if shown else ""
+    return Section(title, ANALYSES[names[-1]].stage, caption, tuple(x.figure() for x in shown))
 
 
 def _links(run: Run, beside: Path) -> list[tuple[str, str]]:
@@ -109,14 +87,14 @@ def _links(run: Run, beside: Path) -> list[tuple[str, str]]:
     return [(quote(os.path.relpath(file, beside)), file.stem) for file in found]
 
 
-def _page(run: Run, findings: Findings, links: list[tuple[str, str]]) -> str:
-    shown = sections(findings)
+def _page(run: Run, results: Mapping[str, Result], links: list[tuple[str, str]]) -> str:
+    shown = sections(results)
     return page(
         "report",
         title=f"irl-lens: {run.preset.name}, seed {run.seed}",
         plotly=plotly_code(),
         record=_record(run),
-        numbers=_numbers(numbers(run, findings)),
+        numbers=_numbers(numbers(run, results)),
         sections=shown,
         figures=[_drawn(section, i) for i, section in enumerate(shown)],
         links=links,

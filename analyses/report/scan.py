@@ -11,24 +11,23 @@ findings called so, about 5 % are expected to be none.
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, nan
-from pkgutil import resolve_name
 from textwrap import shorten
 from typing import Any
 
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from irl_lens.analyses.comparisons import COMPARISONS, Comparison
+from irl_lens.analyses.core.analysis import Analysis
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import options_of
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.registry import CATALOGUE, Entry
+from irl_lens.analyses.registry import ANALYSES
 from irl_lens.config.schema import EvaluationConfig
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
@@ -63,7 +62,7 @@ class Look:
     """One analysis of a scan.
 
     Attributes:
-        name: As in the catalogue.
+        name: Its name in the registry.
         title: What it shows.
         result: What it returned; None where it could not be done.
         why: Why not.
@@ -116,7 +115,7 @@ class Scan:
 
     Attributes:
         run: The run.
-        looks: One an analysis, in the order of the catalogue.
+        looks: One an analysis, in the order of the registry.
         left: Names of those that it did not come to.
     """
 
@@ -160,9 +159,7 @@ def _worth(finding: Finding) -> tuple[int, float]:
     return finding.group, within[finding.group]
 
 
-def scan(
-    run: Run, progress: Progress, entries: Mapping[str, Entry | Comparison] | None = None
-) -> Scan:
+def scan(run: Run, progress: Progress, entries: Mapping[str, Analysis] | None = None) -> Scan:
     """Runs the cheap version of every analysis but those that say nothing of a single run.
 
     What needs a stage that is not finished is left out, and what cannot be done says why.
@@ -177,23 +174,23 @@ def scan(
         CheckpointError: If the base is not trained.
     """
     entries = scanned() if entries is None else entries
-    loaded, looks = quick(run), []
+    loaded, looks = small_samples(run), []
     progress.stage("scan", len(entries))
     try:
-        for name, wanted in entries.items():
-            looks.append(_look(loaded, name, wanted))
+        for wanted in entries.values():
+            looks.append(_look(loaded, wanted))
             progress.update(len(looks))
     except KeyboardInterrupt:
         pass  # what is done is worth a page
     return Scan(run, tuple(looks), tuple(list(entries)[len(looks) :]))
 
 
-def scanned() -> dict[str, Entry | Comparison]:
+def scanned() -> dict[str, Analysis]:
     """The analyses that a scan tries."""
-    return {**CATALOGUE, **{name: wanted for name, wanted in COMPARISONS.items() if wanted.scanned}}
+    return {name: wanted for name, wanted in ANALYSES.items() if wanted.scanned}
 
 
-def quick(run: Run) -> LoadedRun:
+def small_samples(run: Run) -> LoadedRun:
     """A run's parts, with small samples."""
     loaded = LoadedRun(run)
     sizes = {name: min(most, getattr(loaded.sizes, name)) for name, most in vars(MOST).items()}
@@ -201,32 +198,28 @@ def quick(run: Run) -> LoadedRun:
     return loaded
 
 
-def options(function: Callable[..., Result]) -> dict[str, Any]:
+def options(wanted: Analysis) -> dict[str, Any]:
     """The options of an analysis that a scan changes."""
-    defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
+    known = {name: option.default for name, option in options_of(wanted.function).items()}
     return {
-        name: min(small, defaults[name]) if isinstance(defaults[name], int) else small
+        name: min(small, known[name]) if isinstance(known[name], int) else small
         for name, small in SMALL.items()
-        if name in defaults
+        if name in known
     }
 
 
-def _look(loaded: LoadedRun, name: str, wanted: Entry | Comparison) -> Look:
+def _look(loaded: LoadedRun, wanted: Analysis) -> Look:
     began, result, why = time.perf_counter(), None, ""
-    small = options(resolve_name(wanted.where))
     try:
-        if isinstance(wanted, Entry):
-            _check(wanted, loaded.run)
-            result = wanted(loaded, **small)
+        if missing := wanted.missing(loaded.run):
+            raise UserError(f"the stage {missing} is not finished")
+        small = options(wanted)
+        if wanted.several:
+            result = wanted.of_several([loaded.run], **small)
         else:
-            result = wanted([loaded.run], **small)
+            result = wanted.of(loaded, **small)
     except UserError as error:  # the world, or the run, does not lend itself to this one
         why = str(error)
     except Exception as error:  # a bug in one must not take the others along
         why = f"{type(error).__name__}: {error}"
-    return Look(name, wanted.title, result, why, time.perf_counter() - began)
-
-
-def _check(wanted: Entry, run: Run) -> None:
-    if missing := [stage for stage in wanted.stages(run) if not run.stage(stage).done]:
-        raise UserError(f"the stage {missing[0]} is not finished")
+    return Look(wanted.name, wanted.title, result, why, time.perf_counter() - began)

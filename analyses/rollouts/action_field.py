@@ -39,7 +39,7 @@ def action_field(
         walk: Places up to now, the start first; without any, each place is a start.
         hook: Acts at all steps, or at those it names: one more than the walk has. What holds
             a tensor a row has to hold one for all.
-        temperature: Logits are divided by this.
+        temperature: Of p^(1 / temperature), normalised.
 
     Returns:
         One row a place; NaN where the agent cannot stand.
@@ -51,5 +51,5 @@ def action_field(
     with nullcontext() if hook is None else hook.attached(base.model):
         logits = base.logits(seen)[:, -1]
     field = np.full((scene.places, logits.shape[-1]), np.nan, np.float32)
-    field[standing] = (logits.float() / temperature).softmax(dim=-1).numpy()
+    field[standing] = base.action_head.policy(logits, temperature).numpy()
     return field

@@ -24,25 +24,25 @@ from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import Centroids, SwitchCodes, class_means, nearest
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.rl.acting import GatedActor
-from irl_lens.rl.internal import load_policy
 from irl_lens.rl.oracle import OracleCodes
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 TRIES = 100
 """Boards looked at for one on which the task can be done."""
@@ -105,11 +105,11 @@ class Animation(ShownEpisode, Result):
             "subgoal begins. The code is most like that of the "
             f"subgoal asked for on {right:.2f} of steps, and changes the next action by a total "
             f"variation of {self.changed.mean():.3f} on average. This is one episode: see "
-            "gate-science, transfer and atlas for how often it is so."
+            "boundary-detection, code-transfer and atlas for how often it is so."
         )
 
 
-def animate_rollout(loaded: LoadedRun, episodes: int = 256, seed: int = 0) -> Animation:
+def animate_rollout(loaded: LoadedRun, episodes: Count = 256, seed: Seed = 0) -> Animation:
     """Plays one episode of the held-out task.
 
     Args:
@@ -120,13 +120,13 @@ def animate_rollout(loaded: LoadedRun, episodes: int = 256, seed: int = 0) -> An
     Raises:
         UserError: The world has no boards to draw.
     """
-    meta, names = load_metacontroller(loaded.run), loaded.world.subgoal_names
+    meta, names = loaded.run.metacontroller, loaded.world.subgoal_names
     shown = loaded.fit.rows(slice(episodes))
     switch_codes = SwitchCodes.of(encode(meta, loaded.base, shown), shown)
     means = class_means(switch_codes.codes, switch_codes.labels, len(names))
     player, actor = "the internal policy", None
     if loaded.run.stage("internal-rl").done:
-        actor = load_policy(loaded.run)
+        actor = loaded.run.policy
     else:
         player, given = "mean codes of the true subgoals", np.nan_to_num(means)
         actor = OracleCodes(torch.from_numpy(given).float(), meta)
@@ -147,10 +147,9 @@ def solvable(world: World, task: Sequence[int], seed: int) -> Situation:
     Raises:
         UserError: The world has no boards to draw, or none in which it can be done is found.
     """
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the animation")
     for number in range(TRIES):
-        if (situation := world.situation((seed, number)).asked(task)).solvable:
+        if (situation := boards.situation((seed, number)).asked(task)).solvable:
             return situation
     raise UserError(f"the task {task} cannot be done on any of {TRIES} boards; give another seed")
 
@@ -194,10 +193,10 @@ def animate(
         scene=situation.scene(),
         names=world.subgoal_names,
         task=situation.task,
-        reached=int(episode.reached[0]),
-        alone_reached=int(alone.reached[0]),
+        reached=int(episode.require("reached")[0]),
+        alone_reached=int(alone.require("reached")[0]),
         path=path,
-        subgoals=episode.subgoals[0, :steps],
+        subgoals=episode.require("subgoals")[0, :steps],
         actions=actions[:steps],
         beta=beta.numpy(),
         switches=episode.switches[0, :steps],
@@ -234,5 +233,5 @@ def _retraced(
         state = meta.advance(residual, state, code)
     steered = stream + meta.decoder.delta(codes[None], stream)
     logits = base.logits(resid=steered, start=meta.layer), base.logits(seen)
-    probabilities = [(x[0].float() / temperature).softmax(dim=-1) for x in logits]
+    probabilities = [base.action_head.policy(x[0], temperature) for x in logits]
     return torch.cat(beta), probabilities[0], probabilities[1]

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS, one_legend, with_intervals
@@ -44,7 +45,6 @@ from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 KINDS = {"self": GREY, "random": CONTRAST, "targeted": MAIN}
 
@@ -132,7 +132,7 @@ class Behaviour(Result):
 
 
 def behaviour(
-    loaded: LoadedRun, steps: Sequence[int] = (2, 5), rows: int = 512, seed: int = 0
+    loaded: LoadedRun, steps: tuple[Index, ...] = (2, 5), rows: Count = 512, seed: Seed = 0
 ) -> Behaviour:
     """Patches the run's metacontroller while it acts on codes of the demonstrations.
 
@@ -145,7 +145,7 @@ def behaviour(
     drawn = draw_seed(loaded.run.seed, "analysis-behaviour", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
     switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return patch_parts(field, load_metacontroller(loaded.run), switch_codes, steps, seed)
+    return patch_parts(field, loaded.run.metacontroller, switch_codes, steps, seed)
 
 
 def patch_parts(

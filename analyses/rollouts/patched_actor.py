@@ -4,7 +4,7 @@
     z_t    = a new code if beta_t >= 1/2, else z_{t-1}     "gate" whether beta_t >= 1/2,
     e_t   <- e_t + U(z_t) e_t                              "z" is z_t, "U" only U's argument
 
-As :class:`irl_lens.rl.acting.GatedActor`, with every new code known beforehand: so two runs
+As :class:`irl_lens.models.acting.GatedActor`, with every new code known beforehand: so two runs
 differ by their patch alone. A patched z is held until the gate next opens; a patched U, e_t or
 gate is for the patched steps only.
 """
@@ -22,8 +22,8 @@ from torch import Tensor
 from irl_lens.analyses.rollouts.paired_effects import Steps
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import Actor, SteppedActor
 from irl_lens.models.causal import THRESHOLD, CausalHalf
-from irl_lens.rl.acting import Actor, SteppedActor
 
 Table = Int[NDArray[np.int64], "n steps"]
 Part = Literal["gate", "z", "U", "residual"]

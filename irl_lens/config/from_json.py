@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from irl_lens.config.ranges import check, kinds
+from irl_lens.envs.registry import WorldConfig, world_settings
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
 
@@ -17,16 +18,19 @@ def restore(kind: Any, values: Any, path: str) -> Any:
     a new setting must be what was done before there was a choice.
 
     Args:
-        kind: The dataclass.
+        kind: The dataclass; :class:`WorldConfig` for that which the values say.
         values: Settings by name.
         path: What it is a part of, for messages.
 
     Raises:
         CheckpointError: A setting is unknown, missing without a default, of another type, or out
             of range.
+        UserError: It is of a kind of world that is not known here.
     """
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} is {values!r}, not settings by name")
+    if kind is WorldConfig:
+        kind, values = world_settings(values)
     known = {field.name: field for field in fields(kind)}
     hints = kinds(kind)
     if unknown := ", ".join(sorted(values.keys() - known)):
@@ -40,7 +44,7 @@ def restore(kind: Any, values: Any, path: str) -> Any:
 
 
 def _value(kind: Any, value: Any, path: str) -> Any:
-    if is_dataclass(kind):
+    if is_dataclass(kind) or kind is WorldConfig:
         return restore(kind, value, path)
     value = _tuples(value)
     try:

@@ -19,7 +19,8 @@ from irl_lens.config.schema import (
     PretrainConfig,
     RLConfig,
 )
-from irl_lens.envs.registry import GRID, SMALL_GRID
+from irl_lens.config.validation import check_types
+from irl_lens.envs.registry import GRID, SMALL_GRID, load_worlds
 from irl_lens.errors import UserError
 
 _GRID = Preset(
@@ -105,6 +106,7 @@ _SMOKE = Preset(
 PRESETS: dict[str, Preset] = {
     preset.name: preset for preset in (_GRID, _SMOKE, Preset(name="paper-grid"))
 }
+_OWN = tuple(PRESETS)
 
 
 def preset(name: str) -> Preset:
@@ -114,7 +116,22 @@ def preset(name: str) -> Preset:
         UserError: If there is none of that name; names all of them, and the nearest.
     """
     if name not in PRESETS:
+        load_worlds()  # which may come with presets of their own
+    if name not in PRESETS:
         near = get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"no preset {name!r}; the presets are {', '.join(PRESETS)}{hint}")
     return PRESETS[name]
+
+
+def register_preset(added: Preset) -> None:
+    """Makes a preset known by its name; one of the same name that was registered is replaced.
+
+    Raises:
+        UserError: The name is that of a preset that comes with the package, or a setting is of
+            another type or out of range.
+    """
+    if added.name in _OWN:
+        raise UserError(f"preset {added.name!r} comes with irl-lens; give yours another name")
+    check_types(added, "")
+    PRESETS[added.name] = added

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from irl_lens.config.ranges import Range
 from irl_lens.envs.protocol import MAX_HORIZON
-from irl_lens.envs.registry import GRID, WorldConfig
+from irl_lens.envs.registry import GRID, WorldConfig, world_values
 
 Targets = Literal["actions", "policy"]
 """What action logits learn from: the actions drawn (the paper), or the probabilities the expert
@@ -21,6 +21,9 @@ Schedule = Literal["constant", "cosine"]
 """Learning rate over training: constant (the paper), or down to zero along half a cosine."""
 Activation = Literal["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]
 """TransformerLens' activations but those that come with a layer norm of their own."""
+Deviation = Literal["constant", "state"]
+"""What the standard deviation of actions is: a weight for each entry, the same at every step, or
+read from the stream as the mean is."""
 
 # What is larger would not fit into memory, or never end.
 Steps = Annotated[int, Range(0, 1_000_000_000)]
@@ -50,6 +53,8 @@ class BaseConfig:
     n_heads: Annotated[int, Range(1, 256)] = 4
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
     act_fn: Activation = "relu"
+    deviation: Deviation = "state"
+    """Of continuous actions; discrete ones have none."""
 
 
 @dataclass(frozen=True)
@@ -212,4 +217,4 @@ class Preset:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON-able values."""
-        return asdict(self)
+        return asdict(self) | {"world": world_values(self.world)}

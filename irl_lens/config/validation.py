@@ -12,7 +12,7 @@ from typing import Any
 from irl_lens.config.ranges import Range, check, describe, kinds
 from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
-from irl_lens.envs.registry import make_world
+from irl_lens.envs.registry import WorldConfig, kind_of, make_world
 from irl_lens.errors import UserError
 
 SEEDS = Range(0, 2**32 - 1)
@@ -68,6 +68,7 @@ def check_types(part: Any, path: str) -> None:
     """Checks every setting of a part by itself; those of parts within it too."""
     for setting, kind in kinds(type(part)).items():
         value, name = getattr(part, setting), f"{path}{setting}"
+        kind = kind_of(value).config if kind is WorldConfig else kind
         if not is_dataclass(kind):
             check(kind, value, name)
         elif type(value) is kind:

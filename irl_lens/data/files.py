@@ -8,7 +8,6 @@ or edited file is refused.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from safetensors.numpy import load, save
 
 from irl_lens import __version__
 from irl_lens.config.from_json import restore
-from irl_lens.envs.registry import WorldConfig
+from irl_lens.envs.registry import WorldConfig, world_values
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.sealed import read_sealed, write_sealed
 from irl_lens.files.tensors import CheckpointError, read_bytes, write_bytes
@@ -37,7 +36,7 @@ def write_trajectories(
     data = save(arrays)
     write_bytes(Path(folder) / "trajectories.safetensors", data)
     manifest = {
-        "world": asdict(world),
+        "world": world_values(world),
         "seed": seed,
         "trajectories": len(trajectories),
         "sha256": hashlib.sha256(data).hexdigest(),

@@ -1,24 +1,25 @@
 """What the pipeline asks of a world, and what it is given: all that is known of one outside.
 
-A world shows what experts did in it (:class:`irl_lens.envs.trajectories.Trajectories`), says
-what the best possible reader of that could have known (:class:`Floor`), and has rows to act
-on (:class:`VectorWorld`). Models, training, reinforcement learning and analyses are written
-against these alone; :func:`irl_lens.envs.registry.make_world` builds a world.
+A world shows what experts did in it (:class:`irl_lens.envs.trajectories.Trajectories`) and has
+rows to act on (:class:`VectorWorld`); if it can, it says what the best possible reader of its
+demonstrations could have known (:class:`Filtered`, :class:`Floor`). Models, training,
+reinforcement learning and analyses are written against these alone;
+:func:`irl_lens.envs.registry.make_world` builds a world.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 
 Seed = int | Sequence[int]
 MAX_HORIZON = 1_024
@@ -26,69 +27,75 @@ MAX_HORIZON = 1_024
 
 
 @dataclass(frozen=True)
-class ObservationSpec:
-    """The columns of a multi-hot observation.
-
-    Attributes:
-        names: One name a column.
-        sizes: Number of values of each column.
-        predicted: The columns whose next value a base model predicts.
-    """
-
-    names: tuple[str, ...]
-    sizes: tuple[int, ...]
-    predicted: tuple[int, ...]
-
-    @property
-    def columns(self) -> int:
-        """Number of columns, K."""
-        return len(self.sizes)
-
-    def described(self) -> str:
-        """Names the columns, those of one size together: "12 of 169 values (a to l), .."."""
-        parts = []
-        for size, group in groupby(zip(self.sizes, self.names, strict=True), lambda c: c[0]):
-            names = [name for _, name in group]
-            named = f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
-            parts.append(f"{len(names)} of {size} values ({named})")
-        return ", ".join(parts)
-
-    @cached_property
-    def size(self) -> int:
-        """Length of the dense form."""
-        return sum(self.sizes)
-
-    @cached_property
-    def offsets(self) -> Int[NDArray[np.int64], " columns"]:
-        """Index at which each column starts in the dense form."""
-        return np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
-
-    def dense(
-        self, indices: Int[NDArray[np.integer], "*batch columns"]
-    ) -> Float[NDArray[np.float32], "*batch size"]:
-        """Expands sparse observations to multi-hot vectors."""
-        full = np.zeros((*indices.shape[:-1], self.size), np.float32)
-        np.put_along_axis(full, indices.astype(np.int64), 1.0, axis=-1)
-        return full
-
-
-@dataclass(frozen=True)
 class Floor:
-    """What the exact filter believes before each action; zeros on padding.
+    """What an exact filter predicts before each action; zeros on padding.
 
     Attributes:
-        probs: Probability of each action, ``[n, steps, actions]``.
-        known: The same with the goal known: the expert's own policy.
-        subgoals: Posterior over the abstract subgoal pursued, ``[n, steps, subgoals]``.
+        nll: -ln p of the action that the expert took, by the filter, ``[n, steps]``, in nats.
+        known: The same with the goal known: by the expert's own policy.
+        probs: Probability of each action by the filter, ``[n, steps, actions]``; None where
+            actions are continuous.
+        known_probs: The same with the goal known.
+        subgoals: Posterior over the abstract subgoal pursued, ``[n, steps, subgoals]``; None,
+            as the others, where the world has none.
         visits: Posterior over the finest subgoal pursued, ``[n, steps, visits]``.
         tasks: Posterior over the tasks of the prior, ``[n, steps, tasks]``.
     """
 
-    probs: Float[NDArray[np.float64], "n steps actions"]
-    known: Float[NDArray[np.float64], "n steps actions"]
-    subgoals: Float[NDArray[np.float64], "n steps subgoals"]
-    visits: Float[NDArray[np.float64], "n steps visits"]
-    tasks: Float[NDArray[np.float64], "n steps tasks"]
+    nll: Float[NDArray[np.float64], "n steps"]
+    known: Float[NDArray[np.float64], "n steps"]
+    probs: Float[NDArray[np.float64], "n steps actions"] | None = None
+    known_probs: Float[NDArray[np.float64], "n steps actions"] | None = None
+    subgoals: Float[NDArray[np.float64], "n steps subgoals"] | None = None
+    visits: Float[NDArray[np.float64], "n steps visits"] | None = None
+    tasks: Float[NDArray[np.float64], "n steps tasks"] | None = None
+
+    @classmethod
+    def discrete(
+        cls,
+        probs: Float[NDArray[np.float64], "n steps actions"],
+        known: Float[NDArray[np.float64], "n steps actions"],
+        shown: Trajectories,
+        **posteriors: Float[NDArray[np.float64], "n steps _"],
+    ) -> Floor:
+        """Returns the floor of discrete actions.
+
+        Args:
+            probs: Probability of each action by the filter.
+            known: The same with the goal known.
+            shown: What the expert did.
+            **posteriors: ``subgoals``, ``visits`` and ``tasks``, those that there are.
+        """
+        return cls(_nll(probs, shown), _nll(known, shown), probs, known, **posteriors)
+
+    def cut(self, rows: slice, steps: int) -> Floor:
+        """Returns the floor of some trajectories, up to a step."""
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self, **{name: x[rows, :steps] for name, x in every.items() if x is not None}
+        )
+
+    def require(self, name: str) -> Float[NDArray[np.float64], "n steps k"]:
+        """Returns one of the optional arrays.
+
+        Raises:
+            UserError: The filter does not give it.
+        """
+        found = getattr(self, name)
+        if found is None:
+            raise UserError(
+                f"the filter of this world gives no {name.replace('_', ' ')}; take a world whose "
+                "filter does"
+            )
+        return found
+
+
+def _nll(
+    probs: Float[NDArray[np.float64], "n steps actions"], shown: Trajectories
+) -> Float[NDArray[np.float64], "n steps"]:
+    taken = np.take_along_axis(probs, shown.actions[..., None], axis=2)[..., 0]
+    with np.errstate(divide="ignore"):  # infinite where the filter rules the action out
+        return -np.log(np.where(shown.mask, taken, 1))
 
 
 @runtime_checkable
@@ -101,8 +108,8 @@ class Observed(Protocol):
         ...
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
+    def actions(self) -> ActionSpec:
+        """The primitive actions."""
         ...
 
 
@@ -112,7 +119,8 @@ class VectorWorld(Observed, Protocol):
 
     The info of both methods has one entry a row of ``subgoal`` and ``visit`` (the abstract and
     the finest subgoal pursued, -1 once there is none), ``progress`` (visits completed) and
-    ``solvable`` (whether the row's task can be done at all).
+    ``solvable`` (whether the row's task can be done at all); a world that does not know one of
+    them leaves it out.
     """
 
     num_envs: int
@@ -121,7 +129,7 @@ class VectorWorld(Observed, Protocol):
         """Begins new episodes in all rows; observations are sparse, ``[n, columns]``."""
         ...
 
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], Any, Any, Any, dict]:
+    def step(self, actions: NDArray[Any]) -> tuple[NDArray[Any], Any, Any, Any, dict]:
         """Takes one step in every row; a row that is over stays put, with reward 0.
 
         The reward of an episode is positive if its task was completed, and 0 otherwise.
@@ -134,7 +142,8 @@ class World(Observed, Protocol):
     """Where experts are watched and tasks are done.
 
     Tasks are sequences of abstract subgoals, and abstract subgoals sequences of finest
-    subgoals, the visits. Both are numbered from 0, in the order of their names.
+    subgoals, the visits. Both are numbered from 0, in the order of their names; a world that
+    does not know them has no names.
     """
 
     @property
@@ -167,15 +176,6 @@ class World(Observed, Protocol):
         """
         ...
 
-    def floor(self, trajectories: Trajectories, epsilon: float = 0.0) -> Floor:
-        """Returns what the exact Bayes filter over training tasks believes at every step.
-
-        Args:
-            trajectories: What the expert did.
-            epsilon: The expert's probability of a random harmless action.
-        """
-        ...
-
     def vector_env(
         self, n: int, *, prefix: int | None = None, solvable: bool = True
     ) -> VectorWorld:
@@ -187,3 +187,31 @@ class World(Observed, Protocol):
             solvable: Draw only episodes in which the task can be done.
         """
         ...
+
+
+@runtime_checkable
+class Filtered(Protocol):
+    """A world with an exact Bayes filter: the best any model of its demonstrations can do."""
+
+    def floor(self, trajectories: Trajectories, epsilon: float = 0.0) -> Floor:
+        """Returns what the exact Bayes filter over training tasks believes at every step.
+
+        Args:
+            trajectories: What the expert did.
+            epsilon: The expert's probability of a random harmless action.
+        """
+        ...
+
+
+def filtered(world: Any) -> Filtered:
+    """Returns the world as one that has an exact filter.
+
+    Raises:
+        UserError: It has none.
+    """
+    if not isinstance(world, Filtered):
+        raise UserError(
+            f"{type(world).__name__} has no exact Bayes filter, so there is no floor to measure "
+            "against; give the world a method 'floor', or do without"
+        )
+    return world

@@ -1,28 +1,29 @@
-"""The worlds that presets are set in, and how a world is built from its configuration."""
+"""Kinds of world by name: how one is registered, built, and written into files.
+
+    register_world("corridor", CorridorConfig, CorridorWorld)
+
+From then on a :class:`CorridorConfig` may stand in a preset, and a run's ``config.json`` says
+``{"kind": "corridor", ...}`` with its settings. A process that does not know the kind of a file
+looks where its user, never the file, tells it to: in the modules and ``.py`` files of
+``IRL_LENS_WORLDS`` (between commas), then among installed packages, in the entry point of that
+name in the group ``irl_lens.worlds``.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from irl_lens.envs.protocol import World
-
-
-@dataclass(frozen=True)
-class PinpadConfig:
-    """A pinpad world and the grammar of its tasks (arXiv 2512.20605, App. A.1)."""
-
-    size: int = 7
-    colours: int = 8
-    walls: int = 4
-    horizon: int = 100
-    grammar: str = "paper-grid"
-    observation: Literal["onehot", "egocentric"] = "egocentric"
-
-
-WorldConfig = PinpadConfig
-"""The configuration of a world of any kind; so far there is one kind."""
+from irl_lens.envs.pinpad.spec import PinpadConfig
+from irl_lens.envs.protocol import World
+from irl_lens.errors import UserError
 
 GRID = PinpadConfig()
 """The paper's grid."""
@@ -30,13 +31,181 @@ GRID = PinpadConfig()
 SMALL_GRID = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
 """A grid to try things out on: small, and each of its subgoals is a single visit."""
 
+VARIABLE = "IRL_LENS_WORLDS"
+"""Environment variable: modules and ``.py`` files, between commas, that register worlds."""
+GROUP = "irl_lens.worlds"
+"""Entry points of installed packages: the name is the kind, the value what registers it."""
+KIND, MODULE = "kind", "module"
+"""Beside a world's settings in JSON: its kind, and the module that it was registered in."""
+UNNAMED = "pinpad"
+"""The kind of a world whose JSON names none."""
+
+
+@runtime_checkable
+class WorldConfig(Protocol):
+    """The configuration of a world: a frozen dataclass of a registered kind."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of world.
+
+    Attributes:
+        name: What files call it.
+        config: Its configuration, a frozen dataclass of plain settings.
+        make: Builds a world from a configuration.
+    """
+
+    name: str
+    config: type
+    make: Callable[[Any], World]
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def register_world(name: str, config: type, make: Callable[[Any], World]) -> None:
+    """Makes a kind of world known by its name.
+
+    Args:
+        name: What files call it; letters, digits, ``-`` and ``_``.
+        config: A frozen dataclass of numbers, texts, booleans, and tuples of such, annotated with
+            their types; it must not have fields called ``kind`` or ``module``.
+        make: Builds a world from a configuration; a class will do.
+
+    Raises:
+        ValueError: The name is taken by another kind, or the configuration is no such dataclass.
+    """
+    if not name.replace("-", "_").isidentifier():
+        raise ValueError(f"a kind of world called {name!r}; take letters, digits, - and _")
+    if not is_dataclass(config) or not config.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        raise ValueError(f"{config!r} is no frozen dataclass; decorate it so")
+    if taken := {KIND, MODULE} & {field.name for field in fields(config)}:
+        raise ValueError(f"{config.__name__}.{taken.pop()}: files mean something else by it")
+    known = _KINDS.get(name)
+    # A cell of a notebook that is run again makes its class anew.
+    if known and _origin(known.config) != _origin(config):
+        raise ValueError(f"there is another kind of world {name!r}, of {known.config!r}; rename it")
+    _KINDS[name] = Kind(name, config, make)
+
+
+def world_kinds() -> tuple[str, ...]:
+    """Names of the kinds of world known so far."""
+    return tuple(_KINDS)
+
+
+def kind_of(config: object) -> Kind:
+    """Returns the kind that a configuration is of.
+
+    Raises:
+        UserError: It is of none.
+    """
+    for kind in _KINDS.values():
+        if type(config) is kind.config:
+            return kind
+    raise UserError(
+        f"{type(config).__name__} is the configuration of no kind of world; make it one with "
+        f"irl_lens.envs.register_world(NAME, {type(config).__name__}, MAKE)"
+    )
+
 
 def make_world(config: WorldConfig) -> World:
     """Builds a world.
 
     Raises:
+        UserError: The configuration is of no registered kind, or what is made of it is no world.
         ValueError: There is no such world; names what does not fit.
     """
-    from irl_lens.envs.pinpad.world import PinpadWorld  # which is built on this module
+    kind = kind_of(config)
+    world = kind.make(config)
+    if not isinstance(world, World):
+        missing = ", ".join(name for name in _members(World) if not hasattr(world, name))
+        raise UserError(
+            f"the kind of world {kind.name!r} makes a {type(world).__name__}, which lacks "
+            f"{missing}; see irl_lens.envs.protocol.World"
+        )
+    return world
+
+
+def world_values(config: WorldConfig) -> dict[str, Any]:
+    """Returns a configuration as JSON-able values, from which :func:`world_settings` tells it."""
+    kind, values = kind_of(config), asdict(config)
+    if kind.name == UNNAMED:
+        return values
+    return {KIND: kind.name, MODULE: kind.config.__module__, **values}
+
+
+def world_settings(values: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
+    """Returns which dataclass the values of a configuration are of, and its settings.
+
+    Args:
+        values: As :func:`world_values` gave them.
+
+    Raises:
+        UserError: They are of a kind that is not known here.
+    """
+    settings = dict(values)
+    name, module = settings.pop(KIND, UNNAMED), settings.pop(MODULE, None)
+    for look in (load_worlds, _load_installed):
+        if name not in _KINDS:
+            look(name)
+    if name not in _KINDS:
+        raise UserError(
+            f"no kind of world {str(name)[:60]!r} is known here; import the module that registers "
+            f"it (it was {str(module)[:60]!r}), or name that module or its file: {VARIABLE}=FILE.py"
+        )
+    return _KINDS[name].config, settings
+
+
+def load_worlds(name: str = "") -> None:
+    """Imports what the environment variable ``IRL_LENS_WORLDS`` names.
+
+    Raises:
+        UserError: Something of it cannot be imported.
+    """
+    for entry in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
+        try:
+            _import_file(Path(entry)) if entry.endswith(".py") else import_module(entry)
+        except (ImportError, OSError) as error:
+            raise UserError(f"{VARIABLE} names {entry}, and {error}; correct it") from error
+
+
+def _load_installed(name: str) -> None:
+    for entry in entry_points(group=GROUP, name=name):
+        entry.load()
+
+
+def _import_file(path: Path) -> None:
+    known = sys.modules.get(path.stem)
+    if known is not None:
+        if Path(getattr(known, "__file__", None) or "").resolve() == path.resolve():
+            return
+        raise ImportError(f"another module is called {path.stem}: rename the file")
+    spec = spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    sys.modules[path.stem] = module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
+
+
+def _origin(config: type) -> tuple[str, str]:
+    return config.__module__, config.__qualname__
+
+
+def _members(protocol: Any) -> list[str]:
+    own = {name for base in protocol.__mro__ for name in vars(base)}
+    return sorted(name for name in own if not name.startswith("_"))
+
+
+def _make_pinpad(config: PinpadConfig) -> World:
+    from irl_lens.envs.pinpad.world import PinpadWorld
 
     return PinpadWorld(config)
+
+
+register_world(UNNAMED, PinpadConfig, _make_pinpad)

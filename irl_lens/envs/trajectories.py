@@ -3,46 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.pinpad.layouts import Layouts
+from irl_lens.errors import UserError
 
-_BY_STEP = ("observations", "actions", "policy", "mask", "subgoals", "visits", "progress")
+BY_STEP = ("observations", "actions", "mask", "policy", "subgoals", "visits", "progress")
+"""The arrays with an entry a step."""
+LABELS = ("policy", "subgoals", "visits", "progress", "tasks")
+"""What not every world knows."""
 
 
 @dataclass(frozen=True)
 class Trajectories:
     """A batch of trajectories, padded on the right.
 
+    What a world does not know is None.
+
     Attributes:
-        observations: Sparse observations, ``[n, steps, columns]``.
-        actions: ``[n, steps]``.
-        policy: Probabilities that the expert drew each action from, ``[n, steps, actions]``.
+        observations: ``[n, steps, columns]``, int32, or float32 where some columns are real.
+        actions: ``[n, steps]`` of int64 if discrete, ``[n, steps, size]`` of float32 if not.
         mask: True on steps that happened, ``[n, steps]``.
+        policy: What the expert drew each action from: probabilities, ``[n, steps, actions]``,
+            or means and then deviations, ``[n, steps, 2 * size]``.
         subgoals: Abstract subgoal pursued at each step, -1 on padding.
         visits: Finest subgoal (a single visit) pursued at each step, -1 on padding.
         progress: Visits completed before each step.
-        tasks: Index of the task within the world's grammar, -1 for the held-out task.
-        layouts: The world's own description of each board; opaque outside ``envs``.
+        tasks: Index of the task among the training tasks, -1 for another one, ``[n]``.
+        extras: Arrays of the world's own by name, one row a trajectory; opaque outside it.
     """
 
-    observations: Int[NDArray[np.int32], "n steps columns"]
-    actions: Int[NDArray[np.int64], "n steps"]
-    policy: Float[NDArray[np.float32], "n steps actions"]
+    observations: Shaped[NDArray[Any], "n steps columns"]
+    actions: Shaped[NDArray[Any], "n steps *size"]
     mask: Bool[NDArray[np.bool_], "n steps"]
-    subgoals: Int[NDArray[np.int64], "n steps"]
-    visits: Int[NDArray[np.int64], "n steps"]
-    progress: Int[NDArray[np.int64], "n steps"]
-    tasks: Int[NDArray[np.int64], " n"]
-    layouts: Any
+    policy: Float[NDArray[np.float32], "n steps parameters"] | None = None
+    subgoals: Int[NDArray[np.int64], "n steps"] | None = None
+    visits: Int[NDArray[np.int64], "n steps"] | None = None
+    progress: Int[NDArray[np.int64], "n steps"] | None = None
+    tasks: Int[NDArray[np.int64], " n"] | None = None
+    extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.tasks)
+        return len(self.mask)
+
+    def require(self, name: str) -> NDArray[Any]:
+        """Returns a label: one of :data:`LABELS`.
+
+        Raises:
+            UserError: The world does not give it.
+        """
+        found = getattr(self, name)
+        if found is None:
+            raise UserError(
+                f"these demonstrations have no {name}; take a world that labels {name}, or an "
+                "analysis and settings that do without"
+            )
+        return found
 
     @property
     def lengths(self) -> Int[NDArray[np.int64], " n"]:
@@ -52,26 +72,32 @@ class Trajectories:
     def boundaries(self) -> Bool[NDArray[np.bool_], "n steps"]:
         """Marks the steps at which a new abstract subgoal begins; never the first step."""
         changes = np.zeros_like(self.mask)
-        changes[:, 1:] = self.mask[:, 1:] & (self.subgoals[:, 1:] != self.subgoals[:, :-1])
+        subgoals = self.require("subgoals")
+        changes[:, 1:] = self.mask[:, 1:] & (subgoals[:, 1:] != subgoals[:, :-1])
         return changes
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Returns everything as named arrays, the layouts' prefixed ``layouts.``"""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "layouts"}
-        return plain | {f"layouts.{name}": value for name, value in vars(self.layouts).items()}
+        """Returns everything there is as named arrays, the world's own prefixed ``extras.``"""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extras"}
+        known = {name: array for name, array in plain.items() if array is not None}
+        return known | {f"extras.{name}": array for name, array in self.extras.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Trajectories:
         """Undoes :meth:`arrays`."""
         plain = {name: value for name, value in arrays.items() if "." not in name}
-        parts = {n.removeprefix("layouts."): v for n, v in arrays.items() if "." in n}
-        return cls(**plain, layouts=Layouts(**parts))
+        extras = {n.removeprefix("extras."): v for n, v in arrays.items() if "." in n}
+        return cls(**plain, extras=extras)
 
     def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:
         """Returns the selected rows, cut to the longest of them."""
         steps = int(self.lengths[index].max(initial=1))
-        cut = {name: getattr(self, name)[index][:, :steps] for name in _BY_STEP}
-        return replace(self, **cut, tasks=self.tasks[index], layouts=self.layouts.rows(index))
+        known = {name: getattr(self, name) for name in (*BY_STEP, "tasks")}
+        cut = {name: array[index] for name, array in known.items() if array is not None}
+        cut |= {name: cut[name][:, :steps] for name in cut.keys() & set(BY_STEP)}
+        return replace(
+            self, **cut, extras={name: array[index] for name, array in self.extras.items()}
+        )
 
     def chunks(self, rows: int) -> list[Trajectories]:
         """Cuts the batch, sorted by length, into chunks of at most ``rows`` rows.

@@ -15,32 +15,38 @@ from __future__ import annotations
 from copy import deepcopy
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec, Observed
+from irl_lens.envs.protocol import Observed
+from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import copy_weights
 from irl_lens.hooks import model_hash
+from irl_lens.models.heads import head_of
+from irl_lens.models.next_observation import NextObservation
 from irl_lens.models.transformer import ObservationTransformer
 
 
 class TrajectoryModel(nn.Module):
-    """The base model: observations in, action logits and a next-observation head out.
+    """The base model: observations in, distributions of the action and next observation out.
 
     Args:
         config: Sizes.
         spec: What is observed.
-        n_actions: Number of primitive actions.
+        actions: The primitive actions.
+
+    Attributes:
+        action_head: Reads the outputs of the unembedding as a distribution over actions.
     """
 
-    def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
+    def __init__(self, config: BaseConfig, spec: ObservationSpec, actions: ActionSpec) -> None:
         super().__init__()
-        self.config, self.spec, self.n_actions = config, spec, n_actions
-        self.hooked = ObservationTransformer(config, spec, n_actions)
-        predicted = sum(spec.sizes[c] for c in spec.predicted)
-        self.next_observation = nn.Linear(config.d_model, predicted)
+        self.config, self.spec, self.actions = config, spec, actions
+        self.action_head = head_of(actions, config.deviation)
+        self.hooked = ObservationTransformer(config, spec, self.action_head.outputs)
+        self.next_observation = NextObservation(spec, config.d_model)
 
     @property
     def d_model(self) -> int:
@@ -53,9 +59,9 @@ class TrajectoryModel(nn.Module):
         return self.config.n_layers
 
     def forward(
-        self, observation: Int[Tensor, "batch pos columns"] | Float[Tensor, "batch pos size"]
-    ) -> Float[Tensor, "batch pos actions"]:
-        """Returns action logits through TransformerLens' own forward."""
+        self, observation: Shaped[Tensor, "batch pos columns"] | Float[Tensor, "batch pos size"]
+    ) -> Float[Tensor, "batch pos outputs"]:
+        """Returns what the action head reads, through TransformerLens' own forward."""
         return self.hooked(observation, return_type="logits")
 
     def check_fits(self, world: Observed) -> None:
@@ -67,13 +73,17 @@ class TrajectoryModel(nn.Module):
         Raises:
             UserError: If it was not; names both.
         """
-        if (world.observation, world.n_actions) != (self.spec, self.n_actions):
+        if (world.observation, world.actions) != (self.spec, self.actions):
             raise UserError(
                 f"the world shows columns {world.observation.described()} and has "
-                f"{world.n_actions} actions, and the model was made for columns "
-                f"{self.spec.described()} and {self.n_actions} actions; take the world of the "
+                f"{world.actions.described()}, and the model was made for columns "
+                f"{self.spec.described()} and {self.actions.described()}; take the world of the "
                 "model's own run"
             )
+
+    def made_for(self) -> dict[str, str]:
+        """Says which observations and actions the weights are for; saved beside them."""
+        return {"observation": repr(self.spec), "actions": repr(self.actions)}
 
     def frozen(self) -> TrajectoryModel:
         """Turns gradients of all parameters off and returns the model."""

@@ -108,7 +108,7 @@ def refuse_other_models(model: TrajectoryModel, settings: dict[str, Any]) -> Non
 
 def settings_of(model: TrajectoryModel) -> dict[str, Any]:
     """TransformerLens' settings that the fast path's numbers depend on, as the model was made."""
-    made = vars(transformer_config(model.config, model.spec, model.n_actions))
+    made = vars(transformer_config(model.config, model.spec, model.action_head.outputs))
     free = _ADDS_HOOK_POINTS | _FOLLOWS_WEIGHTS
     return {name: value for name, value in made.items() if name not in free}
 

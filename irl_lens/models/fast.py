@@ -29,6 +29,7 @@ from irl_lens.models.bypassed import (
     within_last_norm,
 )
 from irl_lens.models.cache import KVCache
+from irl_lens.models.heads.action_head import ActionHead
 from irl_lens.models.sharing import sharing
 from irl_lens.models.weights import BlockWeights, FusedWeights
 
@@ -79,6 +80,11 @@ class FastPath:
     def dtype(self) -> torch.dtype:
         """Type of the large products."""
         return self.weights.dtype
+
+    @property
+    def action_head(self) -> ActionHead:
+        """What the logits mean."""
+        return self.model.action_head
 
     @property
     def _device(self) -> torch.device:

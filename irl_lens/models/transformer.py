@@ -15,13 +15,14 @@ from transformer_lens import HookedTransformer, HookedTransformerConfig, patchin
 from transformer_lens.components.layer_norm import LayerNorm
 
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import MAX_HORIZON, ObservationSpec
+from irl_lens.envs.protocol import MAX_HORIZON
+from irl_lens.envs.spaces import ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.models.observations import ObservationEmbedding
 
 
 def transformer_config(
-    config: BaseConfig, spec: ObservationSpec, n_actions: int
+    config: BaseConfig, spec: ObservationSpec, outputs: int
 ) -> HookedTransformerConfig:
     """Returns TransformerLens' settings for a base of these sizes."""
     return HookedTransformerConfig(
@@ -34,7 +35,7 @@ def transformer_config(
         # ALiBi has no table to run out of; this only sizes the causal mask.
         n_ctx=MAX_HORIZON,
         d_vocab=spec.size,
-        d_vocab_out=n_actions,
+        d_vocab_out=outputs,
         normalization_type="LN",
         positional_embedding_type="alibi",
         device="cpu",
@@ -42,18 +43,18 @@ def transformer_config(
 
 
 class ObservationTransformer(HookedTransformer):
-    """A HookedTransformer over observations ``[batch, pos, columns]``, its logits those of actions.
+    """A HookedTransformer over observations ``[batch, pos, columns]``, its logits read as actions.
 
     Args:
         config: Sizes.
         spec: What is observed.
-        n_actions: Number of primitive actions.
+        outputs: Number of outputs that its action head reads.
     """
 
     ln_final: LayerNorm
 
-    def __init__(self, config: BaseConfig, spec: ObservationSpec, n_actions: int) -> None:
-        super().__init__(transformer_config(config, spec, n_actions))
+    def __init__(self, config: BaseConfig, spec: ObservationSpec, outputs: int) -> None:
+        super().__init__(transformer_config(config, spec, outputs))
         self.embed = ObservationEmbedding(spec, config.d_model)  # type: ignore[assignment]
         # ALiBi has no position table, and TransformerLens makes one all the same.
         del self.pos_embed

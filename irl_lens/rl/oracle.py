@@ -12,9 +12,10 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, starting_at
+from irl_lens.models.acting import GatedActor, SteppedActor
 from irl_lens.models.causal import CausalHalf
-from irl_lens.rl.acting import GatedActor, SteppedActor
 
 
 class _Told(SteppedActor):
@@ -24,7 +25,17 @@ class _Told(SteppedActor):
     _told: Int[Tensor, " rows"] | None = None
 
     def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
-        """Takes the labels; rows with -1 are over, or left alone."""
+        """Takes the labels; rows with -1 are over, or left alone.
+
+        Raises:
+            UserError: The world does not tell them.
+        """
+        if self.label not in labels:
+            raise UserError(
+                f"the world does not tell which {self.label} is pursued, and "
+                f"{type(self).__name__} acts by that; have it put {self.label!r} into the info of "
+                "its steps"
+            )
         self._told = labels[self.label]
 
     def labels(self, x: Tensor) -> Int[Tensor, " rows"]:

@@ -22,9 +22,9 @@ from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.loop import finish, train
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 
 STAGE = "raw-rl"
@@ -67,11 +67,9 @@ class RawAgent:
 
     def score(self, part: Rollout) -> tuple[Tensor, Tensor]:
         """Scores recorded actions again: log-probabilities and entropies, differentiably."""
-        logits = self.fast.logits(torch.from_numpy(part.observations)) / self.temperature
-        log_probs = logits.log_softmax(dim=-1)
-        actions = torch.from_numpy(part.actions)[..., None]
-        entropy = -(log_probs.exp() * log_probs).sum(dim=-1)
-        return log_probs.gather(-1, actions)[..., 0], entropy
+        outputs, head = self.fast.logits(torch.from_numpy(part.observations)), self.fast.action_head
+        log_probs = head.log_prob(outputs, torch.from_numpy(part.actions), self.temperature)
+        return log_probs, head.entropy(outputs, self.temperature)
 
 
 @trains(STAGE)
@@ -84,8 +82,7 @@ def raw_rl(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage(STAGE)
-    world, model = load_base(run, pretrained=True)
-    config = run.preset.raw_rl
+    world, model, config = run.world, load_pretrained(run), run.preset.raw_rl
     job = RLJob(RawAgent(model, config, world.horizon), world, config, run.seed, STAGE)
     train(stage, job, progress, log_every=1)
     finish(stage, parameters(model), job.measure(run.preset.evaluation.rollouts))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.rl.decisions import Decisions
+from irl_lens.envs.spaces import ActionSpec
+from irl_lens.errors import UserError
+from irl_lens.models.decisions import Decisions
 
 Labels = Int[NDArray[np.int64], "n steps"]
+Counts = Int[NDArray[np.int64], " n"]
 
-
-STEPWISE = ("observations", "actions", "log_probs", "mask", "subgoals", "visits", "progress")
-LABELS = ("subgoals", "visits", "progress")
+LABELS = {"subgoals": "subgoal", "visits": "visit", "progress": "progress"}
+"""Labels of every step, and what the environment's info calls them."""
+STEPWISE = ("observations", "actions", "log_probs", "mask", *LABELS)
 EPISODIC = ("rewards", "reached", "visited", "solvable")
 
 
@@ -27,30 +30,32 @@ class Rollout:
 
     Attributes:
         observations: Sparse observations, ``[n, steps, columns]``.
-        actions: Primitive actions.
+        actions: Primitive actions as they were drawn, integers ``[n, steps]`` or real vectors
+            ``[n, steps, size]``.
         log_probs: Their log-probabilities in nats when they were drawn.
         mask: True on steps that happened.
-        subgoals: Abstract subgoal pursued at each step.
+        rewards: Sum of each episode's rewards.
+        solvable: Whether the episode's board could be solved at all, as far as the world says.
+        subgoals: Abstract subgoal pursued at each step; None, as the other labels, where the
+            world does not tell.
         visits: Finest subgoal pursued at each step.
         progress: Visits completed before each step.
-        rewards: Sum of each episode's rewards.
         reached: Abstract subgoals completed by the end.
         visited: Visits completed by the end.
-        solvable: Whether the episode's board could be solved at all.
         decisions: What the acting hook recorded, if it did.
     """
 
-    observations: Int[NDArray[np.int32], "n steps columns"]
-    actions: Int[NDArray[np.int64], "n steps"]
+    observations: Shaped[NDArray[Any], "n steps columns"]
+    actions: Shaped[NDArray[Any], "n steps *action"]
     log_probs: Float[NDArray[np.float32], "n steps"]
     mask: Bool[NDArray[np.bool_], "n steps"]
-    subgoals: Labels
-    visits: Labels
-    progress: Labels
     rewards: Float[NDArray[np.float64], " n"]
-    reached: Int[NDArray[np.int64], " n"]
-    visited: Int[NDArray[np.int64], " n"]
     solvable: Bool[NDArray[np.bool_], " n"]
+    subgoals: Labels | None = None
+    visits: Labels | None = None
+    progress: Labels | None = None
+    reached: Counts | None = None
+    visited: Counts | None = None
     decisions: Decisions | None = None
 
     def __len__(self) -> int:
@@ -79,17 +84,37 @@ class Rollout:
         """Returns the selected episodes, cut to the longest of them."""
         index = np.arange(len(self))[index]
         steps = int(self.lengths[index].max(initial=1))
-        cut = {name: getattr(self, name)[index, :steps] for name in STEPWISE}
-        whole = {name: getattr(self, name)[index] for name in EPISODIC}
+        cut = {name: array[index, :steps] for name, array in self.known(STEPWISE).items()}
+        whole = {name: array[index] for name, array in self.known(EPISODIC).items()}
         decisions = self.decisions and self.decisions.select(torch.from_numpy(index))
         return Rollout(**cut, **whole, decisions=decisions)
+
+    def known(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Returns those of some arrays that the world told of, by name."""
+        return {name: array for name in names if (array := getattr(self, name)) is not None}
+
+    def require(self, name: str) -> NDArray[Any]:
+        """Returns one of the arrays that a world need not tell of.
+
+        Raises:
+            UserError: This one did not.
+        """
+        if (found := getattr(self, name)) is None:
+            raise UserError(
+                f"the world does not tell the {name} of its episodes; have it put them into the "
+                "info of its steps, or do without"
+            )
+        return found
 
     @classmethod
     def join(cls, parts: Sequence[Rollout]) -> Rollout:
         """Returns the episodes of all ``parts``, one after the other."""
         steps = max(part.mask.shape[1] for part in parts)
-        padded = {name: [_padded(name, part, steps) for part in parts] for name in STEPWISE}
-        whole = {name: [getattr(part, name) for part in parts] for name in EPISODIC}
+        padded = {
+            name: [_padded(name, part, steps) for part in parts]
+            for name in parts[0].known(STEPWISE)
+        }
+        whole = {name: [getattr(part, name) for part in parts] for name in parts[0].known(EPISODIC)}
         joined = {name: np.concatenate(arrays) for name, arrays in (padded | whole).items()}
         decisions = [part.decisions for part in parts if part.decisions is not None]
         sizes = [len(part) for part in parts]
@@ -109,6 +134,7 @@ class RolloutRecorder:
         observation: First observation of every row.
         info: The environment's first labels.
         horizon: Most steps.
+        actions: What can be done.
 
     Attributes:
         rows: Episodes still computed, ``[rows]``.
@@ -116,31 +142,36 @@ class RolloutRecorder:
         step: Steps written.
     """
 
-    def __init__(self, observation: NDArray[np.int32], info: dict[str, Any], horizon: int) -> None:
+    def __init__(
+        self, observation: NDArray[Any], info: dict[str, Any], horizon: int, actions: ActionSpec
+    ) -> None:
         n, columns = observation.shape
         self.rows, self.live, self.step = np.arange(n), np.ones(n, bool), 0
-        none, zeros = (lambda: np.full((n, horizon), -1)), np.zeros(n, np.int64)
+        self._told = {kept: said for kept, said in LABELS.items() if said in info}
+        labels = {name: np.full((n, horizon), -1) for name in self._told}
+        counts: dict[str, Any] = {
+            count: np.zeros(n, np.int64)
+            for count, label in (("reached", "subgoals"), ("visited", "progress"))
+            if label in labels
+        }
         self._kept = Rollout(
             observations=np.zeros((n, horizon, columns), observation.dtype),
-            actions=np.zeros((n, horizon), np.int64),
+            actions=np.zeros((n, horizon, *actions.shape), actions.dtype),
             log_probs=np.zeros((n, horizon), np.float32),
             mask=np.zeros((n, horizon), bool),
-            subgoals=none(),
-            visits=none(),
-            progress=none(),
             rewards=np.zeros(n),
-            reached=zeros,
-            visited=zeros.copy(),
-            solvable=info["solvable"].copy(),
+            solvable=np.array(info.get("solvable", np.ones(n, bool))),
+            **labels,
+            **counts,
         )
 
     def before(
         self,
-        observation: NDArray[np.int32],
+        observation: NDArray[Any],
         info: dict[str, Any],
-        actions: NDArray[np.int64],
+        actions: NDArray[Any],
         log_probs: NDArray[np.float32],
-    ) -> NDArray[np.int64]:
+    ) -> NDArray[Any]:
         """Writes what is seen and done at this step by the rows that are not over.
 
         Args:
@@ -157,9 +188,8 @@ class RolloutRecorder:
         kept.observations[rows, at] = observation[rows]
         kept.actions[rows, at] = actions[self.live]
         kept.log_probs[rows, at] = log_probs[self.live]
-        kept.subgoals[rows, at] = info["subgoal"][rows]
-        kept.visits[rows, at] = info["visit"][rows]
-        kept.progress[rows, at] = info["progress"][rows]
+        for name, said in self._told.items():
+            getattr(kept, name)[rows, at] = info[said][rows]
         return kept.actions[:, at]
 
     def after(
@@ -168,9 +198,11 @@ class RolloutRecorder:
         """Writes what came of the step."""
         rows, kept = self.rows[self.live], self._kept
         kept.rewards[rows] += reward[rows]
-        # An abstract subgoal is completed when another one, or none any more, is pursued.
-        kept.reached[rows] += info["subgoal"][rows] != kept.subgoals[rows, self.step]
-        kept.visited[rows] = info["progress"][rows]
+        if kept.reached is not None and kept.subgoals is not None:
+            # One is completed when another one, or none any more, is pursued.
+            kept.reached[rows] += info["subgoal"][rows] != kept.subgoals[rows, self.step]
+        if kept.visited is not None:
+            kept.visited[rows] = info["progress"][rows]
         self.live = self.live & ~over[self.rows]
         self.step += 1
 
@@ -180,7 +212,8 @@ class RolloutRecorder:
 
     def rollout(self, decisions: Decisions | None) -> Rollout:
         """Returns the episodes, cut to the longest."""
-        cut = {name: getattr(self._kept, name)[:, : self.step] for name in STEPWISE}
+        known = self._kept.known(STEPWISE)
+        cut = {name: array[:, : self.step] for name, array in known.items()}
         if decisions is not None:
             # Rows that were over but still computed went on deciding.
             decisions = decisions.where(torch.from_numpy(cut["mask"]))

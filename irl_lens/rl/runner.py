@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import Actor, GatedActor
 from irl_lens.models.cache import KVCache
 from irl_lens.models.fast import FastPath
 from irl_lens.models.sharing import sharing
-from irl_lens.rl.acting import Actor, GatedActor
 from irl_lens.rl.recorder import Rollout, RolloutRecorder
 
 CROWDED = 0.8
@@ -37,9 +37,9 @@ class RolloutRunner:
     Args:
         fast: The base model.
         horizon: Most steps of an episode.
-        hook: An intervention; an :class:`irl_lens.rl.acting.Actor` is driven, anything
+        hook: An intervention; an :class:`irl_lens.models.acting.Actor` is driven, anything
             else is attached as it is.
-        temperature: Logits are divided by this before sampling.
+        temperature: Actions are drawn from p^(1 / temperature), normalised.
 
     Raises:
         ValueError: The temperature is not positive.
@@ -64,7 +64,7 @@ class RolloutRunner:
 
     @torch.no_grad()
     def play(
-        self, env: VectorWorld, seed: int, given: Int[Tensor, "rows steps"] | None = None
+        self, env: VectorWorld, seed: int, given: Shaped[Tensor, "rows steps *action"] | None = None
     ) -> Rollout:
         """Plays one episode in each row of ``env``.
 
@@ -106,17 +106,18 @@ class RolloutRunner:
         self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
     ) -> Rollout:
         observation, info = env.reset(seed=seed)
-        tape = RolloutRecorder(observation, info, self.horizon)
-        cache = self.fast.cache(env.num_envs, self.horizon)
+        tape = RolloutRecorder(observation, info, self.horizon, env.actions)
+        cache, head = self.fast.cache(env.num_envs, self.horizon), self.fast.action_head
         while tape.live.any() and tape.step < self.horizon:
             rows = torch.from_numpy(tape.rows)
             self._tell(info, rows)
-            uniform = torch.rand(env.num_envs, generator=generator)[rows]
-            logits = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)
-            taken = None
+            noise = head.noise(env.num_envs, generator)[rows]
+            outputs = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)[:, 0]
             if given is not None and tape.step < given.shape[1]:
-                taken = given[rows, tape.step]
-            actions, log_probs = sample(logits[:, 0] / self.temperature, uniform, taken)
+                actions = given[rows, tape.step]
+                log_probs = head.log_prob(outputs, actions, self.temperature)
+            else:
+                actions, log_probs = head.sample(outputs, noise, self.temperature)
             chosen = tape.before(observation, info, actions.numpy(), log_probs.numpy())
             observation, reward, terminated, truncated, info = env.step(chosen)
             tape.after(reward, terminated | truncated, info)
@@ -125,8 +126,8 @@ class RolloutRunner:
 
     def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):
-            labels = ("subgoal", "visit")
-            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in labels})
+            told = info.keys() & {"subgoal", "visit"}
+            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in told})
 
     def _compact(self, tape: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
@@ -145,24 +146,3 @@ def _gaps_filled(live: Bool[NDArray[np.bool_], " rows"]) -> Int[NDArray[np.int64
     index = np.arange(live.sum())
     index[~live[: len(index)]] = np.flatnonzero(live[len(index) :]) + len(index)
     return index
-
-
-def sample(
-    logits: Float[Tensor, "rows actions"],
-    uniform: Float[Tensor, " rows"],
-    taken: Int[Tensor, " rows"] | None = None,
-) -> tuple[Int[Tensor, " rows"], Float[Tensor, " rows"]]:
-    """Draws one action a row by inverting the cumulative distribution at ``uniform``.
-
-    Args:
-        logits: Of the actions.
-        uniform: From 0 to 1.
-        taken: Actions to take all the same.
-
-    Returns:
-        The actions and their log-probabilities in nats.
-    """
-    log_probs = logits.float().log_softmax(dim=-1)
-    bounds = log_probs.exp().cumsum(dim=-1)[:, :-1]
-    actions = (bounds <= uniform[:, None]).sum(dim=-1) if taken is None else taken
-    return actions, log_probs.gather(1, actions[:, None])[:, 0]

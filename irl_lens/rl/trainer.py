@@ -112,7 +112,7 @@ class RLJob:
 
         Returns:
             Figures over solvable boards, ``reached_k`` the share of episodes that completed k
-            abstract subgoals or more, and ``success_all`` over all boards.
+            abstract subgoals or more if the world tells, and ``success_all`` over all boards.
 
         Raises:
             UserError: If none of the boards is solvable.
@@ -124,8 +124,10 @@ class RLJob:
                 "play more with --set evaluation.rollouts=1024"
             )
         solvable = rollout.rows(rollout.solvable)
-        subgoals = range(1, len(self.world.heldout_subgoals) + 1)
-        reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
+        reached = {}
+        if solvable.reached is not None:
+            subgoals = range(1, len(self.world.heldout_subgoals) + 1)
+            reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
         all_boards = {"success_all": float(rollout.success.mean())}
         return {**summarise(solvable), **reached, **all_boards}
 
@@ -168,13 +170,13 @@ def draw_seed(seed: int, purpose: str, index: int) -> int:
 
 
 def summarise(rollout: Rollout) -> dict[str, float]:
-    """Returns the batch's means: success, subgoals and visits reached, length, switches."""
-    figures = {
-        "success": float(rollout.success.mean()),
-        "subgoals": float(rollout.reached.mean()),
-        "visits": float(rollout.visited.mean()),
-        "length": float(rollout.lengths.mean()),
-    }
+    """Returns the batch's means: success, subgoals and visits reached, length, switches.
+
+    What the world does not tell is left out.
+    """
+    counts = {"success": rollout.success, "subgoals": rollout.reached, "visits": rollout.visited}
+    counts["length"] = rollout.lengths
+    figures = {name: float(each.mean()) for name, each in counts.items() if each is not None}
     if rollout.decisions is None:
         return figures
     # The first switch is forced and says nothing about the gate.

@@ -8,18 +8,19 @@ time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
-from torch.nn import functional as F
 
 from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
+from irl_lens.models.heads import ActionHead
 from irl_lens.training.parallel import Piece, in_threads, summed
 
 
@@ -30,16 +31,16 @@ class Batch:
     Attributes:
         trajectories: The sorted trajectories.
         observations: Sparse, [rows, steps, columns].
-        actions: [rows, steps].
-        policy: Probabilities that the expert drew them from, [rows, steps, actions].
+        actions: [rows, steps], or [rows, steps, size] if they are real vectors.
+        policy: The distributions that the expert drew them from, if known.
         mask: True on steps that happened, [rows, steps].
         pieces: (first row, end row, steps) of the slices that the base runs over.
     """
 
     trajectories: Trajectories
-    observations: Int[Tensor, "rows steps columns"]
-    actions: Int[Tensor, "rows steps"]
-    policy: Float[Tensor, "rows steps actions"]
+    observations: Shaped[Tensor, "rows steps columns"]
+    actions: Shaped[Tensor, "rows steps *action"]
+    policy: Float[Tensor, "rows steps _"] | None
     mask: Bool[Tensor, "rows steps"]
     pieces: tuple[Piece, ...]
 
@@ -52,7 +53,7 @@ class Batch:
             ordered,
             torch.from_numpy(ordered.observations),
             torch.from_numpy(ordered.actions),
-            torch.from_numpy(ordered.policy),
+            None if ordered.policy is None else torch.from_numpy(ordered.policy),
             torch.from_numpy(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
         )
@@ -92,17 +93,21 @@ class Batch:
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
-        With ``targets`` "policy", its expectation over the actions the expert might have drawn.
+        With ``targets`` "policy", its expectation over the actions the expert might have drawn,
+        where that is known.
         """
-        wanted = self.actions if targets == "actions" else self.policy
+        loss_of, wanted = self._imitated(base, targets)
 
         def loss(part: Tensor, piece: Piece) -> Tensor:
             first, end, steps = piece
             rows, mask = slice(first, end), self.mask[first:end, :steps]
-            logits = base.logits(resid=part, start=layer).float()
-            return F.cross_entropy(logits[mask], wanted[rows, :steps][mask], reduction="sum")
+            outputs = base.logits(resid=part, start=layer)
+            return loss_of(outputs[mask], wanted[rows, :steps][mask], "sum")
 
         return summed(stream, self.pieces, loss) / self.mask.sum()
+
+    def _imitated(self, base: FastPath, targets: Targets) -> tuple[Callable[..., Tensor], Tensor]:
+        return imitated(base.action_head, targets, self.actions, self.policy)
 
     def add(
         self,
@@ -131,6 +136,25 @@ class WholeBatch(Batch):
         targets: Targets = "actions",
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
-        wanted = self.actions if targets == "actions" else self.policy
-        logits = base.logits(resid=stream, start=layer).float()
-        return F.cross_entropy(logits[self.mask], wanted[self.mask])
+        loss_of, wanted = self._imitated(base, targets)
+        outputs = base.logits(resid=stream, start=layer)
+        return loss_of(outputs[self.mask], wanted[self.mask], "mean")
+
+
+def imitated(
+    head: ActionHead, targets: Targets, actions: Tensor, policy: Tensor | None
+) -> tuple[Callable[..., Tensor], Tensor]:
+    """What of an expert is imitated, and the loss of that given outputs of the unembedding.
+
+    Args:
+        head: Reads the outputs.
+        targets: "policy" for the distribution that actions were drawn from, where it is known.
+        actions: What the expert did.
+        policy: What it drew them from.
+
+    Returns:
+        A loss of the head's and its second argument: -ln p(action) [nats], or the expectation.
+    """
+    if targets == "actions" or policy is None:
+        return head.nll, actions
+    return head.expected_nll, policy

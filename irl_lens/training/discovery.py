@@ -28,16 +28,17 @@ from torch import Tensor
 from irl_lens.config.schema import DiscoveryConfig, Targets
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
-from irl_lens.files.tensors import copy_weights, join_parts, split_parts
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.files.tensors import join_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
+from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 from irl_lens.training.switches import SwitchCounts
 
@@ -66,13 +67,13 @@ class Terms:
     Attributes:
         nll: Mean -ln p(action) over valid steps, under control [nats].
         kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
-        switches: Hard switches against true boundaries.
+        switches: Hard switches against true boundaries; None where the world has no labels.
         tokens: Valid steps.
     """
 
     nll: Tensor
     kl: Tensor
-    switches: SwitchCounts
+    switches: SwitchCounts | None
     tokens: int
 
 
@@ -102,27 +103,37 @@ def evaluate(
     stream = batch.residuals(base, (meta.layer,))[meta.layer]
     codes = meta(stream, batch.mask, noise)
     nll = steered_nll(meta, base, batch, stream, codes, targets)
-    opened = (codes.beta.detach() >= THRESHOLD).numpy()
-    truth = batch.trajectories
-    counts = SwitchCounts.of(opened, truth.boundaries(), truth.mask)
+    counts = _switches(codes, batch.trajectories)
     return Terms(nll, codes.kl()[batch.mask].mean(), counts, len(batch.valid))
+
+
+def _switches(codes: MetaCodes, truth: Trajectories) -> SwitchCounts | None:
+    if truth.subgoals is None:
+        return None
+    opened = (codes.beta.detach() >= THRESHOLD).numpy()
+    return SwitchCounts.of(opened, truth.boundaries(), truth.mask)
 
 
 @torch.no_grad()
 def measure(
     meta: CausalHalf, base: FastPath, world: World, seed: int, purpose: str, rows: int
 ) -> dict[str, float]:
-    """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own."""
+    """Scores on at least ``rows`` fresh demonstrations; ``nll_without`` is the base's own.
+
+    Switches are scored where the world has labels.
+    """
     fresh = Demonstrations(world, seed, purpose, CHECKED_AT_ONCE)
-    sums, tokens, counts = torch.zeros(3), 0, SwitchCounts()
+    sums, tokens, counts = torch.zeros(3), 0, []
     for i in range(math.ceil(rows / CHECKED_AT_ONCE)):
         batch = Batch.of(fresh[i])
         terms = evaluate(meta, base, batch, noise_of(seed, purpose, i, batch, meta.decoder.n_z))
         without = batch.nll(base, batch.residuals(base, (meta.layer,))[meta.layer], meta.layer)
         sums += torch.stack([terms.nll, without, terms.kl]) * terms.tokens
-        tokens, counts = tokens + terms.tokens, counts + terms.switches
+        tokens += terms.tokens
+        counts += [terms.switches] if terms.switches else []
     means = (sums / tokens).tolist()
-    return dict(zip(("nll", "nll_without", "kl"), means, strict=True)) | counts.scores()
+    scores = sum(counts, SwitchCounts()).scores() if counts else {}
+    return dict(zip(("nll", "nll_without", "kl"), means, strict=True)) | scores
 
 
 def noise_of(
@@ -164,7 +175,7 @@ class DiscoveryJob:
         terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
         self.optimizer.step(terms.nll + alpha * terms.kl, i / self.steps)
         figures = {"nll": float(terms.nll.detach()), "kl": float(terms.kl.detach())}
-        return figures | {"alpha": alpha} | terms.switches.scores()
+        return figures | {"alpha": alpha} | (terms.switches.scores() if terms.switches else {})
 
     def measure(self, rows: int) -> dict[str, float]:
         """Scores on at least ``rows`` fresh demonstrations; see :func:`measure`."""
@@ -196,22 +207,7 @@ def discover(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage("metacontroller")
-    world, model = load_base(run, pretrained=True)
-    base = FastPath(model, run.preset.pretrain.precision)
-    job = DiscoveryJob(run.preset.discovery, world, base, run.seed)
+    base = FastPath(load_pretrained(run), run.preset.pretrain.precision)
+    job = DiscoveryJob(run.preset.discovery, run.world, base, run.seed)
     train(stage, job, progress)
     finish(stage, job.weights(), job.measure(run.preset.evaluation.trajectories))
-
-
-def load_discovered(run: Run) -> Metacontroller:
-    """A run's metacontroller as discovery left it, gradients off.
-
-    Raises:
-        CheckpointError: If discovery is not done, or a file is missing or damaged.
-    """
-    meta = Metacontroller(run.preset.discovery, run.preset.base.d_model)
-    stage = run.stage("metacontroller")
-    weights = stage.weights()
-    own = split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights
-    copy_weights(meta.state_dict(), own, str(stage.folder))
-    return meta.requires_grad_(False).eval()

@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from irl_lens.config.schema import Preset
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.protocol import World
+from irl_lens.envs.protocol import Filtered, World, filtered
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.tensors import join_parts, split_parts
@@ -28,6 +26,7 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
+from irl_lens.training.batches import imitated
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
 from irl_lens.training.parallel import Figures, backward
@@ -51,13 +50,11 @@ class PretrainJob:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
         world = make_world(preset.world)
         torch.manual_seed(seed)
-        self.model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        self.model = TrajectoryModel(preset.base, world.observation, world.actions)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
-        epsilon = self.config.epsilon
-        sample = Demonstrations(world, seed, "floor", FLOOR_SAMPLE, epsilon)[0]
-        self.floor = floor_nll(world, sample, epsilon)
+        self.floor = self._floor(world, seed)
         self._recent: float | None = None
 
     def step(self, i: int) -> dict[str, float]:
@@ -70,12 +67,17 @@ class PretrainJob:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
         self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
-        return {
-            "nll": nll,
-            "above_floor": self._recent - self.floor,
-            "grad_norm": float(norm),
-            "tokens_per_second": tokens / (time.perf_counter() - began),
-        }
+        above = {} if self.floor is None else {"above_floor": self._recent - self.floor}
+        speed = tokens / (time.perf_counter() - began)
+        return {"nll": nll, **above, "grad_norm": float(norm), "tokens_per_second": speed}
+
+    def _floor(self, world: World, seed: int) -> float | None:
+        """The exact Bayes filter's NLL; None where the world has no such filter."""
+        if not isinstance(world, Filtered):
+            return None
+        epsilon = self.config.epsilon
+        sample = Demonstrations(world, seed, "floor", FLOOR_SAMPLE, epsilon)[0]
+        return floor_nll(world, sample, epsilon)
 
     def backward(self, losses: Sequence[Callable[[], tuple[Tensor, Figures]]]) -> list[Figures]:
         """Sets the gradient of a sum of losses, and returns their figures."""
@@ -86,12 +88,13 @@ class PretrainJob:
 
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
-        logits, observation = predictions(self.model, self.fast, chunk)
-        drawn, policy = (torch.as_tensor(x[chunk.mask]) for x in (chunk.actions, chunk.policy))
-        targets = policy if self.config.targets == "policy" else drawn
-        action = F.cross_entropy(logits, targets, reduction="sum")
+        outputs, observation = predictions(self.model, self.fast, chunk)
+        head, drawn = self.model.action_head, torch.as_tensor(chunk.actions[chunk.mask])
+        policy = None if chunk.policy is None else torch.as_tensor(chunk.policy[chunk.mask])
+        loss_of, wanted = imitated(head, self.config.targets, drawn, policy)
+        action = loss_of(outputs, wanted, "sum")
         loss = action + self.config.observation_weight * observation.sum()
-        nll = F.cross_entropy(logits.detach(), drawn, reduction="sum")
+        nll = head.nll(outputs.detach(), drawn, "sum")
         return loss / tokens, {"nll": float(nll) / tokens}
 
     def state(self) -> dict[str, Tensor]:
@@ -113,25 +116,14 @@ class PretrainJob:
 
 def predictions(
     model: TrajectoryModel, fast: FastPath, batch: Trajectories
-) -> tuple[Float[Tensor, "valid actions"], Float[Tensor, " valid_pairs"]]:
-    """Action logits of each valid step, and -ln p [nats] of each next observation."""
+) -> tuple[Float[Tensor, "valid outputs"], Float[Tensor, " valid_pairs"]]:
+    """What the action head reads at each valid step, and -ln p [nats] of each next observation."""
     observations, mask = torch.as_tensor(batch.observations), torch.as_tensor(batch.mask)
     stream = fast.final(observations)
-    logits = model.hooked.unembed(stream[mask])
+    outputs = model.hooked.unembed(stream[mask])
     pairs = mask[:, 1:]
     predicted = model.next_observation(stream[:, :-1][pairs])
-    return logits, _observation_nll(model, predicted, observations[:, 1:][pairs])
-
-
-def _observation_nll(model: TrajectoryModel, logits: Tensor, following: Tensor) -> Tensor:
-    """Sums the cross-entropy of every predicted column."""
-    total, begin = logits.new_zeros(len(logits)), 0
-    for column in model.spec.predicted:
-        size = model.spec.sizes[column]
-        value = following[:, column].long() - int(model.spec.offsets[column])
-        total = total + F.cross_entropy(logits[:, begin : begin + size], value, reduction="none")
-        begin += size
-    return total
+    return outputs, model.next_observation.nll(predicted, observations[:, 1:][pairs])
 
 
 def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float:
@@ -142,9 +134,7 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
         sample: Demonstrations.
         epsilon: The expert's probability of a random harmless action.
     """
-    probs = world.floor(sample, epsilon).probs
-    chosen = np.take_along_axis(probs, sample.actions[..., None], -1)[..., 0]
-    return float(-np.log(chosen[sample.mask]).mean())
+    return float(filtered(world).floor(sample, epsilon).nll[sample.mask].mean())
 
 
 @trains("base")
@@ -159,7 +149,9 @@ def pretrain(run: Run, progress: Progress) -> None:
             stage.save_snapshot(completed, job.model.weights())
 
     train(stage, job, progress, after=after)
-    finish(stage, job.model.weights(), {"nll": job._recent, "floor": job.floor})
+    floor = {} if job.floor is None else {"floor": job.floor}
+    result = {"nll": job._recent, **floor, "made_for": job.model.made_for()}
+    finish(stage, job.model.weights(), result)
 
 
 def snapshot_steps(steps: int) -> frozenset[int]:
@@ -170,29 +162,3 @@ def snapshot_steps(steps: int) -> frozenset[int]:
     Evenly spaced in the logarithm, as training changes most in its beginning.
     """
     return frozenset({0} | {steps >> halvings for halvings in range(1, HALVINGS + 1)})
-
-
-def load_base(
-    run: Run, pretrained: bool = False, step: int | None = None
-) -> tuple[World, TrajectoryModel]:
-    """Rebuilds the world and the frozen base model of a run.
-
-    Args:
-        run: A run whose base stage is done.
-        pretrained: As pretraining left it, though discovery may have trained it further;
-            otherwise that which goes with the run's metacontroller once there is one.
-        step: As it was after so many steps of pretraining, of those that were kept.
-
-    Raises:
-        CheckpointError: The stage is not done, or a file is missing or damaged.
-        UserError: Nothing was kept after ``step``.
-    """
-    world = make_world(run.preset.world)
-    model = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
-    base, discovery = run.stage("base"), run.stage("metacontroller")
-    if step is not None:
-        return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()
-    if run.cotrained and discovery.done and not pretrained:
-        weights = split_parts(discovery.weights(), "meta", "base")["base"]
-        return world, model.load_weights(weights, str(discovery.folder)).frozen()
-    return world, model.load_weights(base.weights(), str(base.folder)).frozen()

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,14 +18,14 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.config.schema import BaseConfig, CodesConfig
 from irl_lens.envs.pinpad.world import PinpadWorld
-from irl_lens.envs.protocol import Floor, ObservationSpec
+from irl_lens.envs.protocol import Floor
 from irl_lens.envs.registry import PinpadConfig
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.runs.run import Run
-from irl_lens.training.pretrain import load_base
 
 SUBGOALS, ACTIONS = 4, 3
 Planter = Callable[[int, int, bool], Trajectories]
@@ -39,7 +38,6 @@ def _planted(n: int, seed: int, told: bool = True) -> Trajectories:
     mask = np.arange(16) < lengths[:, None]
     subgoals = np.repeat(rng.integers(SUBGOALS, size=(n, 4)), 4, axis=1)
     seen = subgoals if told else rng.integers(SUBGOALS, size=subgoals.shape)
-    blank: dict[str, Any] = {"progress": np.zeros_like(subgoals), "layouts": _NoLayouts()}
     return Trajectories(
         observations=np.where(mask, seen, 0)[..., None].astype(np.int32),
         actions=np.where(mask, rng.integers(ACTIONS, size=subgoals.shape), 0),
@@ -47,21 +45,17 @@ def _planted(n: int, seed: int, told: bool = True) -> Trajectories:
         mask=mask,
         subgoals=np.where(mask, subgoals, -1),
         visits=np.where(mask, subgoals, -1),
+        progress=np.zeros_like(subgoals),
         tasks=np.zeros(n, np.int64),
-        **blank,
     )
-
-
-class _NoLayouts:
-    def rows(self, index: object) -> _NoLayouts:
-        return self
 
 
 def _uniform_floor(trajectories: Trajectories) -> Floor:
     """A filter that knows the subgoal and nothing of the action."""
     actions = np.full((*trajectories.mask.shape, ACTIONS), 1 / ACTIONS)
     certain = np.eye(SUBGOALS)[trajectories.subgoals] * trajectories.mask[..., None]
-    return Floor(actions, actions, certain, certain, certain)
+    known = {name: certain for name in ("subgoals", "visits", "tasks")}
+    return Floor.discrete(actions, actions, trajectories, **known)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +65,7 @@ def sighted() -> FastPath:
         torch.manual_seed(0)
         config = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16)
         spec = ObservationSpec(("sign",), (SUBGOALS,), (0,))
-        return FastPath(TrajectoryModel(config, spec, ACTIONS).frozen())
+        return FastPath(TrajectoryModel(config, spec, DiscreteActions(ACTIONS)).frozen())
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +105,7 @@ def steered() -> Steered:
     config = PinpadConfig(size=5, colours=4, walls=0, horizon=24, grammar="paper-ant")
     world, colours, moves, width = PinpadWorld(config), 4, 4, 24
     base = BaseConfig(d_model=width, n_layers=1, n_heads=1, d_mlp=4)
-    model = TrajectoryModel(base, world.observation, moves).frozen()
+    model = TrajectoryModel(base, world.observation, world.actions).frozen()
     codes = CodesConfig(layer=1, history=2, hidden=1, latent=colours)
     meta = SegmentMetacontroller(codes, width).requires_grad_(False)
     for parameter in (*model.parameters(), *meta.parameters()):
@@ -155,10 +149,10 @@ def kept_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "kept"
     shutil.copytree(irl_lens.load("grid").folder, folder)
     run = Run.open(folder)
-    world, final = load_base(run)
+    world, final = run.world, run.base
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        untrained = TrajectoryModel(run.preset.base, world.observation, world.n_actions)
+        untrained = TrajectoryModel(run.preset.base, world.observation, world.actions)
     run.stage("base").save_snapshot(0, untrained.weights())
     run.stage("base").save_snapshot(1_000, final.weights())
     return run

@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pandas as pd
 import pytest
 
 from irl_lens import cli
-from irl_lens.analyses.comparisons import COMPARISONS, comparison
-from irl_lens.analyses.registry import CATALOGUE
+from irl_lens.analyses.registry import analysis, of_runs
 from irl_lens.errors import UserError
 from irl_lens.runs.run import Run
 
-
-@pytest.mark.parametrize("name", COMPARISONS)
-def test_every_name_leads_to_a_function_and_is_no_other_analysis(name: str) -> None:
-    assert callable(resolve_name(COMPARISONS[name].where))
-    assert COMPARISONS[name].title and name not in CATALOGUE
+SEVERAL = list(of_runs(several=True))
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UserError, match=r"no analysis 'lerning' .*did you mean 'learning'"):
-        comparison("lerning")
-    with pytest.raises(UserError, match="there are control-depth, control-ranks, learning, rate"):
-        comparison("zzz")
+    with pytest.raises(
+        UserError,
+        match=r"no analysis 'lerning-methods' of several .*did you mean 'learning-methods'",
+    ):
+        analysis("lerning-methods", several=True)
+    with pytest.raises(
+        UserError, match="there are control-depth, control-ranks, learning-methods, rate"
+    ):
+        analysis("zzz", several=True)
 
 
-@pytest.mark.parametrize("name", COMPARISONS)
+@pytest.mark.parametrize("name", SEVERAL)
 def test_figure_table_and_numbers_are_written(
     name: str, smoke_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -44,15 +43,16 @@ def test_figure_table_and_numbers_are_written(
 def test_without_a_name_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["compare"])
     listed = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in listed] == list(COMPARISONS)
+    assert [line.split()[0] for line in listed] == SEVERAL
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("learning",), "at least one run"),
-        (("lerning", "grid"), "did you mean 'learning'"),
-        (("learning", "nowhere"), "neither a run folder nor a bundled model"),
+        (("learning-methods",), "at least one run"),
+        (("lerning-method", "grid"), "did you mean 'learning-methods'"),
+        (("learning-methods", "nowhere"), "neither a run folder nor a bundled model"),
+        (("rate-distortion", "grid", "--set", "episode=4"), "did you mean 'episodes'?"),
     ],
 )
 def test_mistakes_are_said(

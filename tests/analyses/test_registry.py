@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, replace
+from html import unescape
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -13,12 +14,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from irl_lens.analyses.analyze import analyze, compare
+from irl_lens.analyses.core.analysis import Analysis
+from irl_lens.analyses.core.options import options_of
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.registry import CATALOGUE, Entry, entry, write
+from irl_lens.analyses.registry import ANALYSES, analysis, of_runs
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import CodesConfig
 from irl_lens.errors import UserError
-from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run, find_run
 
 
@@ -36,26 +39,38 @@ class Number(Result):
         return f"It is {self.value}."
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_every_name_leads_to_a_function(name: str) -> None:
-    assert callable(resolve_name(CATALOGUE[name].where))
-    assert CATALOGUE[name].title
+@pytest.mark.parametrize("name", ANALYSES)
+def test_every_name_leads_to_a_function_and_its_options_keep_their_ranges(name: str) -> None:
+    one = ANALYSES[name]
+    assert one.name == name and one.title and callable(one.function)
+    if one.against:
+        assert callable(resolve_name(one.against))
+    defaults = {key: option.default for key, option in options_of(one.function).items()}
+    assert one.options(defaults) == defaults
 
 
-def test_what_acts_is_needed_of_the_stage_that_leaves_it(tmp_path: Path) -> None:
+def test_what_is_not_finished_is_missing(tmp_path: Path, smoke_run: Run) -> None:
     smoke = preset("smoke")
     with_codes = Run.create(tmp_path / "with", smoke, 0)
     without = Run.create(tmp_path / "without", replace(smoke, codes=CodesConfig()), 0)
-    assert entry("belief").stages(with_codes) == ("base",)
-    assert entry("latent").stages(with_codes) == ("base", "codes")
-    assert entry("latent").stages(without) == ("base", "metacontroller")
+    assert analysis("belief").missing(with_codes) == "base"
+    for run in (with_codes, without):
+        run.stage("base").finish({}, {})
+    assert analysis("belief").missing(with_codes) is None
+    assert analysis("code-clusters").missing(with_codes) == "codes"
+    assert analysis("code-clusters").missing(without) == "metacontroller"
+    assert analysis("atlas-controllers").missing(without) == "controllers"
+    assert analysis("learning").missing(without) == "internal-rl"
+    without.stage("raw-rl").finish({}, {})
+    assert analysis("learning").missing(without) is None
+    assert {one.missing(smoke_run) for one in ANALYSES.values()} == {None}
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match="no analysis 'believe'; did you mean 'belief'"):
-        entry("believe")
+        analysis("believe")
     with pytest.raises(UserError, match=r"there are .*belief"):
-        entry("zzz")
+        analysis("zzz")
 
 
 def test_an_unfinished_stage_is_named_and_nothing_is_written(tmp_path: Path) -> None:
@@ -63,21 +78,19 @@ def test_an_unfinished_stage_is_named_and_nothing_is_written(tmp_path: Path) -> 
     with pytest.raises(
         UserError, match=r"belief needs the stage base of .*irl-lens train base --preset smoke"
     ):
-        write(run, {"belief": entry("belief")}, tmp_path / "out", QuietProgress())
+        analyze(run, ["belief"], folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_held_against_another_run_is_not_run(tmp_path: Path) -> None:
     run = find_run("grid")
     with pytest.raises(UserError, match=r"belief holds no two runs .*; atlas, .* do"):
-        write(run, {"belief": entry("belief")}, tmp_path / "out", QuietProgress(), run)
+        analyze(run, ["belief"], against=run, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     bare = Run.create(tmp_path / "run", preset("smoke"), 0)
-    wanted = {"atlas-controllers": entry("atlas-controllers")}
     with pytest.raises(UserError, match=r"atlas-controllers needs the stage base of .*/run;"):
-        write(run, wanted, tmp_path / "out", QuietProgress(), bare)
+        analyze(run, ["atlas-controllers"], against=bare, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert wanted["atlas-controllers"].stages(bare) == ("base", "controllers")
 
 
 def test_two_runs_are_held_against_each_other(
@@ -88,18 +101,55 @@ def test_two_runs_are_held_against_each_other(
 
     planted = SimpleNamespace(find=lambda loaded: Number(loaded.run.seed), less=less)
     monkeypatch.setitem(sys.modules, "planted", planted)
-    wanted = {"one": Entry("planted:find", "One", against="planted:less")}
+    one = Analysis("one", "planted:find", "One", against="planted:less")
+    monkeypatch.setitem(ANALYSES, "one", one)
     run, other = find_run("grid"), find_run("grid")
     other.seed = run.seed + 3
-    assert write(run, wanted, tmp_path, QuietProgress(), other) == {"one-against": "It is 3."}
+    found = analyze(run, ["one"], against=other, folder=tmp_path)
+    assert found == {"one-against": Number(3)}
     assert {path.stem for path in tmp_path.iterdir()} == {"one-against"}
-    assert write(run, wanted, tmp_path, QuietProgress()) == {"one": f"It is {run.seed}."}
+    assert analyze(run, ["one"]) == {"one": Number(run.seed)}
 
 
-def test_figure_table_and_numbers_are_written(tmp_path: Path) -> None:
-    captions = write(find_run("grid"), {"belief": entry("belief")}, tmp_path, QuietProgress())
+def test_figure_table_and_numbers_are_written_with_what_they_were_made_with(
+    tmp_path: Path,
+) -> None:
+    options = ["episodes=64", "layer=2"]
+    result = analyze(find_run("grid"), ["belief"], options, folder=tmp_path)["belief"]
     names = {"belief.html", "belief.csv", "belief.json", "belief.npz"}
     assert {path.name for path in tmp_path.iterdir()} == names
-    assert json.loads((tmp_path / "belief.json").read_text())["caption"] == captions["belief"]
+    written = json.loads((tmp_path / "belief.json").read_text())
+    assert written["caption"] == result.caption() and written["layer"] == 2
+    made = written["provenance"]
+    assert made["options"] == {"layer": 2, "episodes": 64, "iterations": 100}
+    assert made["analysis"] == "belief" and made["runs"] == [str(find_run("grid").folder)]
+    assert {"command", "versions", "commit"} <= made.keys()
     assert len(pd.read_csv(tmp_path / "belief.csv")) == 3
-    assert captions["belief"] in (tmp_path / "belief.html").read_text()
+    assert result.caption() in (tmp_path / "belief.html").read_text()
+
+
+def test_an_analysis_of_one_run_is_none_of_several_and_the_other_way_round() -> None:
+    assert {*of_runs(several=False), *of_runs(several=True)} == set(ANALYSES)
+    with pytest.raises(UserError, match="belief is an analysis of one run: irl-lens analyze RUN"):
+        compare("belief", [])
+    with pytest.raises(UserError, match="of several runs: irl-lens compare control-depth RUN"):
+        analyze(find_run("grid"), ["control-depth"])
+
+
+def test_a_wrong_option_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+    for options, said in (
+        (["episode=64"], "belief has no option 'episode'; did you mean 'episodes'"),
+        (["rows=64"], "there are layer=none, episodes=1024, iterations=100"),
+        (["episodes=0"], "belief: episodes = 0; take a whole number from 1"),
+    ):
+        with pytest.raises(UserError, match=said):
+            analyze(find_run("grid"), ["belief"], options, folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pretraining", "floor", "probes", "gate", "codes", "success"])
+def test_what_the_report_shows_can_be_asked_for(name: str, smoke_run: Run, tmp_path: Path) -> None:
+    result = analyze(smoke_run, [name], folder=tmp_path)[name]
+    assert result.caption() and result.claims() and len(result.to_dataframe())
+    assert result.figure().data
+    assert result.caption() in unescape((tmp_path / f"{name}.html").read_text())

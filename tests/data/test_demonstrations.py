@@ -21,7 +21,7 @@ def test_a_stream_is_a_function_of_seed_purpose_and_index():
         Demonstrations(WORLD, 0, "probe", 8)[3],
     ]
     for other in others:
-        assert not np.array_equal(stream[3].layouts.objects, other.layouts.objects)
+        assert not np.array_equal(stream[3].extras["objects"], other.extras["objects"])
 
 
 def test_chunks_hold_every_row_once_with_little_padding():
@@ -48,7 +48,7 @@ def test_files_round_trip(tmp_path):
     assert config == CONFIG
     for name in ("observations", "actions", "mask", "subgoals", "visits", "progress", "tasks"):
         np.testing.assert_array_equal(getattr(again, name), getattr(batch, name))
-    np.testing.assert_array_equal(again.layouts.objects, batch.layouts.objects)
+    np.testing.assert_array_equal(again.extras["objects"], batch.extras["objects"])
 
 
 def test_a_truncated_file_is_refused(tmp_path):

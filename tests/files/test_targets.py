@@ -94,7 +94,8 @@ def test_commands_say_before_the_work_that_they_cannot_write(
 
 
 @pytest.mark.parametrize(
-    "command", [("analyze", "grid", "latent"), ("compare", "learning", "grid", "grid")]
+    "command",
+    [("analyze", "grid", "code-clusters"), ("compare", "learning-methods", "grid", "grid")],
 )
 def test_commands_that_write_a_folder_say_so_too(
     tmp_path: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]

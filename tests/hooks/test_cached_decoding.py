@@ -15,7 +15,7 @@ from transformers.cache_utils import DynamicCache
 
 from irl_lens import hooks
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.hooks import Intervention, VectorController
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -79,7 +79,9 @@ def test_with_hugging_face_cache(hugging_face, tokens, intervention):
 def fast() -> FastPath:
     torch.manual_seed(0)
     config = BaseConfig(d_model=D, n_layers=3, n_heads=2, d_mlp=32)
-    return FastPath(TrajectoryModel(config, ObservationSpec(("o",), (11,), (0,)), 4).frozen())
+    return FastPath(
+        TrajectoryModel(config, ObservationSpec(("o",), (11,), (0,)), DiscreteActions(4)).frozen()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
@@ -21,7 +21,9 @@ OBSERVATIONS = torch.stack(
 
 def make_model(seed: int = 0) -> TrajectoryModel:
     torch.manual_seed(seed)
-    model = TrajectoryModel(BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24), SPEC, 4)
+    model = TrajectoryModel(
+        BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24), SPEC, DiscreteActions(4)
+    )
     with torch.no_grad():
         for parameter in model.parameters():  # no bias zero, no gain one
             parameter.add_(torch.randn_like(parameter) * 0.2)

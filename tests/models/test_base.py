@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,7 +20,7 @@ OBSERVATIONS = torch.as_tensor(BATCH.observations)
 def make_model(seed: int = 0, **options) -> TrajectoryModel:
     torch.manual_seed(seed)
     config = BaseConfig(d_model=32, n_layers=3, n_heads=2, d_mlp=64, **options)
-    return TrajectoryModel(config, WORLD.observation, WORLD.n_actions)
+    return TrajectoryModel(config, WORLD.observation, WORLD.actions)
 
 
 @pytest.fixture
@@ -169,7 +170,7 @@ def test_layers_are_counted_from_one():
 
 
 def test_actions_are_never_inputs(model):
-    other = replace(BATCH, actions=(BATCH.actions + 1) % WORLD.n_actions)
+    other = replace(BATCH, actions=1 - np.minimum(BATCH.actions, 1))
     with torch.no_grad():
         logits, following = predictions(model, FastPath(model), BATCH)
         other_logits, other_following = predictions(model, FastPath(model), other)

@@ -17,8 +17,9 @@ from irl_lens.config.schema import (
     ControllersConfig,
     DiscoveryConfig,
 )
-from irl_lens.envs.protocol import ObservationSpec, World
+from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import GRID, make_world
+from irl_lens.envs.spaces import ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -48,7 +49,7 @@ def model(world: World) -> TrajectoryModel:
     sizes = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return TrajectoryModel(sizes, world.observation, world.n_actions).frozen()
+        return TrajectoryModel(sizes, world.observation, world.actions).frozen()
 
 
 def sparse(world: World) -> torch.Tensor:
@@ -143,7 +144,7 @@ def test_every_activation_that_may_be_set_is_transformer_lens_own(name: str) -> 
     made = TrajectoryModel(
         BaseConfig(d_model=16, n_layers=1, n_heads=2, d_mlp=16, act_fn=name),  # type: ignore[arg-type]
         world.observation,
-        world.n_actions,
+        world.actions,
     ).frozen()
     given = sparse(world)
     assert torch.allclose(FastPath(made).logits(given), made(given), atol=1e-5)

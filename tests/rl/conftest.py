@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from irl_lens.config.schema import BaseConfig, DiscoveryConfig
-from irl_lens.envs.protocol import Floor, ObservationSpec, Seed, World
+from irl_lens.envs.protocol import Floor, Seed, World
 from irl_lens.envs.registry import PinpadConfig, make_world
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import HypernetworkDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
-from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
+from irl_lens.models.policy import GaussianNetwork, LatentPolicy
 
 DISCOVERY = DiscoveryConfig(
     layer=1, history=8, sequence=8, hidden=8, latent=3, decoder_hidden=8, rank=2
@@ -45,7 +46,7 @@ def parts() -> Parts:
     config = PinpadConfig(size=5, colours=4, walls=2, horizon=24, grammar="paper-ant")
     world = make_world(config)
     base = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16)
-    model = TrajectoryModel(base, world.observation, world.n_actions).frozen()
+    model = TrajectoryModel(base, world.observation, world.actions).frozen()
     meta = Metacontroller(DISCOVERY, model.d_model).requires_grad_(False)
     # Larger weights than at initialisation, so that the gate opens and codes matter.
     for parameter in meta.switch.parameters():
@@ -60,7 +61,7 @@ class PlantedWorld:
 
     horizon = 3
     observation = ObservationSpec(("sign",), (2,), (0,))
-    n_actions = 2
+    actions = DiscreteActions(2)
     subgoal_names = visit_names = ("0", "1")
     heldout_subgoals = (0,)
 
@@ -80,7 +81,7 @@ class PlantedWorld:
 class PlantedEnv:
     """See :class:`PlantedWorld`."""
 
-    observation, n_actions = PlantedWorld.observation, PlantedWorld.n_actions
+    observation, actions = PlantedWorld.observation, PlantedWorld.actions
 
     def __init__(self, n: int) -> None:
         self.num_envs = n
@@ -120,7 +121,7 @@ def planted() -> Planted:
     """Control at the last block: e = (1, +-1, 0, 0), U(z) e = 8 relu(+-z_1) on axes 2, 3."""
     world = PlantedWorld()
     base = BaseConfig(d_model=4, n_layers=1, n_heads=1, d_mlp=4)
-    model = TrajectoryModel(base, world.observation, world.n_actions).frozen()
+    model = TrajectoryModel(base, world.observation, world.actions).frozen()
     config = replace(DISCOVERY, latent=2, decoder_hidden=2, rank=1)
     meta = Metacontroller(config, model.d_model).requires_grad_(False)
     for parameter in (*model.hooked.blocks.parameters(), *meta.parameters()):

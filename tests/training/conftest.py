@@ -53,7 +53,7 @@ def base(small: Preset, world: World) -> FastPath:
     """An untrained frozen base."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = TrajectoryModel(small.base, world.observation, world.n_actions)
+        model = TrajectoryModel(small.base, world.observation, world.actions)
     return FastPath(model.frozen())
 
 

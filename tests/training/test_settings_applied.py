@@ -18,7 +18,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.analyses.report import headline_results as findings
+from irl_lens.analyses.belief.subgoal_probes import subgoal_probes
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.overrides import changed, settings_of
 from irl_lens.config.schema import (
     BaseConfig,
@@ -112,6 +113,8 @@ BESIDE = {
     "raw_rl.solvable": ("world.walls=3",),
 }
 """What else has to be set for a setting to matter."""
+CONTINUOUS = {"base.deviation"}
+"""Settings of continuous actions only, tried in tests/training/test_point_world.py."""
 CASES = [f"{part}.{one}" for part, all_of in ALTERNATIVES.items() for one in all_of.split()]
 PLAYED = ("internal_rl", "raw_rl", "evaluation")
 """Parts for which episodes are played, a second or two each."""
@@ -123,7 +126,8 @@ def marked(case: str) -> Any:
 
 
 def test_every_setting_has_another_value() -> None:
-    assert settings_of(TINY).keys() == {case.partition("=")[0] for case in CASES}
+    tried = {case.partition("=")[0] for case in CASES}
+    assert settings_of(TINY).keys() == tried | CONTINUOUS
 
 
 @pytest.mark.parametrize("part", [marked(part) for part in ALTERNATIVES])
@@ -146,7 +150,7 @@ def parts(preset: Preset) -> tuple[Any, FastPath, Metacontroller]:
     world = make_world(preset.world)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = TrajectoryModel(preset.base, world.observation, world.n_actions)
+        model = TrajectoryModel(preset.base, world.observation, world.actions)
         meta = Metacontroller(preset.discovery, preset.base.d_model)
     return world, FastPath(model.frozen()), meta.requires_grad_(False)
 
@@ -219,7 +223,7 @@ def evaluated(preset: Preset) -> str:
     with begun(preset) as run:
         train_controllers(run, QuietProgress())
         raw.raw_rl(run, QuietProgress())
-        probes = findings._probes(findings.LoadedRun(run))
+        probes = subgoal_probes(LoadedRun(run))
         results = [run.stage(name).result for name in ("controllers", "raw-rl")]
         return told({}, *results, [layer.accuracy.value for layer in probes.layers])
 

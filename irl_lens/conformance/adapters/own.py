@@ -16,10 +16,10 @@ from irl_lens.config.presets import preset
 from irl_lens.conformance import Adapter, Discovery, Rollout
 from irl_lens.envs.registry import make_world
 from irl_lens.hooks import CodeController
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
-from irl_lens.rl.acting import GatedActor
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import evaluate
 
@@ -45,7 +45,7 @@ class OwnAdapter(Adapter):
         self.world = make_world(chosen.world)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = TrajectoryModel(chosen.base, self.world.observation, self.world.n_actions)
+            model = TrajectoryModel(chosen.base, self.world.observation, self.world.actions)
             self.meta = Metacontroller(chosen.discovery, model.d_model)
         self.base = FastPath(model.frozen())
         self.d_model, self.n_z = model.d_model, chosen.discovery.latent

@@ -49,7 +49,8 @@ def posterior(
     Raises:
         ValueError: Some trajectory is impossible under the prior.
     """
-    layouts, mask, progress = trajectories.layouts, trajectories.mask, trajectories.progress
+    layouts, mask = Layouts.of(trajectories), trajectories.mask
+    progress = trajectories.require("progress")
     distance, moves = distances(board, layouts), move_table(board.size)
     goals = visit_table([(*grammar.colours(t), -1) for t in tasks])
     stages = visit_table([(*grammar.stages(t), -1) for t in tasks])
@@ -62,8 +63,11 @@ def posterior(
     visits = _tally(weights, goal, board.colours)
     abstract = np.where(mask[..., None], stages.T[stage], -1)
     subgoals = _tally(weights, abstract, len(grammar.subgoals))
-    known = _pick(policy, trajectories.visits[..., None])[:, :, 0]
-    return Floor(np.einsum("ntc,ntca->nta", visits, policy), known, subgoals, visits, weights)
+    known = _pick(policy, trajectories.require("visits")[..., None])[:, :, 0]
+    probs = np.einsum("ntc,ntca->nta", visits, policy)
+    return Floor.discrete(
+        probs, known, trajectories, subgoals=subgoals, visits=visits, tasks=weights
+    )
 
 
 def _policy(

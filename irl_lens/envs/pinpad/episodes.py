@@ -82,7 +82,7 @@ class Episodes:
 
     def __init__(self, n: int, options: PinpadOptions) -> None:
         self.options = options
-        self.world = options.world()
+        self.world = options.spec()
         self.goals, self._stages = options.tables(self.world)
         self._moves = move_table(options.size)
         self.state = EpisodeState.empty(n, self.board.objects)

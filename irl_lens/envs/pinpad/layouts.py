@@ -13,6 +13,7 @@ from jaxtyping import Bool, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.limits import MAX_COLOURS, MAX_SIZE, check_whole
+from irl_lens.envs.trajectories import Trajectories
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Layouts:
 
     objects: Int[NDArray[np.int64], "n objects"]
     start: Int[NDArray[np.int64], " n"]
+
+    @classmethod
+    def of(cls, trajectories: Trajectories) -> Layouts:
+        """Returns the boards that trajectories took place on."""
+        return cls(**trajectories.extras)
 
     def __len__(self) -> int:
         return len(self.start)

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.layouts import BoardSpec
 from irl_lens.envs.pinpad.planner import MOVES
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import ObservationSpec
 
 KINDS = ("onehot", "egocentric")
 

@@ -11,10 +11,9 @@ from gymnasium import spaces
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.expert import visit_table
+from irl_lens.envs.pinpad.spec import PinpadConfig, PinpadSpec
 from irl_lens.envs.pinpad.tasks import Task
-from irl_lens.envs.pinpad.world import PinpadWorld
-from irl_lens.envs.protocol import ObservationSpec
-from irl_lens.envs.registry import PinpadConfig
+from irl_lens.envs.spaces import ObservationSpec
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,14 @@ class PinpadOptions:
         if not isinstance(self.task, str | Sequence):
             raise ValueError(f"task {self.task!r}; name one, or give a tuple of subgoals")
 
-    def world(self) -> PinpadWorld:
+    def spec(self) -> PinpadSpec:
         """Returns the world these options describe; raises ``ValueError`` if there is none."""
         config = PinpadConfig(
             self.size, self.colours, self.walls, self.horizon, self.grammar, self.observation
         )
-        return PinpadWorld(config)
+        return PinpadSpec(config)
 
-    def tables(self, world: PinpadWorld) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def tables(self, world: PinpadSpec) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Returns the colours and the abstract subgoals of every visit of every task.
 
         Both are ``[tasks, visits + 1]``, with -1 after a task's last visit.

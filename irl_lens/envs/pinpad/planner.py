@@ -14,9 +14,13 @@ from jaxtyping import Bool, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, colour_map, wall_mask
+from irl_lens.envs.spaces import DiscreteActions
 
 MOVES = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
 """Row and column change of the actions up, right, down, left."""
+
+ACTIONS = DiscreteActions(len(MOVES), ("up", "right", "down", "left"))
+"""The actions of :data:`MOVES`."""
 
 UNREACHABLE = np.int16(32_000)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
@@ -14,15 +14,14 @@ from irl_lens.envs.pinpad.expert import Games, play, visit_table
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.planner import MOVES, distances, move_table, optimal_length
 from irl_lens.envs.pinpad.render import WALL, palette, pixels
+from irl_lens.envs.pinpad.spec import PinpadSpec, plain_values
+from irl_lens.envs.pinpad.taskless import Roaming
 from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.pinpad.vector_env import GridPinpadVectorEnv, rows_of
+from irl_lens.envs.pinpad.witnessed import witnessed
 from irl_lens.envs.protocol import Seed
 from irl_lens.envs.scenes import AGENT, Move, Scene, Thing
 from irl_lens.envs.trajectories import Trajectories
-
-if TYPE_CHECKING:
-    from irl_lens.envs.pinpad.taskless import Roaming
-    from irl_lens.envs.pinpad.vector_env import GridPinpadVectorEnv
-    from irl_lens.envs.pinpad.world import PinpadWorld
 
 DIRECTIONS = tuple(
     Move(name, int(dx), int(dy))
@@ -44,7 +43,7 @@ class PinpadSituation:
             a subgoal that there is not.
     """
 
-    world: PinpadWorld
+    world: PinpadSpec
     cells: tuple[int, ...]
     task: Task
 
@@ -64,7 +63,7 @@ class PinpadSituation:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of all that can be moved, the agent last."""
-        return (*self.world.observation.names[: self.world.board.objects], AGENT)
+        return (*self.world.object_names, AGENT)
 
     @property
     def layouts(self) -> Layouts:
@@ -117,13 +116,12 @@ class PinpadSituation:
 
     def plain(self) -> dict[str, Any]:
         """Returns places by name and the task by the names of its subgoals."""
-        task = [self.world.subgoal_names[subgoal] for subgoal in self.task]
-        return {"places": dict(zip(self.names, self.cells, strict=True)), "task": task}
+        return plain_values(self.world, self.cells, self.task)
 
     @classmethod
-    def of_plain(cls, world: PinpadWorld, plain: dict[str, Any]) -> PinpadSituation:
+    def of_plain(cls, world: PinpadSpec, plain: dict[str, Any]) -> PinpadSituation:
         """Undoes :meth:`plain`; raises ``ValueError`` if it is of no board of this world."""
-        names = (*world.observation.names[: world.board.objects], AGENT)
+        names = (*world.object_names, AGENT)
         places, task = plain.get("places"), plain.get("task")
         if not isinstance(places, dict) or set(places) != set(names):
             raise ValueError(f"places {places!r}; give one of each of {', '.join(names)}")
@@ -146,7 +144,7 @@ class PinpadSituation:
         games = Games(layouts, zero, goals, distances(world.board, layouts))
         walk = play(world.board, games, world.horizon, np.random.default_rng(seed))
         index = world.grammar.train.index(self.task) if self.task in world.grammar.train else -1
-        return world.witnessed(games, walk, (self.task,), zero + index)
+        return witnessed(world, games, walk, (self.task,), zero + index)
 
     def watch(
         self, places: Int[NDArray[np.integer], "n steps"]
@@ -173,25 +171,22 @@ class PinpadSituation:
         return Trajectories(
             observations=self.watch(cells[None]),
             actions=np.asarray(actions, np.int64)[None],
-            policy=np.zeros((1, steps, self.world.n_actions), np.float32),
             mask=np.ones((1, steps), bool),
             subgoals=unknown,
             visits=unknown.copy(),
             progress=visits.cumsum()[None],
             tasks=np.full(1, -1),
-            layouts=self.layouts,
+            extras=vars(self.layouts),
         )
 
     def rows(self, n: int) -> GridPinpadVectorEnv:
         """Returns ``n`` rows in which this task is asked for, here."""
-        env = self.world.vector_env(n, task=self.task, solvable=False)
+        env = rows_of(self.world.config, n, task=self.task, solvable=False)
         env.fix(self.layouts)
         return env
 
     def roaming(self, n: int, subgoals: int = 1) -> Roaming:
         """Returns ``n`` rows here without a task."""
-        from irl_lens.envs.pinpad.taskless import Roaming
-
         return Roaming(self.world, n, subgoals, self.layouts)
 
     def _index(self, name: str) -> int:

@@ -8,7 +8,7 @@ that visits anything else has strayed, and its episode ends, as it does with a t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -17,11 +17,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.dynamics import checked_actions, terrain
 from irl_lens.envs.pinpad.layouts import Layouts, sample_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
-from irl_lens.envs.protocol import ObservationSpec
-
-if TYPE_CHECKING:
-    from irl_lens.envs.pinpad.situation import PinpadSituation
-    from irl_lens.envs.pinpad.world import PinpadWorld
+from irl_lens.envs.pinpad.spec import PinpadSpec, plain_values
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
 
 class Roaming:
@@ -41,7 +38,7 @@ class Roaming:
     """
 
     def __init__(
-        self, world: PinpadWorld, n: int, subgoals: int = 1, layouts: Layouts | None = None
+        self, world: PinpadSpec, n: int, subgoals: int = 1, layouts: Layouts | None = None
     ) -> None:
         check_whole("n", n, 1, MAX_ROWS)
         check_whole("subgoals", subgoals, 1, world.horizon)
@@ -92,9 +89,9 @@ class Roaming:
         return self.world.observation
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        return self.world.n_actions
+    def actions(self) -> DiscreteActions:
+        """The primitive actions."""
+        return self.world.actions
 
     @property
     def path(self) -> Int[NDArray[np.int64], "n steps"]:
@@ -106,12 +103,13 @@ class Roaming:
         """Cells of a board."""
         return self.world.board.cells
 
-    def situation(self, row: int, task: Sequence[int]) -> PinpadSituation:
-        """Returns the board of a row as it was last reset, with a task to be asked for there."""
-        from irl_lens.envs.pinpad.situation import PinpadSituation
+    def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
+        """Returns the board of a row as it was last reset, with a task to be asked for there.
 
+        They are the plain values that ``stage`` of the world makes a situation of.
+        """
         cells = *self._layouts.objects[row].tolist(), int(self._layouts.start[row])
-        return PinpadSituation(self.world, cells, tuple(task))
+        return plain_values(self.world, cells, tuple(task))
 
     def _visit(self, colour: Int[NDArray[np.int64], " n"]) -> None:
         """Takes note of visits; -1 is none."""

@@ -7,6 +7,7 @@ autoreset modes and with its reset masks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,12 @@ from irl_lens.envs.pinpad.episodes import Episodes
 from irl_lens.envs.pinpad.layouts import Layouts, check_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.options import PinpadOptions
-from irl_lens.envs.pinpad.planner import MOVES
+from irl_lens.envs.pinpad.planner import ACTIONS, MOVES
 from irl_lens.envs.pinpad.render import check_mode, render
 from irl_lens.envs.pinpad.snapshots import restore
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.pinpad.spec import PinpadConfig
+from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
 Infos = dict[str, Any]
 Flags = Bool[NDArray[np.bool_], " n"]
@@ -75,9 +78,9 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
         return self._episodes.world.observation
 
     @property
-    def n_actions(self) -> int:
-        """Number of primitive actions."""
-        return len(MOVES)
+    def actions(self) -> DiscreteActions:
+        """The primitive actions."""
+        return ACTIONS
 
     @property
     def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
@@ -226,3 +229,23 @@ class GridPinpadVectorEnv(VectorEnv[NDArray[Any], NDArray[np.int64], NDArray[Any
                 f"rows set; give bools of shape ({self.num_envs},) with at least one True"
             )
         return mask
+
+
+def rows_of(
+    config: PinpadConfig,
+    n: int,
+    task: str | Task = "heldout",
+    prefix: int | None = None,
+    solvable: bool = True,
+) -> GridPinpadVectorEnv:
+    """Returns ``n`` boards to act on, with sparse observations and no autoreset.
+
+    Args:
+        config: The world they are of.
+        n: Number of boards.
+        task: ``"train"``, ``"heldout"`` or one task.
+        prefix: Keep this many abstract subgoals of it.
+        solvable: Draw only boards on which it can be done.
+    """
+    options = {"task": task, "prefix": prefix, "solvable": solvable, "sparse": True}
+    return GridPinpadVectorEnv(n, "Disabled", **asdict(config), **options)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.belief.bayes_gap import compare_with_floor, training_curve
+from irl_lens.analyses.belief.bayes_gap import compare_with_floor
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, draw, taken
+from irl_lens.analyses.learning.pretraining import training_curve
 from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.envs.registry import make_world
 from irl_lens.models.fast import FastPath
 from irl_lens.runs.run import Run
-from irl_lens.training.pretrain import load_base
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
     world = make_world(smoke_run.preset.world)
-    base = FastPath(load_base(smoke_run)[1])
+    base = FastPath(smoke_run.base)
     sample = draw(world, 0, "test", 40)
     with np.errstate(divide="ignore"):
-        log_probs = np.log(sample.floor.probs)
+        log_probs = np.log(sample.floor.require("probs"))
     result = compare_with_floor(base, sample, log_probs)
     assert result.gap.value == pytest.approx(0, abs=1e-9)
     trajectories = sample.trajectories
-    expected = nll(sample.floor.probs, trajectories.actions, trajectories.mask)
+    expected = nll(sample.floor.require("probs"), trajectories.actions, trajectories.mask)
     assert result.score("bayes").nll.value == pytest.approx(expected)
     assert result.score("known").nll.value < result.score("bayes").nll.value
 
 
 def test_bins_of_certainty_make_up_all_steps(smoke_run: Run) -> None:
     sample = draw(make_world(smoke_run.preset.world), 0, "test", 40)
-    result = compare_with_floor(FastPath(load_base(smoke_run)[1]), sample)
+    result = compare_with_floor(FastPath(smoke_run.base), sample)
     scores = [s for s in result.scores if s.model == "base"]
     whole, bins = scores[0], scores[1:]
     assert sum(s.share for s in bins) == pytest.approx(1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.belief.belief_over_time import belief_steps
+from irl_lens.analyses.belief.belief_over_time import belief_over_time
 from irl_lens.analyses.belief.belief_source import source
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
@@ -58,7 +58,7 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     few_demonstrations: Callable[..., LoadedRun], tmp_path: Path
 ) -> None:
     loaded = few_demonstrations(find_run("grid"), 240)
-    result = belief_steps(loaded, iterations=15)
+    result = belief_over_time(loaded, iterations=15)
     layers = loaded.base.model.n_layers + 1
     own, random = result.trained[result.best], result.untrained[result.best]
     assert result.exact.reader.accuracy.value > own.reader.accuracy.value
@@ -69,4 +69,4 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     assert len(result.by_step()) == (3 * layers + 1) * own.given.shape[1]
     assert result.figure().to_dict()["data"] and result.save(tmp_path / "it").exists()
     with pytest.raises(ValueError, match="no posterior of 'mood'; there are subgoal, visit"):
-        belief_steps(loaded, "mood")
+        belief_over_time(loaded, "mood")  # type: ignore[arg-type]

@@ -39,8 +39,8 @@ def test_knowing_nothing_costs_the_logarithm_of_the_classes(plant: Planter) -> N
 def test_overconfidence_is_the_calibration_error(plant: Planter) -> None:
     sample = plant(400, 0, True)
     rng = np.random.default_rng(0)
-    wrong = (sample.subgoals + 1) % 4
-    named = np.where(rng.random(sample.mask.shape) < 0.6, sample.subgoals, wrong)
+    wrong = (sample.require("subgoals") + 1) % 4
+    named = np.where(rng.random(sample.mask.shape) < 0.6, sample.require("subgoals"), wrong)
     probs = 0.9 * np.eye(4)[named] + 0.1 / 4
     reader = compare("sure", probs, probs, sample)
     assert reader.accuracy.value == pytest.approx(0.6, abs=0.03)
@@ -60,7 +60,9 @@ def test_belief_is_counted_from_the_boundary_on_and_not_in_the_first_subgoal(
     boundaries = sample.boundaries()
     last = np.maximum.accumulate(np.where(boundaries, steps, -1), axis=1)
     given = np.where(last >= 0, 1 / (1 + steps - last), 0.0)
-    np.put_along_axis(probs, np.maximum(sample.subgoals, 0)[..., None], given[..., None], axis=2)
+    np.put_along_axis(
+        probs, np.maximum(sample.require("subgoals"), 0)[..., None], given[..., None], axis=2
+    )
     reader = compare("fading", probs, probs, sample)
     known = ~np.isnan(reader.since)
     np.testing.assert_allclose(reader.since[known], (1 / np.arange(1, SINCE + 1))[known])

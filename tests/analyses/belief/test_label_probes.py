@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.analyses.belief.label_probes import readable, right_answers
+from irl_lens.analyses.belief.label_probes import label_probes, right_answers
 from irl_lens.analyses.core.labels import by_token, labels_of
 from irl_lens.analyses.core.linear_probe import fit_probes, shuffled_labels, stream_of_steps
 from irl_lens.analyses.core.loaded_run import LoadedRun
@@ -69,7 +69,7 @@ def test_on_the_bundled_model_training_is_what_makes_the_subgoal_readable(
     few_demonstrations: Callable[..., LoadedRun],
 ) -> None:
     loaded = few_demonstrations(find_run("grid"), 240)
-    result = readable(loaded, ("subgoal", "direction"), iterations=15)
+    result = label_probes(loaded, ("subgoal", "direction"), iterations=15)
     best = result.best("subgoal")
     assert best.accuracy.low > max(best.shuffled.high, best.untrained.high) and best.layer > 0
     least = best.accuracy.value - max(best.shuffled.value, best.untrained.value)

@@ -17,6 +17,7 @@ from irl_lens.analyses.codes.cluster_scores import (
     purity,
 )
 from irl_lens.analyses.codes.clusters import LatentSpace, describe_codes, latent_space, unrolled
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.errors import UserError
 from irl_lens.runs.run import Run, find_run

@@ -66,7 +66,7 @@ def planted_bank(steered: Steered) -> ControllerBank:
 
 def deeper(model: TrajectoryModel) -> TrajectoryModel:
     """The same model with a second block that writes nothing."""
-    taller = TrajectoryModel(replace(model.config, n_layers=2), model.spec, model.n_actions)
+    taller = TrajectoryModel(replace(model.config, n_layers=2), model.spec, model.actions)
     weights = {name: torch.zeros_like(w) for name, w in taller.weights().items()}
     return taller.load_weights(weights | model.weights()).frozen()
 

@@ -15,7 +15,7 @@ from irl_lens.analyses.control.on_off_runs import ALL, Switched
 from irl_lens.analyses.control.part_shares import drawn_pvalue
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.schema import BaseConfig
-from irl_lens.envs.protocol import ObservationSpec
+from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, VectorController
 from irl_lens.models.base import TrajectoryModel
@@ -35,7 +35,7 @@ def random_model(layers: int = 3) -> TrajectoryModel:
         torch.manual_seed(0)
         config = BaseConfig(d_model=WIDTH, n_layers=layers, n_heads=2, d_mlp=8)
         spec = ObservationSpec(("sign",), (4,), (0,))
-        model = TrajectoryModel(config, spec, ACTIONS).frozen()
+        model = TrajectoryModel(config, spec, DiscreteActions(ACTIONS)).frozen()
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
     return model

@@ -48,7 +48,7 @@ def contrast() -> Contrast:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = BaseConfig(d_model=16, n_layers=3, n_heads=2, d_mlp=32)
-        model = TrajectoryModel(config, world.observation, world.n_actions).frozen()
+        model = TrajectoryModel(config, world.observation, world.actions).frozen()
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
     pairs = make_pairs(world, "swap", 5, seed=0, earliest=LAGS - 1)

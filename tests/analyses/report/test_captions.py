@@ -8,7 +8,7 @@ import pytest
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.gate.boundary_f1 import GateResult, Raster, score_gate
 from irl_lens.analyses.learning.run_curves import LearningResult
-from irl_lens.analyses.report import captions
+from irl_lens.analyses.learning.success import HeldOutSuccess
 from irl_lens.analyses.stats.estimates import proportion
 
 
@@ -23,7 +23,7 @@ from irl_lens.analyses.stats.estimates import proportion
 def test_how_far_internal_rl_came(final: dict[int, float], said: str) -> None:
     tenth = proportion(np.arange(100) < 10)
     outcome = Outcome(tenth, tenth, tenth, tenth)
-    caption = captions.learning(LearningResult((), final, 6), outcome, None)
+    caption = LearningResult((), final, 6, HeldOutSuccess(outcome)).caption()
     assert said in caption and "success 10.0 %" in caption
     assert "raw-action" not in caption
 
@@ -36,4 +36,4 @@ def test_a_gate_no_better_than_its_null_is_said_to_be(rate: float, said: str) ->
     switches = np.where(rng.random((200, 1)) < rate, rng.random((200, 20)) < 0.1, boundaries)
     none = np.zeros((0, 0))
     blank = Raster(none.astype(int), none.astype(np.float32), none > 0, none > 0)
-    assert said in captions.gate(GateResult(score_gate(switches, boundaries, mask), blank, ()))
+    assert said in GateResult(score_gate(switches, boundaries, mask), blank, ()).caption()

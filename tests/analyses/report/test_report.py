@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from irl_lens.analyses.report.evaluate import HEADLINES, evaluate_run
-from irl_lens.analyses.report.headline_results import Findings
 from irl_lens.analyses.report.report import build_report, write_report
 from irl_lens.config.presets import preset
 from irl_lens.files.tensors import write_bytes
@@ -73,11 +72,11 @@ def test_pages_of_a_bundled_model_are_linked_where_they_are_written(
     monkeypatch.chdir(tmp_path)
     run = find_run("grid")
     assert run.beside("analyses") == Path("grid-analyses")
-    assert "Single analyses" not in write_report(run, Findings(), "grid-report.html").read_text()
+    assert "Single analyses" not in write_report(run, {}, "grid-report.html").read_text()
     write_bytes(run.beside("analyses") / "atlas.html", b"")
     write_bytes(run.beside("scan.html"), b"")
-    near = write_report(run, Findings(), "grid-report.html").read_text()
-    far = write_report(run, Findings(), tmp_path / "else" / "report.html").read_text()
+    near = write_report(run, {}, "grid-report.html").read_text()
+    far = write_report(run, {}, tmp_path / "else" / "report.html").read_text()
     assert '<a href="grid-analyses/atlas.html">atlas</a>' in near
     assert '<a href="grid-scan.html">grid-scan</a>' in near
     assert '<a href="../grid-analyses/atlas.html">atlas</a>' in far

@@ -6,25 +6,34 @@ import re
 import sys
 from math import nan
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import pytest
 
 from irl_lens import cli
-from irl_lens.analyses.comparisons import COMPARISONS
+from irl_lens.analyses.core.analysis import Analysis
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.registry import CATALOGUE, Entry
-from irl_lens.analyses.report.scan import LONGEST, SMALL, options, quick, rank, scan, scanned
+from irl_lens.analyses.registry import ANALYSES, of_runs
+from irl_lens.analyses.report.scan import (
+    LONGEST,
+    SMALL,
+    options,
+    rank,
+    scan,
+    scanned,
+    small_samples,
+)
 from irl_lens.analyses.report.scan_page import page, write_scan
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 
-FEW: dict[str, Any] = {name: CATALOGUE[name] for name in ("belief", "gate-science", "latent")}
+FEW: dict[str, Any] = {
+    name: ANALYSES[name] for name in ("belief", "boundary-detection", "code-clusters")
+}
 
 
 def test_findings_come_first_by_size_then_what_was_not_tested_then_chance() -> None:
@@ -86,23 +95,23 @@ def test_a_long_sentence_is_cut() -> None:
     assert len(str(finding)) < LONGEST + 40 and " ... [not tested]" in str(finding)
 
 
-@pytest.mark.parametrize("name", [*CATALOGUE, *COMPARISONS])
+@pytest.mark.parametrize("name", ANALYSES)
 def test_small_options_are_options_and_no_larger_than_the_usual_ones(name: str) -> None:
-    function = resolve_name({**CATALOGUE, **COMPARISONS}[name].where)
-    small = options(function)
+    small = options(ANALYSES[name])
     assert small.keys() <= SMALL.keys()
     assert all(isinstance(value, type(SMALL[key])) for key, value in small.items())
 
 
 def test_what_says_nothing_of_one_run_is_not_scanned() -> None:
-    left = (CATALOGUE.keys() | COMPARISONS.keys()) - scanned().keys()
+    left = {name for name in of_runs(several=True) if name not in scanned()}
     assert left == {"control-ranks", "control-depth", "rate-distortion"}
+    assert not {"gate", "codes", "learning"} & scanned().keys()  # others look more closely
 
 
 def test_samples_are_small(smoke_run: Run) -> None:
-    assert quick(smoke_run).sizes == smoke_run.preset.evaluation  # smaller still
+    assert small_samples(smoke_run).sizes == smoke_run.preset.evaluation  # smaller still
     values = smoke_run.preset.to_dict() | {"evaluation": {"trajectories": 4_096, "rollouts": 96}}
-    large = quick(Run(smoke_run.folder, smoke_run.config | {"preset": values})).sizes
+    large = small_samples(Run(smoke_run.folder, smoke_run.config | {"preset": values})).sizes
     assert (large.trajectories, large.rollouts, large.probe_iterations) == (256, 96, 30)
 
 
@@ -120,7 +129,7 @@ def test_a_scan_is_one_page_that_fetches_nothing(smoke_run: Run, tmp_path: Path)
 
 
 def test_what_moves_waits_to_be_played(smoke_run: Run, tmp_path: Path) -> None:
-    found = scan(smoke_run, QuietProgress(), {"rollout": CATALOGUE["rollout"]})
+    found = scan(smoke_run, QuietProgress(), {"rollout": ANALYSES["rollout"]})
     text = write_scan(found, tmp_path / "scan.html").read_text()
     own = re.sub(r"<script>.*?</script>", "", text, count=1, flags=re.DOTALL)
     assert "Plotly.addFrames(" in own and "Plotly.animate(" not in own
@@ -136,9 +145,9 @@ class Interrupted(QuietProgress):
 def test_ctrl_c_leaves_what_is_done(smoke_run: Run) -> None:
     found = scan(smoke_run, Interrupted(), FEW)
     assert [look.name for look in found.looks] == ["belief"]
-    assert found.left == ("gate-science", "latent")
+    assert found.left == ("boundary-detection", "code-clusters")
     text = page(found)
-    assert "stopped before: gate-science, latent" in text and 'id="belief"' in text
+    assert "stopped before: boundary-detection, code-clusters" in text and 'id="belief"' in text
 
 
 def test_what_cannot_be_done_says_why(smoke_run: Run, tmp_path: Path) -> None:
@@ -147,12 +156,12 @@ def test_what_cannot_be_done_says_why(smoke_run: Run, tmp_path: Path) -> None:
         scan(run, QuietProgress(), FEW)
     base = smoke_run.stage("base")
     run.stage("base").finish(base.weights(), base.result)
-    entries = FEW | {name: COMPARISONS[name] for name in ("learning", "rate-distortion")}
+    entries = FEW | {name: ANALYSES[name] for name in ("learning-methods", "rate-distortion")}
     found = scan(run, QuietProgress(), entries)
     why = {look.name: look.why for look in found.looks}
     assert why["belief"] == ""
-    assert why["latent"] == "the stage codes is not finished"
-    assert "no finished reinforcement learning" in why["learning"]
+    assert why["code-clusters"] == "the stage codes is not finished"
+    assert "no finished reinforcement learning" in why["learning-methods"]
     assert "metacontroller" in why["rate-distortion"]
     assert "left out: the stage codes is not finished" in page(found)
 
@@ -166,7 +175,7 @@ def test_a_bug_in_one_does_not_take_the_others_along(
     smoke_run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "broken", sys.modules[__name__])
-    entries = {"broken": Entry("broken:broken", "Broken"), "belief": FEW["belief"]}
+    entries = {"broken": Analysis("broken", "broken:broken", "Broken"), "belief": FEW["belief"]}
     found = scan(smoke_run, QuietProgress(), entries)
     assert [look.why for look in found.looks] == ["ZeroDivisionError: of nothing by nothing", ""]
     assert "left out: ZeroDivisionError: of nothing by nothing" in page(found)

@@ -57,7 +57,7 @@ def test_a_place_s_row_is_what_the_model_says_there(steered: Steered) -> None:
 def test_there_is_nothing_where_nobody_stands() -> None:
     world: Any = make_world(SMALL_GRID)
     config = BaseConfig(d_model=16, n_layers=1, n_heads=2, d_mlp=16)
-    base = FastPath(TrajectoryModel(config, world.observation, world.n_actions).frozen())
+    base = FastPath(TrajectoryModel(config, world.observation, world.actions).frozen())
     situation = world.situation(seed=0)
     standing = list(situation.scene().standing)
     field = action_field(base, situation)

@@ -70,9 +70,9 @@ class SlowBoard:
 def slow_filter(world: PinpadWorld, shown: Trajectories, row: int, epsilon: float) -> list:
     """Task posterior and action probabilities at each step, by enumeration of the tasks."""
     colours = world.config.colours
-    objects = shown.layouts.objects[row].tolist()
+    objects = shown.extras["objects"][row].tolist()
     board = SlowBoard(world.config.size, objects[:colours], objects[colours:])
-    start = int(shown.layouts.start[row])
+    start = int(shown.extras["start"][row])
     tasks = [world.grammar.colours(t) for t in world.grammar.train]
     weights = [float(board.length(start, t) <= world.horizon) for t in tasks]
     done, cell, beliefs = [0] * len(tasks), start, []
@@ -111,8 +111,8 @@ def test_equal_to_brute_force(config: PinpadConfig, epsilon: float) -> None:
     floor = world.floor(shown, epsilon=epsilon)
     for row in range(len(shown)):
         for step, (tasks, probs) in enumerate(slow_filter(world, shown, row, epsilon)):
-            np.testing.assert_allclose(floor.tasks[row, step], tasks, atol=1e-12)
-            np.testing.assert_allclose(floor.probs[row, step], probs, atol=1e-12)
+            np.testing.assert_allclose(floor.require("tasks")[row, step], tasks, atol=1e-12)
+            np.testing.assert_allclose(floor.require("probs")[row, step], probs, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -125,25 +125,35 @@ def grid() -> tuple[Trajectories, Floor]:
 
 def test_known_numbers_of_the_paper_s_grid(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
-    assert nll(floor.probs, shown.actions, shown.mask) == pytest.approx(0.253, abs=0.01)
-    assert nll(floor.known, shown.actions, shown.mask) == pytest.approx(0.169, abs=0.008)
-    assert accuracy(floor.probs, shown.actions, shown.mask) == pytest.approx(0.844, abs=0.01)
-    assert accuracy(floor.known, shown.actions, shown.mask) == pytest.approx(0.880, abs=0.01)
-    assert accuracy(floor.visits, shown.visits, shown.mask) == pytest.approx(0.855, abs=0.012)
+    assert nll(floor.require("probs"), shown.actions, shown.mask) == pytest.approx(0.253, abs=0.01)
+    assert nll(floor.require("known_probs"), shown.actions, shown.mask) == pytest.approx(
+        0.169, abs=0.008
+    )
+    assert accuracy(floor.require("probs"), shown.actions, shown.mask) == pytest.approx(
+        0.844, abs=0.01
+    )
+    assert accuracy(floor.require("known_probs"), shown.actions, shown.mask) == pytest.approx(
+        0.880, abs=0.01
+    )
+    assert accuracy(floor.require("visits"), shown.require("visits"), shown.mask) == pytest.approx(
+        0.855, abs=0.012
+    )
 
 
 def test_known_numbers_of_a_small_world_with_single_colour_subgoals() -> None:
     world = PinpadWorld(PinpadConfig(5, 4, 2, 100, "paper-ant"))
     shown = world.demonstrate(3_000, seed=0)
     floor = world.floor(shown)
-    assert nll(floor.probs, shown.actions, shown.mask) == pytest.approx(0.420, abs=0.012)
-    assert nll(floor.known, shown.actions, shown.mask) == pytest.approx(0.170, abs=0.012)
+    assert nll(floor.require("probs"), shown.actions, shown.mask) == pytest.approx(0.420, abs=0.012)
+    assert nll(floor.require("known_probs"), shown.actions, shown.mask) == pytest.approx(
+        0.170, abs=0.012
+    )
 
 
 def test_beliefs_are_distributions_and_zero_on_padding(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
-    for name in ("probs", "known", "subgoals", "visits", "tasks"):
-        totals = getattr(floor, name).sum(axis=2)
+    for name in ("probs", "known_probs", "subgoals", "visits", "tasks"):
+        totals = floor.require(name).sum(axis=2)
         np.testing.assert_allclose(totals, shown.mask.astype(float), atol=1e-9)
 
 
@@ -151,12 +161,14 @@ def test_the_belief_only_ever_loses_tasks_and_begins_uniform(
     grid: tuple[Trajectories, Floor],
 ) -> None:
     shown, floor = grid
-    alive = floor.tasks > 0
+    alive = floor.require("tasks") > 0
     gained = alive[:, 1:] & ~alive[:, :-1] & shown.mask[:, 1:, None]
     assert not gained.any()
-    first = floor.tasks[:, 0]
+    first = floor.require("tasks")[:, 0]
     np.testing.assert_allclose(first, alive[:, 0] / alive[:, 0].sum(1, keepdims=True))
-    truth = np.take_along_axis(floor.tasks, shown.tasks[:, None, None], axis=2)[..., 0]
+    truth = np.take_along_axis(
+        floor.require("tasks"), shown.require("tasks")[:, None, None], axis=2
+    )[..., 0]
     assert (truth[shown.mask] > 0).all()
 
 
@@ -165,7 +177,10 @@ def test_the_posterior_is_calibrated(epsilon: float) -> None:
     world = PinpadWorld(PinpadConfig(5, 4, 2, 200, "paper-ant"))
     shown = world.demonstrate(3_000, seed=1, epsilon=epsilon)
     floor, mask = world.floor(shown, epsilon=epsilon), shown.mask
-    pairs = ((floor.visits, shown.visits), (floor.probs, shown.actions))
+    pairs = (
+        (floor.require("visits"), shown.require("visits")),
+        (floor.require("probs"), shown.actions),
+    )
     for belief, label in pairs:
         said = belief[mask].ravel()
         came = (label[..., None] == np.arange(belief.shape[2]))[mask].ravel()
@@ -179,7 +194,7 @@ def test_the_posterior_is_calibrated(epsilon: float) -> None:
 
 def test_mean_surprise_equals_mean_entropy(grid: tuple[Trajectories, Floor]) -> None:
     shown, floor = grid
-    for probs in (floor.probs, floor.known):
+    for probs in (floor.require("probs"), floor.require("known_probs")):
         p = probs[shown.mask]
         entropy = -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(axis=1)
         surprise = nll(probs, shown.actions, shown.mask)
@@ -192,4 +207,4 @@ def test_no_task_of_the_prior_allows_the_held_out_one(grid: tuple[Trajectories, 
     with pytest.raises(ValueError, match="no task of the prior allows"):
         world.floor(shown)
     floor = world.floor(shown, prior="heldout")
-    np.testing.assert_allclose(floor.probs, floor.known)
+    np.testing.assert_allclose(floor.require("probs"), floor.require("known_probs"))

@@ -29,8 +29,8 @@ def replay(
     env.reset(seed=0)
     state = env.get_state()
     episodes = state["episodes"]
-    episodes.objects, episodes.start = shown.layouts.objects, shown.layouts.start
-    episodes.cell, episodes.task = shown.layouts.start, np.maximum(shown.tasks, 0)
+    episodes.objects, episodes.start = shown.extras["objects"], shown.extras["start"]
+    episodes.cell, episodes.task = shown.extras["start"], np.maximum(shown.require("tasks"), 0)
     return env, *env.set_state(state)
 
 
@@ -46,9 +46,9 @@ def test_every_demonstration_succeeds_on_its_last_step(
     rewards = np.zeros(len(shown))
     for step in range(shown.mask.shape[1]):
         live = shown.mask[:, step]
-        assert (info["subgoal"] == shown.subgoals[:, step])[live].all()
-        assert (info["visit"] == shown.visits[:, step])[live].all()
-        assert (info["progress"] == shown.progress[:, step])[live].all()
+        assert (info["subgoal"] == shown.require("subgoals")[:, step])[live].all()
+        assert (info["visit"] == shown.require("visits")[:, step])[live].all()
+        assert (info["progress"] == shown.require("progress")[:, step])[live].all()
         np.testing.assert_array_equal(now[live], shown.observations[live, step])
         now, reward, terminated, truncated, info = env.step(shown.actions[:, step])
         rewards += reward
@@ -76,13 +76,13 @@ def test_demonstrations_depend_on_the_seed_alone() -> None:
     first, again, other = (world.demonstrate(8, seed=s) for s in ((3, 1), (3, 1), (3, 2)))
     np.testing.assert_array_equal(first.observations, again.observations)
     np.testing.assert_array_equal(first.actions, again.actions)
-    assert first.layouts.objects.tolist() != other.layouts.objects.tolist()
+    assert first.extras["objects"].tolist() != other.extras["objects"].tolist()
 
 
 def test_ties_are_broken_evenly() -> None:
     world = PinpadWorld(PinpadConfig(5, 4, 0, 50, "paper-ant"))
     shown = world.demonstrate(2_000, seed=0)
-    known = world.floor(shown).known
+    known = world.floor(shown).require("known_probs")
     two = shown.mask & (known.max(axis=2) == 0.5)
     first = known.argmax(axis=2) == shown.actions
     assert abs(first[two].mean() - 0.5) < 4 * 0.5 / np.sqrt(two.sum())

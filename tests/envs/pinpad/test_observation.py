@@ -19,7 +19,7 @@ def test_the_agent_is_seen_and_the_task_is_not(kind):
     assert moved[batch.mask[:, 1:]].all(), "the expert never stands still, so neither does this"
     # The same board, cell and displacement under other tasks and progress looks the same.
     again = observer.encode(
-        np.broadcast_to(batch.layouts.objects[:, None], (*agent.shape, 12)),
+        np.broadcast_to(batch.extras["objects"][:, None], (*agent.shape, 12)),
         agent,
         _displacement(agent, world.config.size),
     )

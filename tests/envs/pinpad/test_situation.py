@@ -38,10 +38,12 @@ def test_trajectories_give_back_board_and_task(config, task) -> None:
     for row, found in enumerate(world.situations(shown)):
         assert found.task in world.tasks(task)
         if task == "train":
-            assert found.task == world.grammar.train[shown.tasks[row]]
-        assert found.cells[:-1] == tuple(shown.layouts.objects[row])
+            assert found.task == world.grammar.train[shown.require("tasks")[row]]
+        assert found.cells[:-1] == tuple(shown.extras["objects"][row])
         assert (
-            found.cells[-1] == shown.layouts.start[row] == world.places(shown.observations)[row, 0]
+            found.cells[-1]
+            == shown.extras["start"][row]
+            == world.places(shown.observations)[row, 0]
         )
 
 
@@ -51,7 +53,10 @@ def test_the_expert_does_the_task_on_the_board(world: PinpadWorld) -> None:
         again = situation.demonstrate(seed=1)
         # Shortest paths differ, their length does not.
         assert again.lengths[0] == shown.lengths[row]
-        assert again.tasks[0] == -1 and again.visits[0, -1] == world.grammar.colours((1,))[-1]
+        assert (
+            again.require("tasks")[0] == -1
+            and again.require("visits")[0, -1] == world.grammar.colours((1,))[-1]
+        )
         assert world.situations(again) == [situation]
 
 
@@ -163,4 +168,6 @@ def test_a_filter_believes_of_a_walk_retraced_what_it_does_of_the_walk(
     shown = situation.demonstrate(7)
     again = situation.retraced(world.places(shown.observations[0]), shown.actions[0])
     assert (again.observations == shown.observations).all()
-    assert np.allclose(world.floor(again).subgoals, world.floor(shown).subgoals)
+    assert np.allclose(
+        world.floor(again).require("subgoals"), world.floor(shown).require("subgoals")
+    )

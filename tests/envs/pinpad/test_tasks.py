@@ -82,7 +82,7 @@ def test_other_grammars_can_be_made_and_played() -> None:
     world = PinpadWorld(PinpadConfig(size=5, colours=3, walls=1, grammar="chain"))
     batch = world.demonstrate(20, 0)
     assert world.subgoal_names == ("x", "y", "z")
-    assert {mine.train[t] for t in batch.tasks} == set(mine.train)
+    assert {mine.train[t] for t in batch.require("tasks")} == set(mine.train)
     env = gymnasium.make(
         "irl_lens/GridPinpad-v0", size=5, colours=3, walls=1, grammar="chain", task="heldout"
     )
