@@ -31,7 +31,7 @@ def analyze(
 
     Args:
         run: The run.
-        names: Of analyses of one run.
+        names: Names of analyses of one run.
         options: For each of them; see :mod:`irl_lens.analyses.core.options`.
         against: A run that this one is compared with: what differs is called NAME-against.
         folder: Where each result is written as soon as it is there
@@ -77,7 +77,7 @@ def compare(
     """Analyses several runs.
 
     Args:
-        name: Of an analysis of several runs.
+        name: Name of an analysis of several runs.
         runs: The runs.
         options: See :mod:`irl_lens.analyses.core.options`.
         folder: Where the result is written; nowhere if not given.

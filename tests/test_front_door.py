@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 import torch
-from irl_lens.analyses.explorer.web.server import Server
 
 import irl_lens
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.explorer.web.server import Server
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import Preset
 from irl_lens.errors import UserError

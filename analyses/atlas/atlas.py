@@ -33,7 +33,7 @@ class Atlas(Result):
         kind: What they are controllers of, or how they were made.
         entries: One a controller.
         cosines: Likeness of every two controllers, in the order of the entries.
-        names: Of all abstract subgoals.
+        names: Names of all abstract subgoals.
         rows: Boards roamed on.
     """
 

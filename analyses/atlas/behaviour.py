@@ -68,7 +68,7 @@ class Behaviour:
         steered: With the controller.
         placebo: With one of the same norm, in random directions.
         alone: Without any.
-        p: Of its own subgoal's share, steered against placebo, paired by board; in an atlas
+        p: p-value of its own subgoal's share, steered against placebo, paired by board; in an atlas
             adjusted for all controllers, as is that of the ending.
         failures: Some boards on which its own subgoal was not the first.
         ending: When the gate would have ended it; None without a gate.
@@ -94,7 +94,7 @@ def behave(
     Args:
         field: Boards and base.
         subject: The controller, held at every step.
-        placebo: The same.
+        placebo: A random controller of the same singular values, held at every step.
         alone: Where agents went without any, on the same boards.
         meta: Whose code it is, if it was decoded from one.
     """

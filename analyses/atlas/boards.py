@@ -35,7 +35,7 @@ class Board:
 
     Attributes:
         scene: What lies there.
-        views: Of agents steered, under a placebo, and alone.
+        views: How agents go steered, under a placebo, and alone.
     """
 
     scene: Scene

@@ -44,7 +44,7 @@ class Setting:
         agents: Agents on each of those.
         draws: Placebos that weights are held against.
         episodes: Demonstrations that codes are taken from and the probe is fitted on.
-        seed: Of placebos and clusters.
+        seed: Seed of placebos and clusters.
     """
 
     boards: int = 256
@@ -71,7 +71,7 @@ def atlas(
         shown: Boards that are drawn.
         draws: Placebos that weights are held against.
         episodes: Demonstrations that codes are taken from and a probe is fitted on.
-        seed: Of placebos.
+        seed: Seed of placebos.
 
     Raises:
         UserError: The world has no boards to roam on.
@@ -100,7 +100,7 @@ def cluster_atlas(
         shown: See there.
         draws: See there.
         episodes: See there.
-        seed: Of placebos and clusters.
+        seed: Seed of placebos and clusters.
 
     Raises:
         UserError: The world has no boards to roam on.

@@ -33,8 +33,8 @@ class AtlasDifference(Result):
     """See the module.
 
     Attributes:
-        one: Of one run.
-        other: Of the other.
+        one: Atlas of one run.
+        other: Atlas of the other.
     """
 
     one: Atlas

@@ -31,7 +31,7 @@ class Ending:
         early: The same, before.
         late: The same, later.
         chance: Share that would open on arrival by chance.
-        p: Of the share on arrival, one-sided, against openings dealt anew.
+        p: p-value of the share on arrival, one-sided, against openings dealt anew.
         delays: Steps from arrival to the opening, of each agent whose gate opens.
     """
 
@@ -61,7 +61,7 @@ def ending(
     Args:
         gate: Where it opens.
         course: Where the agents went, beyond their first subgoal.
-        seed: Of the dealing.
+        seed: Seed of the dealing.
         draws: How often openings are dealt anew.
     """
     steps = np.arange(gate.shape[1])

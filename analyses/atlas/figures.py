@@ -28,7 +28,7 @@ CONDITIONS = {"steered": "controller", "placebo": "placebo", "alone": "no contro
 WEIGHTS = 16
 """Weights shown, those furthest from the placebo."""
 CELL = 34
-"""Of boards, four in a row [px]."""
+"""Height of a place on boards that stand four in a row [px]."""
 REACH = 6
 """Steps from arrival that are shown one by one."""
 

@@ -80,7 +80,7 @@ def code_subjects(
     Args:
         meta: Makes controllers of codes.
         switch_codes: The codes.
-        names: Of the abstract subgoals.
+        names: Names of the abstract subgoals.
     """
     means = torch.from_numpy(
         class_means(switch_codes.codes, switch_codes.labels, len(names))
@@ -99,9 +99,9 @@ def cluster_subjects(
     Args:
         meta: Makes controllers of codes.
         switch_codes: The codes.
-        names: Of the abstract subgoals.
+        names: Names of the abstract subgoals.
         clusters: How many; no more than there are different codes.
-        seed: Of the clustering.
+        seed: Seed of the clustering.
     """
     clusters = min(clusters, len(np.unique(switch_codes.codes, axis=0)))
     fit = KMeans(clusters, n_init=4, random_state=seed).fit(switch_codes.codes)  # type: ignore

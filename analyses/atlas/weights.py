@@ -55,7 +55,7 @@ def score(
         reads: Weights it may read, by name.
         writes: Weights that may read it, by name.
         draws: Placebos.
-        seed: Of the placebos.
+        seed: Seed of the placebos.
     """
     generator = torch.Generator().manual_seed(seed)
     spectrum = subject.spectrum

@@ -55,7 +55,7 @@ class BeliefSteps(Result):
 
     Attributes:
         target: What is believed: ``"subgoal"`` or ``"visit"``.
-        names: Of its values.
+        names: Names of its values.
         trained: One a layer.
         untrained: The same with random weights.
         shuffled: The same with shuffled labels.
@@ -151,7 +151,7 @@ def belief_over_time(
         target: ``"subgoal"`` or ``"visit"``.
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
-        seed: Of the shuffling and of the random weights.
+        seed: Seed of the shuffling and of the random weights.
 
     Raises:
         ValueError: The exact filter has no posterior of such a target.

@@ -35,7 +35,7 @@ class Source:
         given: Mean probability of the truth at each step: value, low and high.
         right: How often the likeliest label is the true one, the same.
         rise: Probability of the truth in an episode's last third less that in its first.
-        p: Of the rise, by exchanging the two within episodes; adjusted for all layers.
+        p: p-value of the rise, by exchanging the two within episodes; adjusted for all layers.
     """
 
     name: str

@@ -51,10 +51,10 @@ class Reader:
 
     Attributes:
         name: As in the legend.
-        accuracy: Of its likeliest subgoal.
+        accuracy: Accuracy of its likeliest subgoal.
         cross_entropy: -ln of what it gives the true one [nats].
         divergence: KL of the exact posterior to it [nats].
-        calibration: Of its likeliest subgoal.
+        calibration: Calibration of its likeliest subgoal.
         since: Mean probability of the true subgoal by steps since that began; the first subgoal
             of an episode, which nothing has announced, is left out.
     """
@@ -192,7 +192,7 @@ def compare(
     """Scores probabilities by the true labels, and by the exact posterior.
 
     Args:
-        name: Of their source.
+        name: Name of their source.
         probs: At every step.
         exact: The exact posterior at every step.
         trajectories: The demonstrations.

@@ -77,7 +77,7 @@ class Fitting:
 
     Attributes:
         stream: One row a step.
-        labels: Of each step.
+        labels: Label of each step.
         groups: Group of episodes that each step is left out with.
         classes: Number of labels.
         iterations: Most L-BFGS iterations a probe.

@@ -54,8 +54,8 @@ class Reading:
         target: One of :data:`TARGETS`.
         layer: Output of this block; 0 is the embedding.
         accuracy: On episodes the probe was not trained on.
-        shuffled: Of a probe trained on shuffled labels.
-        untrained: Of a probe on the stream of a model with random weights.
+        shuffled: Accuracy of a probe trained on shuffled labels.
+        untrained: Accuracy of a probe on the stream of a model with random weights.
         selectivity: Accuracy over that of the better of the two, episode by episode.
     """
 
@@ -111,7 +111,7 @@ class LabelProbes(Result):
         )
 
     def claims(self) -> tuple[Claim, ...]:
-        """Of each target, the best layer against the better of the controls."""
+        """The best layer of each target against the better of the controls."""
         tried = len(self.readings) // len(self.targets)
         return tuple(
             Claim.against(
@@ -162,10 +162,10 @@ def label_probes(
 
     Args:
         loaded: The run's parts.
-        targets: Of :data:`TARGETS`.
+        targets: Some of :data:`TARGETS`.
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
-        seed: Of the shuffles and of the random weights.
+        seed: Seed of the shuffles and of the random weights.
     """
     fit = loaded.fit.rows(slice(episodes))
     test = loaded.test.trajectories.rows(slice(episodes))

@@ -70,7 +70,7 @@ class LayerDirections:
         alignments: Reads, writes and pushes.
         singular: Singular values of each controller.
         cosines: |cos| of every singular vector with every class: reads, then writes.
-        width: Of the stream.
+        width: Width of the residual stream.
     """
 
     layer: int
@@ -96,12 +96,12 @@ def layer_directions(
     """Holds the probe of one layer against its controllers.
 
     Args:
-        layer: Which.
+        layer: The layer.
         bank: The controllers.
         fitting: What the probe is fitted on.
         pushed: What the controllers do to other demonstrations.
         draws: Random directions.
-        seed: Of these, and of the shuffling.
+        seed: Seed of the random directions, and of the shuffling.
     """
     spectrum, own = bank.stack.spectrum, fitting.directions()
     dealt = fitting.directions(shuffled=seed)

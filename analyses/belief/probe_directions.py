@@ -53,7 +53,7 @@ class ProbeDirections(Result):
 
     Attributes:
         source: Where the controllers come from.
-        names: Of the labels.
+        names: Names of the labels.
         layers: Those that have controllers.
     """
 
@@ -153,7 +153,7 @@ def probe_directions(
         episodes: Most demonstrations to fit probes on, and to push in.
         iterations: Most L-BFGS iterations a probe.
         draws: Random directions.
-        seed: Of these, and of the shuffling.
+        seed: Seed of the random directions, and of the shuffling.
     """
     controllers = LabelControllers.of(loaded, source)
     base, fit = controllers.loaded.base, controllers.loaded.fit.rows(slice(episodes))

@@ -155,7 +155,7 @@ def probe_layers(
         test: Other demonstrations, with the filter's beliefs.
         classes: Number of abstract subgoals.
         iterations: Most L-BFGS iterations a probe.
-        seed: Of the shuffling of the control's labels.
+        seed: Seed of the shuffling of the control's labels.
     """
     layers = range(base.model.n_layers + 1)
     labels = torch.from_numpy(by_token(train, "subgoal"))

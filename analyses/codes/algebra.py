@@ -133,7 +133,7 @@ def algebra(
         loaded: The run.
         rows: Boards.
         demonstrations: Whose stream the two orders are compared on.
-        seed: Of the rotations.
+        seed: Seed of the rotations.
         draws: Rotations.
     """
     drawn = draw_seed(loaded.run.seed, "analysis-algebra", 0)
@@ -158,7 +158,7 @@ def combine(
         meta: The metacontroller whose decoder is used.
         switch_codes: The codes.
         demonstrations: Whose stream the two orders are compared on.
-        seed: Of the rotations.
+        seed: Seed of the rotations.
         draws: Rotations.
     """
     means = class_means(switch_codes.codes, switch_codes.labels, len(field.world.subgoal_names))

@@ -46,7 +46,7 @@ from irl_lens.arrays import NDArray
 SHOWN = 1_500
 """Codes drawn in the figure."""
 NEIGHBOURS = 15
-"""Of each code in UMAP's layout."""
+"""Neighbours of each code in UMAP's layout."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class LatentSpace(Result):
         unrolled: The same codes by UMAP; None without umap-learn, or with too few of them.
         explained: Share of the variance on each axis.
         purity: Share of codes that are of their cluster's commonest subgoal.
-        information: Of the cluster on the subgoal [bits].
-        entropy: Of the subgoals of all codes [bits], which bounds it.
+        information: Information of the cluster on the subgoal [bits].
+        entropy: Entropy of the subgoals of all codes [bits], which bounds it.
         clusters: How many.
         codes: How many.
-        names: Of the subgoals.
+        names: Names of the subgoals.
     """
 
     points: Float[NDArray[np.float64], "shown 2"]
@@ -155,8 +155,8 @@ def latent_space(
     Args:
         loaded: The run.
         clusters: How many; one a subgoal if not given.
-        seed: Of the clusters, the null and the resampling.
-        draws: Of the null, and resamples.
+        seed: Seed of the clusters, the null and the resampling.
+        draws: Draws of the null, and resamples.
         umap: Lay the codes out by UMAP too where it is installed, which takes seconds.
     """
     names = loaded.world.subgoal_names
@@ -176,10 +176,10 @@ def describe_codes(
 
     Args:
         switch_codes: The codes.
-        names: Of the subgoals.
+        names: Names of the subgoals.
         clusters: How many.
-        seed: Of the clusters, the null and the resampling.
-        draws: Of the null, and resamples.
+        seed: Seed of the clusters, the null and the resampling.
+        draws: Draws of the null, and resamples.
         umap: Lay them out by UMAP too.
     """
     rng, clusters = np.random.default_rng(seed), min(clusters, len(switch_codes))
@@ -218,7 +218,7 @@ def unrolled(
 
     Args:
         codes: The codes.
-        seed: Of the layout.
+        seed: Seed of the layout.
 
     Returns:
         The layout; None if umap-learn is not installed, or fewer codes differ than it needs.

@@ -36,7 +36,7 @@ class Single:
     """One subgoal's controller.
 
     Attributes:
-        name: Of the subgoal.
+        name: Name of the subgoal.
         alone: Share that reaches it first with the base alone.
         on: The controller against the base alone; p adjusted for all subgoals, as in negated.
         negated: Its negation against the base alone.
@@ -53,12 +53,12 @@ class Pair:
     """Controllers of two subgoals.
 
     Attributes:
-        names: Of the subgoals g and h.
+        names: Names of the subgoals g and h.
         mixed: Share that reaches g first and h first, at each weight of h.
         added: The same with the sum.
         commutator: Norm, see :mod:`irl_lens.analyses.codes.matrix_algebra`.
         commutator_null: Mean with h's controller rotated.
-        composition: Of g then h, and of h then g.
+        composition: Norm of g then h, and of h then g.
         composition_null: Mean with h's controller rotated, g then h.
         stream: |difference of the two orders| / |e|, mean over steps of demonstrations.
         order: h last against g last, and how often h is reached first; p adjusted for all pairs.

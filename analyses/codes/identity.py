@@ -49,7 +49,7 @@ class CodesResult(Result):
         centroids: One a subgoal; NaN for one that no switch began.
         codes: Some of the codes that were tested.
         labels: Their true subgoals.
-        names: Of the subgoals.
+        names: Names of the subgoals.
         outcome: The held-out task with centroids given by an oracle.
     """
 
@@ -136,7 +136,7 @@ def codes_at_switches(
     Args:
         fit: Demonstrations that the centroids come from, and their trace.
         test: Others, which are guessed.
-        names: Of the abstract subgoals.
+        names: Names of the abstract subgoals.
         base: The base model.
         meta: The metacontroller.
         trial: How the held-out task is played.

@@ -46,7 +46,7 @@ class RateDistortion(Result):
         points: One a run, by frozen and co-trained, alpha and seed.
         boundaries: True ones an episode.
         bases: How many different pretrained bases the runs have.
-        p: Of frozen and co-trained runs having the same F1 over its null; NaN with too few.
+        p: p-value of frozen and co-trained runs having the same F1 over its null; NaN with too few.
     """
 
     points: tuple[Point, ...]
@@ -128,7 +128,7 @@ def rate_distortion(
             was trained too.
         progress: Told of every run.
         episodes: Demonstrations; as many as the first run's evaluation takes if not given.
-        seed: Of the demonstrations and of the codes that are drawn.
+        seed: Seed of the demonstrations and of the codes that are drawn.
 
     Raises:
         UserError: There is none, or two of them differ in other settings.

@@ -37,8 +37,8 @@ class Point:
         rate: [nats a step].
         distortion: [nats a step].
         without: Distortion of its base without codes.
-        switches: Of the hard gate (beta >= 1/2) an episode, the forced first one left out.
-        f1: Of these against true boundaries, at the exact step.
+        switches: Switches of the hard gate (beta >= 1/2) an episode, the forced first one left out.
+        f1: F1 of these against true boundaries, at the exact step.
         null: The same with switches moved round: mean, and central 95 % of the draws.
         split: F1 with the threshold that best splits the gates in two, as a half-open gate
             may be as regular as an open one.
@@ -73,7 +73,7 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
     Args:
         run: A run whose discovery is done.
         sample: Demonstrations.
-        seed: Of the codes, which are drawn as in training, and of the null.
+        seed: Seed of the codes, which are drawn as in training, and of the null.
     """
     parts = run.fresh()  # let go of afterwards: a sweep may have many runs
     base, meta = parts.fast, parts.discovered

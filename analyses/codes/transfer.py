@@ -53,7 +53,7 @@ class Rate:
         pooled: With a code drawn from all.
         alone: Without any.
         effect: own - pooled.
-        p: Of the effect, by exchanging within pairs; adjusted for all subgoals, transitions
+        p: p-value of the effect, by exchanging within pairs; adjusted for all subgoals, transitions
             and times, totals for the others alone.
     """
 
@@ -73,7 +73,7 @@ class Transfer(Result):
 
     Attributes:
         rates: One a subgoal or transition, in the order they are drawn.
-        totals: All of one place taken together.
+        totals: All that are held from the same time on, taken together.
     """
 
     rates: tuple[Rate, ...]
@@ -92,15 +92,15 @@ class Transfer(Result):
 
     def figure(self) -> go.Figure:
         """Draws the rates, one panel for each time from which codes are held."""
-        places = list(dict.fromkeys(rate.where for rate in self.totals))
-        figure = make_subplots(cols=len(places), subplot_titles=places, shared_yaxes=True)
+        starts = list(dict.fromkeys(rate.where for rate in self.totals))
+        figure = make_subplots(cols=len(starts), subplot_titles=starts, shared_yaxes=True)
         kinds = {
             "code of the subgoal": ("own", MAIN),
             "any code": ("pooled", CONTRAST),
             "base alone": ("alone", GREY),
         }
-        for column, place in enumerate(places, start=1):
-            rates = [rate for rate in (*self.rates, *self.totals) if rate.where == place]
+        for column, start in enumerate(starts, start=1):
+            rates = [rate for rate in (*self.rates, *self.totals) if rate.where == start]
             for name, (field, colour) in kinds.items():
                 found = [getattr(rate, field) for rate in rates]
                 figure.add_bar(
@@ -112,7 +112,7 @@ class Transfer(Result):
                     col=column,
                 )
         figure.update_xaxes(type="category", title="subgoal")
-        figure.update_xaxes(title="transition", col=len(places))
+        figure.update_xaxes(title="transition", col=len(starts))
         figure.update_yaxes(title="share that reaches it next", rangemode="tozero", col=1)
         return styled(figure, "Codes put into other episodes", 430, **ABOVE_PANELS)
 
@@ -125,7 +125,7 @@ class Transfer(Result):
         )
 
     def claims(self) -> tuple[Claim, ...]:
-        """A code of the subgoal against any code, for each place."""
+        """A code of the subgoal against any code, for each time from which codes are held."""
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
@@ -136,7 +136,7 @@ def transfer(loaded: LoadedRun, rows: Count = 512, later: Index = 4, seed: Seed 
         loaded: The run.
         rows: Boards.
         later: The later step.
-        seed: Of the codes that are drawn.
+        seed: Seed of the codes that are drawn.
     """
     drawn = draw_seed(loaded.run.seed, "analysis-transfer", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
@@ -154,7 +154,7 @@ def inject(
         meta: The metacontroller whose decoder is used.
         switch_codes: The codes.
         later: The later step.
-        seed: Of the codes that are drawn.
+        seed: Seed of the codes that are drawn.
 
     Raises:
         UserError: The later step is the first, or beyond the last.

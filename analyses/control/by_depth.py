@@ -126,9 +126,9 @@ class DepthResult(Result):
         return styled(figure, "Steering with the true subgoal, by depth", 430, **ABOVE_PANELS)
 
     def _line(
-        self, figure: go.Figure, column: int, panel: str, place: int, depth: int, random: bool
+        self, figure: go.Figure, column: int, panel: str, number: int, depth: int, random: bool
     ) -> None:
-        curve, colour = self.curve(depth, panel, random), PALETTE[place % len(PALETTE)]
+        curve, colour = self.curve(depth, panel, random), PALETTE[number % len(PALETTE)]
         name = _blocks(depth) + (", random" if random else "")
         figure.add_scatter(
             x=[layer / depth for layer in curve],
@@ -183,7 +183,7 @@ def control_by_depth(
         progress: Told of every run.
         episodes: Demonstrations to try them on.
         rollouts: Boards of the held-out task.
-        seed: Of demonstrations and boards, the same for all runs.
+        seed: Seed of demonstrations and boards, the same for all runs.
 
     Raises:
         UserError: There is no run, one has no controllers, or worlds or labels differ.

@@ -52,7 +52,7 @@ class ControlResult(Result):
         layers: One a layer that has controllers.
         raw: The base alone on the held-out task.
         label: Which subgoals have controllers: ``"subgoal"`` (abstract) or ``"visit"``.
-        subgoals: Of the held-out task.
+        subgoals: How many subgoals the held-out task has.
     """
 
     layers: tuple[LayerControl, ...]

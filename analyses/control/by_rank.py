@@ -58,7 +58,7 @@ class Sized:
         control: What they do; p adjusted for all sizes.
         over_vector: Gap closed, less that of the trained vectors on the same episodes, or of
             the mean differences if no vectors were trained.
-        p: Of that difference, by exchanging the two within episodes; adjusted for all that
+        p: p-value of that difference, by exchanging the two within episodes; adjusted for all that
             are held against the vectors.
     """
 
@@ -75,7 +75,7 @@ class RankResult(Result):
 
     Attributes:
         layer: Where all of them act.
-        steps: Of training.
+        steps: Steps of training.
         batch: Demonstrations a step.
         sizes: Mean differences, trained vectors, then by the number of their numbers.
         raw: The base alone on the held-out task.

@@ -107,8 +107,8 @@ class Circuit(Result):
         by_hand = {share.name: share for share in self.written}["controller"]
         recruited = ", ".join(share.name for share in self.recruited) or "none"
         return (
-            f"{KINDS[self.source]} at layer {self.layer}, the true label given at every step: "
-            f"they move the logits of the two actions they act on most apart by "
+            f"{CONTROLLERS[self.source]} at layer {self.layer}, the true label given at every "
+            f"step: they move the logits of the two actions they act on most apart by "
             f"{self.effect.value:.2f} nats a step (the same norm in random directions "
             f"{self.random_effect:.2f}) and make the base prefer another action at "
             f"{self.changed:.1%} of steps. ".replace("%", " %")
@@ -123,15 +123,15 @@ class Circuit(Result):
         """The part that carries most beyond the null."""
         top = max(self.lost, key=lambda share: share.value.value - share.null.value)
         sentence = (
-            f"Of what {KINDS[self.source].lower()} at layer {self.layer} do, {_said(top)} is lost "
-            f"without {top.name}; recruited beyond random controllers: "
+            f"Of what {CONTROLLERS[self.source].lower()} at layer {self.layer} do, {_said(top)} "
+            f"is lost without {top.name}; recruited beyond random controllers: "
             f"{', '.join(share.name for share in self.recruited) or 'none'}."
         )
         effect = top.value.value - top.null.value
         return (Claim(sentence, effect, max(top.p, top.p_controllers)),)
 
 
-KINDS = {"controllers": "Supervised controllers", "codes": "Controllers of codes"}
+CONTROLLERS = {"controllers": "Supervised controllers", "codes": "Controllers of codes"}
 
 
 def circuit(
@@ -147,10 +147,10 @@ def circuit(
     Args:
         loaded: The run's parts.
         source: Supervised controllers, or those of codes.
-        layer: Of the controllers; by default the one where they do best.
+        layer: Layer of the controllers; by default the one where they do best.
         episodes: Demonstrations.
         draws: Random controllers.
-        seed: Of these.
+        seed: Seed of the random controllers.
 
     Raises:
         UserError: No controllers at that layer, no block after it, or they change nothing.
@@ -187,7 +187,7 @@ def recruited(
         observations: Sparse observations.
         mask: The steps that count.
         draws: Random controllers, two or more.
-        seed: Of these.
+        seed: Seed of the random controllers.
         source: Where the controllers come from, for the caption.
 
     Raises:

@@ -19,7 +19,7 @@ class LayerControl:
         random_gap_closed: The same with the control.
         outcome: Held-out task, true subgoals in order.
         random: The same with the control.
-        p: Of the subgoals reached against the control's on the same solvable boards, by
+        p: p-value of the subgoals reached against the control's on the same solvable boards, by
             exchanging the two; among several layers adjusted for all.
     """
 

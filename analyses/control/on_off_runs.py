@@ -52,7 +52,7 @@ class Switched:
         on: Activations by hook name, with it.
         off: Without it.
         mask: The steps that count.
-        logits: Of the two runs, on and off, at these steps.
+        logits: Logits of the two runs, on and off, at these steps.
     """
 
     model: HookedTransformer

@@ -18,7 +18,7 @@ def control_panels(names: Sequence[str], found: Sequence[LayerControl], raw: Out
     """Draws three panels of bars, each measure beside that of its control and of the base alone.
 
     Args:
-        names: Of what is measured, along the horizontal axis.
+        names: Names of what is measured, along the horizontal axis.
         found: The measures.
         raw: The base alone on the held-out task.
     """

@@ -3,7 +3,7 @@
     z = (value - null) / sqrt(se^2 + se_null^2),   se = (high - low) / (2 * 1.96)
 
 is what a p-value comes from where an analysis has intervals only: normal, two-sided, and
-multiplied by the number of places among which the largest was looked for (Bonferroni).
+multiplied by the number of candidates among which the largest was looked for (Bonferroni).
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ def code_bank(
         meta: Makes the codes and the controllers.
         base: The base it was trained on.
         shown: Demonstrations that codes are taken from.
-        names: Of the abstract subgoals.
+        names: Names of the abstract subgoals.
 
     Raises:
         UserError: No switch begins one of the subgoals.

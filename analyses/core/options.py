@@ -20,7 +20,7 @@ from irl_lens.errors import UserError
 Count = Annotated[int, Range(1, 1_000_000)]
 """How many: episodes, boards, draws."""
 Index = Annotated[int, Range(0, 10_000)]
-"""Of a layer or a step, from 0."""
+"""Number of a layer or a step, from 0."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]
 
 Given = Mapping[str, Any] | Sequence[str]
@@ -57,7 +57,7 @@ def chosen(name: str, function: Callable[..., Any], given: Given) -> dict[str, A
     """Reads and checks options.
 
     Args:
-        name: Of the analysis, for the errors.
+        name: Name of the analysis, for the errors.
         function: The analysis.
         given: The options; those left out keep their defaults.
 

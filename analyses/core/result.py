@@ -51,7 +51,7 @@ class Result(ABC):
         that is not finite is null.
 
         Args:
-            path: Of both files, without their endings.
+            path: Path of both files, without their endings.
             provenance: What it was made with; kept beside the numbers.
 
         Returns:
@@ -83,8 +83,8 @@ def write(
 
     Args:
         result: What to write.
-        path: Of all files, without their endings.
-        title: Of the page.
+        path: Path of all files, without their endings.
+        title: Title of the page.
         provenance: See :meth:`Result.save`.
     """
     path, pages = Path(path), result.pages()
@@ -102,7 +102,7 @@ def page(result: Result, title: str, more: str | None = None) -> str:
 
     Args:
         result: What to show.
-        title: Of the page.
+        title: Title of the page.
         more: A file to lead on to.
     """
     values = {"figure": drawn(result.figure()), "caption": result.caption(), "more": more}

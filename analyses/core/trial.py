@@ -21,7 +21,7 @@ class Trial:
         world: Where.
         rows: Episodes.
         seed: The run's seed; every player meets the same boards.
-        temperature: Of the primitive actions.
+        temperature: Temperature of the primitive actions.
     """
 
     world: World

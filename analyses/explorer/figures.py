@@ -57,7 +57,7 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             x=steps,
-            y=list(sweep.places),
+            y=list(sweep.sites),
             z=shares,
             zmin=-bound,
             zmax=bound,
@@ -74,14 +74,14 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     )
     for spot in active(state):
         if spot.component == state.component:
-            for place in _rows_of(session, spot.layer, spot.head, spot.by_head):
+            for site in _rows_of(session, spot.layer, spot.head, spot.by_head):
                 for step in spot.steps(state.step):
-                    _outline(figure, step, place, 0.5)
+                    _outline(figure, step, site, 0.5)
     figure.update_xaxes(title="step", showgrid=False, dtick=_spacing(len(steps)))
     figure.update_yaxes(
         title="head" if state.component in BY_HEAD else "layer", autorange="reversed"
     )
-    height = 50 + max(100, 15 * len(sweep.places))
+    height = 50 + max(100, 15 * len(sweep.sites))
     margin = NARROW | {"t": 6, "b": 36, "l": 56}
     return styled(figure, "", height, margin=margin, plot_bgcolor=PALE)
 

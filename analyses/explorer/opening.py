@@ -65,7 +65,7 @@ def opening(workbench: Workbench, seed: int = 0) -> State:
 
     Args:
         workbench: The run.
-        seed: Of the episodes.
+        seed: Seed of the episodes.
     """
     best, most = begin(workbench, seed), -1.0
     for state in _ranked(workbench, _swaps(workbench, seed))[:TRIED]:
@@ -115,7 +115,7 @@ def _watched(workbench: Workbench, state: State, side: str) -> np.ndarray:
 
 @torch.no_grad()
 def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
-    """Of sequences of several lengths, each padded with its last step."""
+    """Logits of sequences of several lengths, each padded with its last step."""
     steps = max(map(len, seen))
     padded = np.stack([x[np.minimum(np.arange(steps), len(x) - 1)] for x in seen])
     with workbench.lock:

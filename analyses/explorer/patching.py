@@ -24,7 +24,7 @@ from irl_lens.analyses.explorer.patched_cache import ATTENDED
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations
-from irl_lens.analyses.patching.grid import place_names
+from irl_lens.analyses.patching.grid import site_names
 from irl_lens.analyses.patching.metrics import METRICS, Readout
 from irl_lens.analyses.patching.pairs import Pairs
 from irl_lens.analyses.patching.sweep import sweep
@@ -44,23 +44,23 @@ class Sweep:
     """What patching each place alone does to the metric.
 
     Attributes:
-        places: Layers or heads.
-        effects: ``[places, steps]``, from the first step to the one looked at.
+        sites: Layers or heads.
+        effects: ``[sites, steps]``, from the first step to the one looked at.
         clean: The metric in the clean run.
         edited: The same in the edited run.
         why: The action asked about.
         rather: The other.
     """
 
-    places: tuple[str, ...]
-    effects: Float[NDArray[np.float64], "places steps"]
+    sites: tuple[str, ...]
+    effects: Float[NDArray[np.float64], "sites steps"]
     clean: float
     edited: float
     why: int
     rather: int
 
     @property
-    def shares(self) -> Float[NDArray[np.float64], "places steps"]:
+    def shares(self) -> Float[NDArray[np.float64], "sites steps"]:
         """Effects as shares of clean less edited; NaN where these are equal."""
         total = self.clean - self.edited
         return self.effects / (total if abs(total) > 1e-9 else np.nan)
@@ -68,8 +68,8 @@ class Sweep:
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a cell."""
         rows = [
-            {"place": place, "step": step, "effect": value, "share": self.shares[i, step]}
-            for i, place in enumerate(self.places)
+            {"site": site, "step": step, "effect": value, "share": self.shares[i, step]}
+            for i, site in enumerate(self.sites)
             for step, value in enumerate(self.effects[i])
         ]
         return pd.DataFrame(rows).assign(clean=self.clean, edited=self.edited)
@@ -103,9 +103,9 @@ def contrast(workbench: Workbench, state: State) -> Contrast:
     return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, values)
 
 
-def places(workbench: Workbench, state: State) -> tuple[str, ...]:
+def sites(workbench: Workbench, state: State) -> tuple[str, ...]:
     """Names of the layers, or heads, that the heat map has."""
-    return place_names(state.component, workbench.layers, workbench.heads)
+    return site_names(state.component, workbench.layers, workbench.heads)
 
 
 def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) -> Sweep:
@@ -116,7 +116,7 @@ def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) ->
         state: Its boards, walk, component and metric are used.
         tick: Told before each layer, or head, how many are done.
     """
-    runs, names = contrast(workbench, state), places(workbench, state)
+    runs, names = contrast(workbench, state), sites(workbench, state)
     with workbench.lock:
         found = sweep(runs, [state.component], state.step + 1, tick=tick)
     effects = found[state.component][:, ::-1, 0]

@@ -165,7 +165,7 @@ class Explorer:
         return self.set(spots=(*there, spot))
 
     def unpatch(self, index: int | None = None) -> Self:
-        """Takes out one patch by its place in the list, or all."""
+        """Takes out one patch by its number in the list, or all."""
         there = self.state.spots
         if index is not None and not 0 <= index < len(there):
             raise UserError(f"no patch {index}; there are {len(there)}, counted from 0")

@@ -11,12 +11,12 @@ from irl_lens.analyses.explorer.rollouts import controller
 from irl_lens.analyses.explorer.state import (
     COMPONENTS,
     GATES,
-    KINDS,
     LONGEST_STACK,
     LONGEST_TREE,
     METRICS,
     MOST_ROWS,
     SIDES,
+    STEERING_KINDS,
     State,
     Steering,
 )
@@ -65,7 +65,7 @@ def check_steering(workbench: Workbench, state: State, steering: Steering) -> No
     Raises:
         UserError: See :func:`checked`.
     """
-    _among("steering", steering.kind, KINDS)
+    _among("steering", steering.kind, STEERING_KINDS)
     _among("gate", steering.gate, GATES)
     if not isfinite(steering.strength) or abs(steering.strength) > 100:
         raise UserError(f"strength {steering.strength}; take one from -100 to 100")

@@ -16,7 +16,7 @@ SIDES = ("clean", "edited")
 COMPONENTS = tuple(HOOKS)
 """What can be patched."""
 METRICS = ("logit difference", "probability", "kl")
-KINDS = ("nothing", "controller", "code")
+STEERING_KINDS = ("nothing", "controller", "code")
 GATES = ("off", "own")
 LONGEST_TREE, LONGEST_STACK, MOST_ROWS = 40, 24, 512
 """Branches, patches and roll-outs that one session may have."""
@@ -29,7 +29,7 @@ class Spot:
     Attributes:
         component: One of :data:`COMPONENTS`.
         layer: Counted from 1.
-        step: Of the walk.
+        step: Step of the walk.
         head: Which, for the components that have heads; all if None.
         held: Whether it is patched at every later step too, from a clean run that takes the
             same walk; not for the components that have heads.
@@ -62,8 +62,8 @@ class Steering:
 
     Attributes:
         kind: ``"nothing"``, a ``"controller"`` of the bank, or a ``"code"``.
-        layer: Of the bank.
-        name: Of the controller.
+        layer: Layer of the bank.
+        name: Name of the controller.
         strength: Factor of the controller.
         code: The code z.
         gate: ``"off"`` holds the code; with ``"own"`` the model's gate may open again, and a
@@ -129,7 +129,7 @@ class State:
     """See the module.
 
     Attributes:
-        seed: Of the episode.
+        seed: Seed of the episode.
         clean: Plain values of the clean situation.
         edited: The same of the edited one.
         walk: Place at each step, on both boards.

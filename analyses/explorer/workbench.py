@@ -93,7 +93,7 @@ class Workbench:
 
     @property
     def lacking(self) -> str:
-        """What there is not to steer by, and why; empty if there is all."""
+        """Why there is nothing, or not everything, to steer with; empty if all is there."""
         if self.step is not None:
             return (
                 "Controllers, gate and codes were trained on the final base: none of them acts "

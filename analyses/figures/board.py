@@ -46,10 +46,10 @@ def boards(
     """Returns an empty figure with boards side by side, to be drawn in columns 1, 2, ...
 
     Args:
-        scene: Of the size of the boards.
+        scene: Any of the boards, for their size.
         titles: One a column.
-        title: Of the whole figure.
-        rows: Of boards.
+        title: Title of the whole figure.
+        rows: Rows of boards.
         cell: Height of a place [px].
         **layout: Further settings of plotly's layout.
     """
@@ -78,8 +78,8 @@ def draw_scene(
     Args:
         figure: Drawn on.
         scene: What to draw.
-        row: Of the subplot.
-        col: Of the subplot.
+        row: Row of the subplot.
+        col: Column of the subplot.
         agent: Whether to draw the agent.
     """
     figure.add_trace(tiles(scene), row, col)
@@ -107,8 +107,8 @@ def draw_values(
         figure: Drawn on.
         scene: What to draw.
         values: One a place; NaN is left blank.
-        row: Of the subplot.
-        col: Of the subplot.
+        row: Row of the subplot.
+        col: Column of the subplot.
         most: The value of full colour, the largest there is if not given.
         signed: Whether values below 0 have another colour.
         said: How numbers are written, in d3's format.
@@ -141,12 +141,12 @@ def draw_field(
 
     Args:
         figure: Drawn on; the board is drawn already.
-        scene: Of the board; its actions have to be moves.
+        scene: The board; its actions have to be moves.
         probabilities: One row a place. What is NaN or next to nothing has no arrow, so of a
             difference of probabilities only what is gained is drawn.
-        row: Of the subplot.
-        col: Of the subplot.
-        color: Of the arrows.
+        row: Row of the subplot.
+        col: Column of the subplot.
+        color: Color of the arrows.
 
     Raises:
         ValueError: The actions are no moves, or there are not so many places or actions.
@@ -174,10 +174,10 @@ def draw_paths(
 
     Args:
         figure: Drawn on; the board is drawn already.
-        scene: Of the board.
+        scene: The board.
         paths: Place after each number of steps; -1 is no place.
-        row: Of the subplot.
-        col: Of the subplot.
+        row: Row of the subplot.
+        col: Column of the subplot.
         colors: One a path; repeated if there are fewer.
         names: One a path, for the legend; without any there is none.
     """
@@ -197,9 +197,9 @@ def draw_occupancies(
     Args:
         figure: Drawn on.
         scene: What to draw.
-        before: One a place.
-        after: The same.
-        columns: Of the three boards.
+        before: One number a place.
+        after: The other number of each place.
+        columns: Columns of the three boards.
     """
     most, gap = _most([before, after]), _most([after - before])
     for values, col in zip((before, after), columns, strict=False):

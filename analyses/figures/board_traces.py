@@ -15,7 +15,7 @@ from irl_lens.envs.scenes import Scene, Thing
 
 FLOOR = "#F2F2F2"
 LENGTH, BREADTH = 0.47, 0.13
-"""Of an arrow of probability 1 and of half its base, in places."""
+"""Length of an arrow of probability 1, and half the breadth of its base, in places."""
 FAINT = 0.03
 """Probability below which an arrow is left out."""
 SQUARE = np.array([[-0.5, 0.5, 0.5, -0.5, np.nan], [-0.5, -0.5, 0.5, 0.5, np.nan]])
@@ -91,7 +91,7 @@ def by_place(scene: Scene, values: Values, said: str = "", **look: Any) -> go.He
     """Returns a heat map of all places, which says their numbers and what lies there.
 
     Args:
-        scene: Of the board.
+        scene: What lies on the board.
         values: One a place.
         said: More to say of each, in plotly's hover template.
         **look: Further settings of the trace.

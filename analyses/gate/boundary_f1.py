@@ -169,8 +169,8 @@ def gate_against_boundaries(
     Args:
         trace: What it made of the demonstrations.
         trajectories: The demonstrations.
-        names: Of the abstract subgoals.
-        seed: Of the null.
+        names: Names of the abstract subgoals.
+        seed: Seed of the null.
         episodes: How many to keep for the raster.
     """
     boundaries, mask = trajectories.boundaries(), trajectories.mask
@@ -197,7 +197,7 @@ def score_gate(
         switches: Where the hard gate opens.
         boundaries: Where a new subgoal begins.
         mask: Steps that happened.
-        seed: Of the null.
+        seed: Seed of the null.
         draws: Random shifts of all episodes.
     """
     counted = mask.copy()

@@ -34,13 +34,13 @@ from irl_lens.rl.trainer import draw_seed
 
 
 @dataclass(frozen=True)
-class Place:
-    """One what-if.
+class GateChange:
+    """One change of the gate, and what comes of it.
 
     Attributes:
         name: As in a figure.
         forced: Whether a switch was added, or one was taken away.
-        effect: Of that on reaching the new code's subgoal next; p adjusted for all places.
+        effect: Effect of that on reaching the new code's subgoal next; p adjusted for all changes.
         unchanged: The same with the code already in force (forced switches only).
     """
 
@@ -55,18 +55,18 @@ class WhatIf(Result):
     """See the module.
 
     Attributes:
-        places: What was tried.
+        changes: What was tried.
     """
 
-    places: tuple[Place, ...]
+    changes: tuple[GateChange, ...]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Returns one row a place, and one for each control."""
+        """Returns one row a change, and one for each control."""
         rows = []
-        for place in self.places:
-            rows.append({"place": place.name, "code": "new"} | place.effect.columns())
-            if place.unchanged is not None:
-                rows.append({"place": place.name, "code": "same"} | place.unchanged.columns())
+        for change in self.changes:
+            rows.append({"change": change.name, "code": "new"} | change.effect.columns())
+            if change.unchanged is not None:
+                rows.append({"change": change.name, "code": "same"} | change.unchanged.columns())
         return pd.DataFrame(rows)
 
     def figure(self) -> go.Figure:
@@ -75,14 +75,14 @@ class WhatIf(Result):
         figure = make_subplots(cols=2, subplot_titles=titles, column_widths=[0.6, 0.4])
         for name, colour, switched in (("no switch", GREY, False), ("switch", MAIN, True)):
             sides = [
-                p.effect.patched if p.forced == switched else p.effect.clean for p in self.places
+                p.effect.patched if p.forced == switched else p.effect.clean for p in self.changes
             ]
             figure.add_bar(
-                **_bars(self.places, sides), name=name, marker_color=colour, row=1, col=1
+                **_bars(self.changes, sides), name=name, marker_color=colour, row=1, col=1
             )
-        shifts = [place.effect.shift for place in self.places]
+        shifts = [change.effect.shift for change in self.changes]
         added = {"name": "switch against none", "marker_color": CONTRAST}
-        figure.add_bar(**_bars(self.places, shifts), **added, row=1, col=2)
+        figure.add_bar(**_bars(self.changes, shifts), **added, row=1, col=2)
         figure.update_xaxes(tickangle=0)
         figure.update_yaxes(title="share of episodes", rangemode="tozero", col=1)
         figure.update_yaxes(title="total variation", rangemode="tozero", col=2)
@@ -90,19 +90,19 @@ class WhatIf(Result):
 
     def caption(self) -> str:
         """Says what switches do."""
-        said = " ".join(_sentence(place) for place in self.places)
-        controls = [p.unchanged.changed.value for p in self.places if p.unchanged is not None]
+        said = " ".join(_sentence(change) for change in self.changes)
+        controls = [p.unchanged.changed.value for p in self.changes if p.unchanged is not None]
         known = [share for share in controls if not np.isnan(share)]
         if known:
             said += f" Forced with the code in force, {max(known):.3f} of paths change."
         return (
-            f"{said} Same boards and noise; p is adjusted for all {len(self.places)} "
+            f"{said} Same boards and noise; p is adjusted for all {len(self.changes)} "
             "(Holm), intervals are 95 % over episodes."
         )
 
     def claims(self) -> tuple[Claim, ...]:
         """Each edit of the gate against none."""
-        return tuple(Claim(_sentence(p), p.effect.effect.value, p.effect.p) for p in self.places)
+        return tuple(Claim(_sentence(p), p.effect.effect.value, p.effect.p) for p in self.changes)
 
 
 def what_if(
@@ -114,7 +114,7 @@ def what_if(
         loaded: The run.
         steps: Where to force it, from 0.
         rows: Boards.
-        seed: Of the codes that are drawn.
+        seed: Seed of the codes that are drawn.
     """
     drawn = draw_seed(loaded.run.seed, "analysis-what-if", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
@@ -132,7 +132,7 @@ def edit_gate(
         meta: The metacontroller.
         switch_codes: The codes that agents take up.
         steps: Where to force the gate.
-        seed: Of the codes that are drawn.
+        seed: Seed of the codes that are drawn.
 
     Raises:
         UserError: A step is the first, at which the gate is always open, or beyond the last.
@@ -142,10 +142,10 @@ def edit_gate(
     size = field.rows, field.world.horizon
     drawn = np.random.default_rng(seed).integers(len(switch_codes), size=size)
     trial = _Trial.of(field, meta, switch_codes, drawn)
-    places = [*(trial.force(step) for step in steps), trial.silence()]
-    effects = adjusted([place.effect for place in places])
-    pairs = zip(places, effects, strict=True)
-    return WhatIf(tuple(replace(place, effect=effect) for place, effect in pairs))
+    changes = [*(trial.force(step) for step in steps), trial.silence()]
+    effects = adjusted([change.effect for change in changes])
+    pairs = zip(changes, effects, strict=True)
+    return WhatIf(tuple(replace(change, effect=effect) for change, effect in pairs))
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class _Trial:
         clean = field.roam(actor, subgoals=2)
         return cls(field, meta, switch_codes, drawn, clean, actor.recording())
 
-    def force(self, step: int) -> Place:
+    def force(self, step: int) -> GateChange:
         """Opens the gate at a step where it is shut."""
         at = np.full(self.field.rows, step)
         old, new = self._labels(at)
@@ -175,16 +175,18 @@ class _Trial:
         same = self.drawn.copy()
         same[:, step] = in_force(self.drawn, self.recording.gate.numpy(), at)
         unchanged = self._compare(at, True, same, new, rows)
-        return Place(f"force at step {step}", True, effect, unchanged)
+        return GateChange(f"force at step {step}", True, effect, unchanged)
 
-    def silence(self) -> Place:
+    def silence(self) -> GateChange:
         """Shuts the gate where it first opens after the first step."""
         opens = self.recording.gate.numpy().copy()
         opens[:, 0] = False
         at = np.where(opens.any(axis=1), opens.argmax(axis=1), -1)
         old, new = self._labels(np.maximum(at, 0))
         rows = (at > 0) & (self.clean.lengths > at) & (old != new)
-        return Place("silence first switch", False, self._compare(at, False, self.drawn, new, rows))
+        return GateChange(
+            "silence first switch", False, self._compare(at, False, self.drawn, new, rows)
+        )
 
     def _labels(self, at: Steps) -> tuple[Steps, Steps]:
         """Subgoals of the codes in force before a step, and of those drawn at it."""
@@ -199,18 +201,18 @@ class _Trial:
         return compare(self.clean, patched, at, wanted, rows)
 
 
-def _bars(places: Sequence[Place], estimates: Sequence[Estimate]) -> dict:
-    names = [place.name.replace(" ", "<br>", 1) for place in places]
+def _bars(changes: Sequence[GateChange], estimates: Sequence[Estimate]) -> dict:
+    names = [change.name.replace(" ", "<br>", 1) for change in changes]
     return {"x": names} | with_intervals(estimates)
 
 
-def _sentence(place: Place) -> str:
-    found = place.effect
+def _sentence(change: GateChange) -> str:
+    found = change.effect
     if found.episodes < 2:
-        return f"{place.name.capitalize()}: too few episodes ({found.episodes})."
+        return f"{change.name.capitalize()}: too few episodes ({found.episodes})."
     verdict = "" if found.p < 0.05 else ", which may be chance"
     return (
-        f"{place.name.capitalize()}: the new code's subgoal comes next in "
+        f"{change.name.capitalize()}: the new code's subgoal comes next in "
         f"{found.clean.value:.3f} of {found.episodes} episodes as it was and in "
         f"{found.patched.value:.3f} then (difference {found.effect}, p = {found.p:.3g}{verdict})."
     )

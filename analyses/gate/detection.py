@@ -49,7 +49,7 @@ class BoundaryDetection(Result):
 
     Attributes:
         detections: One a tolerance.
-        agreement: Of segmentations.
+        agreement: Agreement of segmentations.
         latency: Share of boundaries by steps to the nearest switch, from -REACH to REACH, all
             that is beyond at the ends, and last of boundaries in episodes without a switch.
         latency_null: The same under the circular shift.
@@ -154,8 +154,8 @@ def boundary_detection(
 
     Args:
         loaded: The run.
-        seed: Of the nulls.
-        draws: Of each null.
+        seed: Seed of the nulls.
+        draws: Draws of each null.
         margin: A gate nearer than this to 0 or 1 counts as shut or open.
         episodes: At most so many enter the Rand index, which is slow.
     """
@@ -175,9 +175,9 @@ def science(
     Args:
         trace: What it made of the demonstrations.
         trajectories: The demonstrations.
-        seed: Of the nulls.
-        draws: Of each null.
-        margin: Of an open or a shut gate.
+        seed: Seed of the nulls.
+        draws: Draws of each null.
+        margin: A gate nearer than this to 0 or 1 counts as shut or open.
         episodes: In the Rand index.
     """
     mask, rng = trajectories.mask, np.random.default_rng(seed)

@@ -59,7 +59,7 @@ class Agreement:
     Attributes:
         score: Adjusted Rand index of the gate's segments.
         nulls: That of one draw of each null for each episode.
-        p: Of the difference between the two, paired.
+        p: p-value of the difference between the two, paired.
     """
 
     score: Estimate

@@ -89,7 +89,7 @@ def _band(
     low, median, high = np.quantile(values, QUARTILES, axis=0)
     if row == 2 and column == 1:
         low, median, high = (np.maximum(x, _least([method])) for x in (low, median, high))
-    x, place = method.episodes, {"row": row, "col": column}
+    x, panel = method.episodes, {"row": row, "col": column}
     if len(values) > 1:
         figure.add_scatter(
             x=np.concatenate([x, x[::-1]]),
@@ -101,14 +101,14 @@ def _band(
             hoverinfo="skip",
             legendgroup=method.name,
             showlegend=False,
-            **place,
+            **panel,
         )
     figure.add_scatter(
         x=x,
         y=median,
         **one_legend(method.name, (row, column) == (1, 1)),
         line={"color": colour},
-        **place,
+        **panel,
     )
 
 

@@ -69,10 +69,10 @@ class Method:
         """Success over the last tenth."""
         return self.success[:, -self._tenth :].mean(axis=1)
 
-    def last(self, place: int) -> Estimate:
-        """Success of one seed over the last tenth; the interval is over episodes."""
+    def last(self, seed: int) -> Estimate:
+        """Success of one seed, by its number, over the last tenth; the interval is over episodes."""
         played = round(self._tenth * float(self.episodes[0]))
-        return proportion(np.arange(played) < round(float(self.final[place]) * played))
+        return proportion(np.arange(played) < round(float(self.final[seed]) * played))
 
     @property
     def _tenth(self) -> int:

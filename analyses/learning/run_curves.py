@@ -33,7 +33,7 @@ class LearningCurve:
     """One training.
 
     Attributes:
-        name: Of what, as in a legend.
+        name: What the curve is of, as in a legend.
         prefix: Abstract subgoals it was trained on; None for the whole task.
         episodes: Played by the end of each batch.
         success: Share of each batch's episodes that completed the task.

@@ -1,9 +1,9 @@
 """Attribution patching: all patches at once, to first order.
 
-    effect of putting x(clean) at a place  ~  (x(clean) - x(corrupted)) . d metric / d x
+    effect of putting x(clean) at a site  ~  (x(clean) - x(corrupted)) . d metric / d x
 
 with the gradient taken in the corrupted run (Nanda 2023, "Attribution patching"; Syed et al.
-2023, arXiv 2310.10348): two forwards and one backward for every place of the model. It is
+2023, arXiv 2310.10348): two forwards and one backward for every site of the model. It is
 wrong where the model is not linear on the way from one run to the other, so the exact sweep
 stands beside it. The null puts an unrelated pair's clean activations in the same formula.
 """
@@ -34,7 +34,7 @@ from irl_lens.hooks.core.address import Axes
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well the approximation fits the exact sweep, over the places of one component.
+    """How well the approximation fits the exact sweep, over the sites of one component.
 
     Attributes:
         component: Its name.
@@ -72,7 +72,7 @@ class AttributionResult(Result):
     agreements: tuple[Agreement, ...]
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Returns one row a place."""
+        """Returns one row a site."""
         exact = table(self.exact)[["restored", "restored_low", "restored_high"]]
         approximate = table(self.approximate).rename(
             columns=lambda c: c.replace("restored", "approximate")
@@ -80,13 +80,13 @@ class AttributionResult(Result):
         return approximate.join(exact.add_prefix("exact_"))
 
     def figure(self) -> go.Figure:
-        """Draws the approximate share of each place over the exact one."""
+        """Draws the approximate share of each site over the exact one."""
         figure = go.Figure()
         for i, (one, other) in enumerate(zip(self.approximate, self.exact, strict=True)):
             figure.add_scatter(
                 x=other.shares[0].ravel(),
                 y=one.shares[0].ravel(),
-                text=[f"{p}, step {-lag}" for p in one.places for lag in range(self.setting.lags)],
+                text=[f"{p}, step {-lag}" for p in one.sites for lag in range(self.setting.lags)],
                 mode="markers",
                 name=one.component,
                 marker={
@@ -125,7 +125,7 @@ class AttributionResult(Result):
         worst = min(self.agreements, key=lambda a: a.correlation.value)
         sentence = (
             f"The gradient's approximation fits the exact sweep worst for {worst.component}: "
-            f"correlation {worst.correlation} over places, of the null {worst.null.value:.3f}."
+            f"correlation {worst.correlation} over sites, of the null {worst.null.value:.3f}."
         )
         reach, tried = 1 - worst.null.value, len(self.agreements)
         return (Claim.against(sentence, worst.correlation, worst.null, reach, tried),)
@@ -159,14 +159,14 @@ def attribute_patches(
 def attribution(
     contrast: Contrast, components: Sequence[str], lags: int, sources: Sources | None = None
 ) -> dict[str, Effects]:
-    """Approximates what patching each place changes; see :func:`sweep.sweep`."""
+    """Approximates what patching each site changes; see :func:`sweep.sweep`."""
     sources = itself(contrast, lags) if sources is None else sources
     layers = range(contrast.model.cfg.n_layers)
-    places = {c: [f"blocks.{layer}.{HOOKS[c]}" for layer in layers] for c in components}
-    gradients = corrupted_gradients(contrast, [name for names in places.values() for name in names])
+    sites = {c: [f"blocks.{layer}.{HOOKS[c]}" for layer in layers] for c in components}
+    gradients = corrupted_gradients(contrast, [name for names in sites.values() for name in names])
     return {
         c: np.concatenate([_products(contrast, n, gradients[n], sources, lags) for n in names])
-        for c, names in places.items()
+        for c, names in sites.items()
     }
 
 
@@ -189,7 +189,7 @@ def corrupted_gradients(contrast: Contrast, names: Sequence[str]) -> Mapping[str
 def _products(
     contrast: Contrast, name: str, gradient: Tensor, sources: Sources, lags: int
 ) -> Effects:
-    """(x(clean) - x(corrupted)) . gradient at every place of a hook point, heads in turn."""
+    """(x(clean) - x(corrupted)) . gradient at every site of a hook point, heads in turn."""
     axis = Axes.of(name)
     clean, corrupted, slope = (
         x.movedim(axis.step, 1) for x in (contrast.clean[name], contrast.corrupted[name], gradient)
@@ -198,8 +198,8 @@ def _products(
     change = clean[sources[..., 0], sources[..., 1]] - corrupted[row, step]
     products = (change * slope[row, step]).sum(dim=-1).double()
     # [lags, pairs] of the stream, [lags, pairs, heads] of heads.
-    places = products[..., None] if products.ndim == 2 else products
-    return places.permute(2, 0, 1).numpy()
+    sites = products[..., None] if products.ndim == 2 else products
+    return sites.permute(2, 0, 1).numpy()
 
 
 def _agreement(
@@ -211,10 +211,10 @@ def _agreement(
     total: Float[NDArray[np.float64], " pairs"],
 ) -> Agreement:
     error = np.abs(rough.shares[0] - exact.shares[0])
-    place, lag = np.unravel_index(error.argmax(), error.shape)
+    site, lag = np.unravel_index(error.argmax(), error.shape)
     own = correlation(rough_effects, exact_effects, total)
     null = correlation(null_effects, exact_effects, total)
-    worst = f"{rough.places[place]}, step {-int(lag)}"
+    worst = f"{rough.sites[site]}, step {-int(lag)}"
     return Agreement(rough.component, own, null, float(error.max()), worst)
 
 
@@ -225,14 +225,14 @@ def correlation(
     draws: int = 500,
     seed: int = 0,
 ) -> Estimate:
-    """Correlates restored shares over places; the interval resamples pairs.
+    """Correlates restored shares over sites; the interval resamples pairs.
 
     Args:
-        one: Effects of some patches.
-        other: Of others, at the same places.
+        one: Effects of patches at all sites, by one way of measuring.
+        other: Effects at the same sites, by another way.
         total: Clean less corrupted, of each pair.
         draws: Resamples.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     both = np.stack([one, other]).reshape(2, -1, len(total))
 

@@ -88,8 +88,8 @@ class Contrast:
         """Share of pairs in which the edit makes the model prefer another action."""
         return float(self.readout.changed.double().mean())
 
-    def measure(self, logits: Float[Tensor, "rows steps actions"]) -> Float[Tensor, "places pairs"]:
-        """Returns the metric at the decision; rows are all pairs, place after place."""
+    def measure(self, logits: Float[Tensor, "rows steps actions"]) -> Float[Tensor, "sites pairs"]:
+        """Returns the metric at the decision; rows are all pairs, site after site."""
         logits = logits.unflatten(0, (-1, len(self.pairs)))
         decisions = torch.from_numpy(self.pairs.decisions)
         return METRICS[self.metric](
@@ -121,7 +121,7 @@ class Setting:
         pool: Pairs made for each one kept.
         metric: One of :data:`irl_lens.analyses.patching.metrics.METRICS`.
         lags: Steps looked at, the decision and those before it.
-        seed: Of the pairs.
+        seed: Seed of the pairs.
     """
 
     edit: str | None = None

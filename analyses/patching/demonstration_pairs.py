@@ -2,7 +2,7 @@
 
 The clean and the corrupted episode are two that the expert was seen in, at other tasks or in
 other surroundings. Both are compared at one step, one at which the expert does not do the same if
-there is such a step. As nearly everything differs between them, an effect says that a place
+there is such a step. As nearly everything differs between them, an effect says that a site
 carries what the action depends on, and not what exactly.
 """
 
@@ -28,7 +28,7 @@ def demonstration_pairs(world: World, n: int, seed: int, earliest: int) -> Episo
     Args:
         world: Where they are played.
         n: Number of pairs.
-        seed: Of the demonstrations and of the steps.
+        seed: Seed of the demonstrations and of the steps.
         earliest: Step before which none is compared.
 
     Raises:

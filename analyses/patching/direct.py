@@ -48,7 +48,7 @@ class DirectResult(Result):
         examples: What was edited in the first pairs.
         total: Mean logit difference, clean less corrupted [nats].
         terms: Names of the terms; their shares add up to 1.
-        shares: Of each term.
+        shares: Share of each term.
         null: The same for the two actions of an unrelated pair.
     """
 

@@ -20,7 +20,7 @@ from irl_lens.analyses.patching.metrics import restored
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 
-Effects = Float[NDArray[np.float64], "places lags pairs"]
+Effects = Float[NDArray[np.float64], "sites lags pairs"]
 SCALE = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]]
 """Blue below, white at 0, vermilion above: apart for colour-blind readers too."""
 
@@ -31,23 +31,23 @@ class Grid:
 
     Attributes:
         component: Its name.
-        places: Layers or heads, counted from 1 and ``L1H0`` for head 0 of layer 1.
-        shares: Value, low and high of each place and lag, ``[3, places, lags]``.
+        sites: Where: layers or heads, counted from 1 and ``L1H0`` for head 0 of layer 1.
+        shares: Value, low and high of each site and lag, ``[3, sites, lags]``.
         null: The same of the null.
         beyond: The same of the difference of the two, pair by pair.
     """
 
     component: str
-    places: tuple[str, ...]
-    shares: Float[NDArray[np.float64], "3 places lags"]
-    null: Float[NDArray[np.float64], "3 places lags"]
-    beyond: Float[NDArray[np.float64], "3 places lags"]
+    sites: tuple[str, ...]
+    shares: Float[NDArray[np.float64], "3 sites lags"]
+    null: Float[NDArray[np.float64], "3 sites lags"]
+    beyond: Float[NDArray[np.float64], "3 sites lags"]
 
     @classmethod
     def of(
         cls,
         component: str,
-        places: tuple[str, ...],
+        sites: tuple[str, ...],
         effects: Effects,
         null: Effects,
         total: Float[NDArray[np.float64], " pairs"],
@@ -56,67 +56,67 @@ class Grid:
 
         Args:
             component: What was patched.
-            places: Where.
+            sites: Where.
             effects: What patching changed in the metric.
             null: What the null did.
             total: Clean less corrupted.
         """
-        return cls(component, places, *(shares(x, total) for x in (effects, null, effects - null)))
+        return cls(component, sites, *(shares(x, total) for x in (effects, null, effects - null)))
 
-    def at(self, place: int, lag: int) -> Estimate:
-        """Returns one place's share."""
-        return Estimate(*self.shares[:, place, lag].tolist())
+    def at(self, site: int, lag: int) -> Estimate:
+        """Returns one site's share."""
+        return Estimate(*self.shares[:, site, lag].tolist())
 
-    def null_at(self, place: int, lag: int) -> Estimate:
-        """Returns one place's share under the null."""
-        return Estimate(*self.null[:, place, lag].tolist())
+    def null_at(self, site: int, lag: int) -> Estimate:
+        """Returns one site's share under the null."""
+        return Estimate(*self.null[:, site, lag].tolist())
 
-    def beaten(self, place: int, lag: int) -> bool:
-        """Whether a place restores something, and more than the null does."""
-        return bool(min(self.shares[1, place, lag], self.beyond[1, place, lag]) > 0)
+    def beaten(self, site: int, lag: int) -> bool:
+        """Whether a site restores something, and more than the null does."""
+        return bool(min(self.shares[1, site, lag], self.beyond[1, site, lag]) > 0)
 
     @property
     def best(self) -> tuple[int, int]:
-        """Place and lag of the largest share."""
-        place, lag = np.unravel_index(np.nanargmax(self.shares[0]), self.shares.shape[1:])
-        return int(place), int(lag)
+        """Site and lag of the largest share."""
+        site, lag = np.unravel_index(np.nanargmax(self.shares[0]), self.shares.shape[1:])
+        return int(site), int(lag)
 
     def claim(self) -> Claim:
-        """The best place against the null, pair by pair."""
-        place, lag = self.best
-        beyond = Estimate(*self.beyond[:, place, lag].tolist())
+        """The best site against the null, pair by pair."""
+        site, lag = self.best
+        beyond = Estimate(*self.beyond[:, site, lag].tolist())
         said = self.sentence()
         said = f"A clean activation restores {said[0].lower()}{said[1:]}"
         return Claim.against(said, beyond, Estimate(0, 0, 0), tried=self.shares[0].size)
 
     def sentence(self) -> str:
-        """Says what the best place restores, and whether the null does as much.
+        """Says what the best site restores, and whether the null does as much.
 
         Of the residual stream, which carries everything in the end, what each layer does.
         """
         if self.component.startswith("residual"):
-            layers = [f"{p} {self.shares[0, i, 0]:.3f}" for i, p in enumerate(self.places)]
+            layers = [f"{p} {self.shares[0, i, 0]:.3f}" for i, p in enumerate(self.sites)]
             return f"By {self.component} at the decision: {', '.join(layers)}."
-        place, lag = self.best
-        best, null = self.at(place, lag), self.null_at(place, lag)
+        site, lag = self.best
+        best, null = self.at(site, lag), self.null_at(site, lag)
         when = "the decision" if lag == 0 else f"{lag} step{'s' * (lag > 1)} before it"
-        beaten = "above" if self.beaten(place, lag) else "not above"
+        beaten = "above" if self.beaten(site, lag) else "not above"
         return (
-            f"Most by {self.component}, at {self.places[place]} and {when}: {best}, "
+            f"Most by {self.component}, at {self.sites[site]} and {when}: {best}, "
             f"{beaten} the null's {null.value:.3f}."
         )
 
 
 def shares(
     effects: Effects, total: Float[NDArray[np.float64], " pairs"]
-) -> Float[NDArray[np.float64], "3 places lags"]:
-    """Returns value, low and high of the restored share of every place and lag."""
+) -> Float[NDArray[np.float64], "3 sites lags"]:
+    """Returns value, low and high of the restored share of every site and lag."""
     found = [[restored(cell, total) for cell in row] for row in effects]
     return np.array([[(e.value, e.low, e.high) for e in row] for row in found]).transpose(2, 0, 1)
 
 
-def place_names(component: str, layers: int, heads: int) -> tuple[str, ...]:
-    """Names the places of a component: layers, or heads."""
+def site_names(component: str, layers: int, heads: int) -> tuple[str, ...]:
+    """Names the sites of a component: layers, or heads."""
     return head_names(layers, heads) if component in BY_HEAD else layer_names(layers)
 
 
@@ -131,14 +131,14 @@ def head_names(layers: int, heads: int) -> tuple[str, ...]:
 
 
 def table(grids: Sequence[Grid]) -> pd.DataFrame:
-    """Returns one row a place and lag."""
+    """Returns one row a site and lag."""
     rows = [
-        {"component": grid.component, "place": name, "steps_before": lag}
-        | grid.at(place, lag).columns("restored")
-        | grid.null_at(place, lag).columns("null")
-        | Estimate(*grid.beyond[:, place, lag].tolist()).columns("beyond_null")
+        {"component": grid.component, "site": name, "steps_before": lag}
+        | grid.at(site, lag).columns("restored")
+        | grid.null_at(site, lag).columns("null")
+        | Estimate(*grid.beyond[:, site, lag].tolist()).columns("beyond_null")
         for grid in grids
-        for place, name in enumerate(grid.places)
+        for site, name in enumerate(grid.sites)
         for lag in range(grid.shares.shape[2])
     ]
     return pd.DataFrame(rows)
@@ -149,8 +149,8 @@ def heatmaps(grids: Sequence[Grid], title: str, unit: str) -> go.Figure:
 
     Args:
         grids: What to draw.
-        title: Of the figure.
-        unit: Of the shares, beside the colour bar.
+        title: Title of the figure.
+        unit: Unit of the shares, beside the colour bar.
     """
     rows, columns, tallest = _layout(grids)
     height = 120 + sum(110 + 16 * n for n in tallest)
@@ -183,7 +183,7 @@ def colour_axis(values: Sequence[NDArray[np.float64]], unit: str, **bar: Any) ->
 def _heatmap(grid: Grid) -> go.Heatmap:
     return go.Heatmap(
         x=-np.arange(grid.shares.shape[2]),
-        y=list(grid.places),
+        y=list(grid.sites),
         z=grid.shares[0],
         customdata=np.stack([*grid.shares[1:], grid.null[0]], axis=-1),
         coloraxis="coloraxis2" if grid.component in BY_HEAD else "coloraxis",
@@ -217,8 +217,8 @@ def introduction(setting: Setting, changed: float, examples: Sequence[str]) -> s
 
 
 def _layout(grids: Sequence[Grid]) -> tuple[int, int, list[int]]:
-    """Rows, columns, and how many places the tallest grid of each row has."""
+    """Rows, columns, and how many sites the tallest grid of each row has."""
     columns = min(len(grids), 5)
     rows = ceil(len(grids) / columns)
     parts = [grids[i * columns : (i + 1) * columns] for i in range(rows)]
-    return rows, columns, [max(len(grid.places) for grid in part) for part in parts]
+    return rows, columns, [max(len(grid.sites) for grid in part) for part in parts]

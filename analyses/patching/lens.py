@@ -49,7 +49,7 @@ class LensResult(Result):
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a layer and step."""
-        return table([self.grid]).drop(columns="component").rename(columns={"place": "layer"})
+        return table([self.grid]).drop(columns="component").rename(columns={"site": "layer"})
 
     def figure(self) -> go.Figure:
         """Draws layers over steps."""
@@ -60,9 +60,9 @@ class LensResult(Result):
         """Says from which layer on the choice stands."""
         layers = [
             f"{name} {self.grid.at(i, 0)} (null {self.grid.null_at(i, 0).value:.3f})"
-            for i, name in enumerate(self.grid.places)
+            for i, name in enumerate(self.grid.sites)
         ]
-        clear = [name for i, name in enumerate(self.grid.places) if self.grid.beaten(i, 0)]
+        clear = [name for i, name in enumerate(self.grid.sites) if self.grid.beaten(i, 0)]
         told = f"first beyond the null at {clear[0]}" if clear else "nowhere beyond the null"
         return (
             f"{introduction(self.setting, self.changed, self.examples)} At the decision, the "
@@ -76,7 +76,7 @@ class LensResult(Result):
         below = self.grid.beyond[:, :-1, 0]
         i = int(below[0].argmax())
         sentence = (
-            f"At the decision the lens shows, at {self.grid.places[i]}, {self.grid.at(i, 0)} of "
+            f"At the decision the lens shows, at {self.grid.sites[i]}, {self.grid.at(i, 0)} of "
             f"the logit difference of the whole model, null {self.grid.null_at(i, 0).value:.3f}."
         )
         none = Estimate(0, 0, 0)

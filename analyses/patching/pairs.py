@@ -229,7 +229,7 @@ def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7
         world: Where they are played.
         edit: One of :func:`edits_of` it.
         n: Number of pairs.
-        seed: Of the demonstrations and of the edits.
+        seed: Seed of the demonstrations and of the edits.
         earliest: Step before which no decision is taken, so that it has this much of a past.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Activation patching: a clean activation in the corrupted run, place by place.
+"""Activation patching: a clean activation in the corrupted run, site by site.
 
     x^l_t <- x^l_t(clean)   at layer l, step t, and for heads one by one
 
@@ -8,7 +8,7 @@ at the patched block, or after it where its output is patched: the stream before
 run's, whatever is patched.
 
 The null patches from an unrelated pair's clean run, at the same step: what any other clean
-activation would do there. It is far from 0 where the place carries the choice of an action, as
+activation would do there. It is far from 0 where the site carries the choice of an action, as
 the other choice is then lost; only what goes beyond it is about the edit.
 """
 
@@ -28,17 +28,17 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import BY_HEAD, DEFAULT, HOOKS, Contrast, Setting
-from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, place_names, table
+from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, site_names, table
 from irl_lens.arrays import NDArray
 from irl_lens.hooks import TransplantPatch
 
 Sources = Int[Tensor, "lags pairs 2"]
-Effects = Float[NDArray[np.float64], "places lags pairs"]
+Effects = Float[NDArray[np.float64], "sites lags pairs"]
 
 
 @dataclass(frozen=True)
 class SweepResult(Result):
-    """Share of the edit's effect that each place restores, 0 the corrupted run, 1 the clean.
+    """Share of the edit's effect that each site restores, 0 the corrupted run, 1 the clean.
 
     Attributes:
         setting: Edit, metric and sizes.
@@ -57,7 +57,7 @@ class SweepResult(Result):
         return next(grid for grid in self.grids if grid.component == component)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Returns one row a place."""
+        """Returns one row a site."""
         return table(self.grids)
 
     def figure(self) -> go.Figure:
@@ -66,19 +66,19 @@ class SweepResult(Result):
         return heatmaps(self.grids, title, "share of the edit's<br>effect restored")
 
     def caption(self) -> str:
-        """Says which single places matter, against the null."""
+        """Says which single sites matter, against the null."""
         sentences = [introduction(self.setting, self.changed, self.examples)]
         sentences += [grid.sentence() for grid in self.grids]
         return " ".join(
             [
                 *sentences,
                 "The null is the same patch from an unrelated pair. Each is the best of all its "
-                "places, so that the intervals are narrower than a search deserves.",
+                "sites, so that the intervals are narrower than a search deserves.",
             ]
         )
 
     def claims(self) -> tuple[Claim, ...]:
-        """The best place of each component against the null; the stream carries everything."""
+        """The best site of each component against the null; the stream carries everything."""
         parts = [grid for grid in self.grids if not grid.component.startswith("residual")]
         return tuple(grid.claim() for grid in parts)
 
@@ -86,7 +86,7 @@ class SweepResult(Result):
 def sweep_patches(
     loaded: LoadedRun, setting: Setting = DEFAULT, components: tuple[str, ...] = tuple(HOOKS)
 ) -> SweepResult:
-    """Patches every place of the base.
+    """Patches every site of the base.
 
     Args:
         loaded: The run.
@@ -107,7 +107,7 @@ def grids_of(
     """Averages the effects of a sweep over pairs, beside those of its null."""
     sizes = contrast.model.cfg.n_layers, contrast.model.cfg.n_heads
     return tuple(
-        Grid.of(name, place_names(name, *sizes), effects[name], null[name], contrast.total)
+        Grid.of(name, site_names(name, *sizes), effects[name], null[name], contrast.total)
         for name in effects
     )
 
@@ -119,7 +119,7 @@ def sweep(
     sources: Sources | None = None,
     tick: Callable[[int], None] = lambda done: None,
 ) -> dict[str, Effects]:
-    """Returns what patching each place changes in the metric, component by component.
+    """Returns what patching each site changes in the metric, component by component.
 
     Places are layers, and for the components of ``BY_HEAD`` the heads of each layer in turn.
 
@@ -127,7 +127,7 @@ def sweep(
         contrast: The runs.
         components: What to patch.
         lags: Steps, from the decision back.
-        sources: Pair and step of the clean run that is put at each place; its own if None.
+        sources: Pair and step of the clean run that is put at each site; its own if None.
         tick: Told before each forward how many of the component's are done; may raise to stop.
 
     Raises:
@@ -140,7 +140,7 @@ def sweep(
 
 
 def itself(contrast: Contrast, lags: int) -> Sources:
-    """The pair and the step of every place, as they are."""
+    """The pair and the step of every site, as they are."""
     steps = contrast.steps(lags)
     return torch.stack([torch.arange(steps.shape[1]).expand_as(steps), steps], dim=-1)
 
@@ -148,7 +148,7 @@ def itself(contrast: Contrast, lags: int) -> Sources:
 def unrelated(contrast: Contrast, lags: int) -> Sources:
     """The next pair for every pair, at the same step, or at its decision if that is sooner.
 
-    No step is later than that of the place, so that no pattern lets a query see the future.
+    No step is later than that of the site, so that no pattern lets a query see the future.
     """
     steps, pairs = contrast.steps(lags), len(contrast.pairs)
     other = (torch.arange(pairs) + 1) % pairs
@@ -161,18 +161,18 @@ def _sweep(
 ) -> Effects:
     cfg = contrast.model.cfg
     heads = [[h] for h in range(cfg.n_heads)] if component in BY_HEAD else [None]
-    places = _places(contrast, lags, sources)
+    sites = _sites(contrast, lags, sources)
     values = []
     for layer in range(cfg.n_layers):
         name = f"blocks.{layer}.{HOOKS[component]}"
         for head in heads:
             tick(len(values))
-            patch = TransplantPatch(contrast.clean[name], name, places, heads=head)
+            patch = TransplantPatch(contrast.clean[name], name, sites, heads=head)
             values.append(patched(contrast, layer, patch, lags))
     return np.stack(values) - contrast.values[1]
 
 
-def _places(contrast: Contrast, lags: int, sources: Sources) -> Int[Tensor, "places 4"]:
+def _sites(contrast: Contrast, lags: int, sources: Sources) -> Int[Tensor, "sites 4"]:
     """Row, step, source pair and source step: lag after lag, all pairs in each."""
     steps = contrast.steps(lags).flatten()
     return torch.column_stack([torch.arange(len(steps)), steps, sources.flatten(0, 1)])

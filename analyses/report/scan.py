@@ -50,7 +50,7 @@ SMALL: dict[str, Any] = {
 LONGEST = 240
 """Characters of a finding; the analysis' caption has all of it."""
 RATE = 0.05
-"""Of false discoveries."""
+"""Rate of false discoveries among what is said to be found."""
 VERDICTS = ("found", "not tested", "may be chance")
 """By group."""
 EACH = 2
@@ -78,10 +78,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim in its place.
+    """A claim with its rank among others.
 
     Attributes:
-        name: Of the analysis.
+        name: Name of the analysis.
         claim: What was found.
         q: Rate of false discoveries if this one counts as found; NaN if it was not tested.
         turn: How many findings of the same analysis come before it.

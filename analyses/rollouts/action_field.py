@@ -39,7 +39,7 @@ def action_field(
         walk: Places up to now, the start first; without any, each place is a start.
         hook: Acts at all steps, or at those it names: one more than the walk has. What holds
             a tensor a row has to hold one for all.
-        temperature: Of p^(1 / temperature), normalised.
+        temperature: Actions are drawn from p^(1 / temperature), normalised.
 
     Returns:
         One row a place; NaN where the agent cannot stand.

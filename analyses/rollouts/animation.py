@@ -115,7 +115,7 @@ def animate_rollout(loaded: LoadedRun, episodes: Count = 256, seed: Seed = 0) ->
     Args:
         loaded: A run whose metacontroller is trained.
         episodes: Demonstrations that mean codes are taken from.
-        seed: Of the board, and of the noise.
+        seed: Seed of the board, and of the noise.
 
     Raises:
         UserError: The world has no boards to draw.
@@ -142,7 +142,7 @@ def solvable(world: World, task: Sequence[int], seed: int) -> Situation:
     Args:
         world: Where.
         task: Abstract subgoals.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Raises:
         UserError: The world has no boards to draw, or none in which it can be done is found.
@@ -168,13 +168,13 @@ def animate(
 
     Args:
         base: The base model.
-        world: Of the situation.
+        world: World of the situation.
         situation: The board and the task.
         actor: Chooses codes.
         means: Mean code of each subgoal.
         player: What to call the actor.
-        seed: Of the noise.
-        temperature: Of the primitive actions.
+        seed: Seed of the noise.
+        temperature: Temperature of the primitive actions.
     """
     assert isinstance(world, Stageable)
 

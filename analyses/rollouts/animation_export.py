@@ -20,7 +20,7 @@ from irl_lens.errors import UserError
 from irl_lens.files.tensors import write_bytes
 
 MILLISECONDS = 250
-"""Of a step."""
+"""How long a step is shown."""
 NEEDED = {".gif": "imageio", ".mp4": "imageio[ffmpeg]"}
 """What to install for each kind of file."""
 SIDE = 112

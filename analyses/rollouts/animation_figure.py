@@ -24,7 +24,7 @@ from irl_lens.envs.scenes import Scene
 from irl_lens.models.causal import THRESHOLD
 
 MILLISECONDS = 400
-"""Of a step, when it is played."""
+"""How long a step is shown when the episode is played."""
 PANELS = {
     "actions": "next action, beside the base alone in grey",
     "gate": "gate",

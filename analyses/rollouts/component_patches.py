@@ -46,7 +46,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
 
-KINDS = {"self": GREY, "random": CONTRAST, "targeted": MAIN}
+DONORS = {"self": GREY, "random": CONTRAST, "targeted": MAIN}
+"""Whose activation is put in, with its colour."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,11 @@ class PartEffect:
     """One part patched at one step.
 
     Attributes:
-        part: Which.
+        part: The part that is patched.
         step: When, from 0.
-        effects: Of what is put in, by its name, against no patch.
-        against_random: Of the targeted patch, against the random one. These p-values, as those
-            of each kind of patch, are adjusted for all parts and steps.
+        effects: Effect of what is put in, by its name, against no patch.
+        against_random: Effect of the targeted patch, against the random one. These p-values, as
+            those of each kind of patch, are adjusted for all parts and steps.
     """
 
     part: str
@@ -100,7 +101,7 @@ class Behaviour(Result):
             [p.part.replace("residual", "e") for p in self.parts],
         ]
         for column, field in enumerate(("effect", "shift", "sooner"), start=1):
-            for kind, colour in KINDS.items():
+            for kind, colour in DONORS.items():
                 found = [getattr(part.effects[kind], field) for part in self.parts]
                 figure.add_bar(
                     x=x,
@@ -140,7 +141,7 @@ def behaviour(
         loaded: The run.
         steps: Where to patch, from 0.
         rows: Boards.
-        seed: Of the codes and agents that are drawn.
+        seed: Seed of the codes and agents that are drawn.
     """
     drawn = draw_seed(loaded.run.seed, "analysis-behaviour", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
@@ -162,7 +163,7 @@ def patch_parts(
         meta: The metacontroller.
         switch_codes: The codes that agents take up.
         steps: Where to patch.
-        seed: Of the codes and agents that are drawn.
+        seed: Seed of the codes and agents that are drawn.
 
     Raises:
         UserError: A step is beyond the last.
@@ -182,10 +183,10 @@ def patch_parts(
 
 def _adjusted(found: Sequence[PartEffect]) -> tuple[PartEffect, ...]:
     """Adjusts the p-values of each kind of patch, and of targeted against random ones."""
-    kinds = [adjusted([part.effects[kind] for part in found]) for kind in KINDS]
+    kinds = [adjusted([part.effects[kind] for part in found]) for kind in DONORS]
     against = adjusted([part.against_random for part in found])
     return tuple(
-        replace(part, effects=dict(zip(KINDS, effects, strict=True)), against_random=random)
+        replace(part, effects=dict(zip(DONORS, effects, strict=True)), against_random=random)
         for part, effects, random in zip(found, zip(*kinds, strict=True), against, strict=True)
     )
 
@@ -245,7 +246,7 @@ class _Trial:
 
     def effects(self, part: Part) -> PartEffect:
         """Patches one part with everything."""
-        courses = {kind: self._play(part, kind) for kind in KINDS}
+        courses = {kind: self._play(part, kind) for kind in DONORS}
         at = np.full(len(self.drawn), self.step)
         found = {
             kind: compare(self.clean, course, at, self.wanted, self.rows)

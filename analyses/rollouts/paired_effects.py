@@ -33,7 +33,7 @@ class Effect:
         clean: Share that reach the wanted subgoal next, without the patch.
         patched: The same with it.
         effect: The difference.
-        p: Of the difference, by exchanging patched and clean within pairs; adjusted by what
+        p: p-value of the difference, by exchanging patched and clean within pairs; adjusted by what
             compares several patches.
         sooner: Steps to the next subgoal, patched - clean, where both reach the same one.
         shift: Total variation of the cells visited.
@@ -68,7 +68,7 @@ def compare(
         since: Steps taken before the patch.
         wanted: The subgoal that it should lead to.
         rows: Pairs to count.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     courses = clean, patched
     (one, one_at), (two, two_at) = (next_reached(course, since) for course in courses)

@@ -35,7 +35,7 @@ class Edit:
     """What to put in the place of one part.
 
     Attributes:
-        part: Which.
+        part: The part of the metacontroller.
         where: Rows and steps.
         value: One a row: whether the gate is open, a code, or a residual.
     """

@@ -18,7 +18,7 @@ class ShownEpisode:
     Attributes:
         player: What chose the codes.
         scene: The board at the start.
-        names: Of the abstract subgoals.
+        names: Names of the abstract subgoals.
         task: Abstract subgoals asked for.
         reached: How many were completed.
         alone_reached: How many the base alone completes.
@@ -29,7 +29,7 @@ class ShownEpisode:
         switches: Where the gate opened.
         codes: Code in force.
         alike: Subgoal whose mean code is nearest to it.
-        probabilities: Of the actions.
+        probabilities: Probabilities of the actions.
         alone: The same without control.
         pictures: The board, as pixels, before each step and at the end.
     """

@@ -57,9 +57,9 @@ class Field:
         base: The base model.
         world: A world in which agents can roam.
         rows: Number of boards.
-        seed: Of boards and of the noise that actions are drawn with: agents that do the same
+        seed: Seed of boards and of the noise that actions are drawn with: agents that do the same
             up to a step are the same to the bit up to it.
-        temperature: Of the primitive actions.
+        temperature: Temperature of the primitive actions.
         where: One board for all rows; drawn from the seed when not given.
     """
 
@@ -88,7 +88,7 @@ class Field:
         """Returns the board of a row, with a task to be asked for there.
 
         Args:
-            row: Which.
+            row: Number of the board.
             task: Abstract subgoals.
         """
         env = self._source.roaming(self.rows, 1)

@@ -50,7 +50,7 @@ def calibration(
         right: Whether it is the true class.
         mask: The steps that count.
         draws: Resamples of episodes.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
     """
     # [3, episodes, bins]: how many, how sure, how often right.
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)

@@ -21,7 +21,7 @@ class Correlation:
     """One correlation; NaN where one side is constant, or there are fewer than three.
 
     Attributes:
-        rho: Of ranks.
+        rho: Correlation of ranks.
         p: Two-sided.
     """
 

@@ -31,7 +31,7 @@ def bootstrap_ci(values: Values, seed: int = 0, draws: int = 2_000) -> Estimate:
 
     Args:
         values: One an episode; NaN where there is none, which counts for nothing.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
         draws: Resamples.
     """
     kept = np.asarray(values, np.float64)
@@ -54,7 +54,7 @@ def permutation_pvalue(
         one: One value an episode.
         other: The same of the comparison; with ``paired``, of the same episodes.
         paired: Whether to swap within episodes, or to deal all values out anew.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
         draws: Permutations; all of them when there are fewer.
     """
 
@@ -83,7 +83,7 @@ def exchange_pvalues(
 
     Args:
         tables: Likeness of every row's label to every column's.
-        seed: Of the exchanges.
+        seed: Seed of the exchanges.
         draws: Exchanges; all of them when there are fewer, so that p is 1 / n! at least.
     """
     columns = np.arange(tables.shape[1])

@@ -120,10 +120,12 @@ def _episode(acts: Acts) -> None:
     acts(Input("step", "value"), step)
 
     def rewind(session: Explorer, value: Any) -> Any:
-        """Goes to the checkpoint at a place of the slider, the final base at its end."""
+        """Goes to the checkpoint at a position of the slider, the final base at its end."""
         kept = (*session.workbench.checkpoints, None)
         if type(value) is not int or not 0 <= value < len(kept):
-            raise ValueError(f"place {value!r} of the slider; take one from 0 to {len(kept) - 1}")
+            raise ValueError(
+                f"position {value!r} of the slider; take one from 0 to {len(kept) - 1}"
+            )
         return session.rewind(kept[value])
 
     acts(Input("checkpoint", "value"), rewind)
@@ -153,13 +155,13 @@ def _patch(acts: Acts) -> None:
         if not click:
             return no_update
         point = click["points"][0]
-        place = patching.places(session.workbench, session.state).index(point["y"])
-        return toggle(session, place, int(point["x"]), held)
+        site = patching.sites(session.workbench, session.state).index(point["y"])
+        return toggle(session, site, int(point["x"]), held)
 
-    def toggle(session: Explorer, place: int, step: int, held: str) -> Any:
+    def toggle(session: Explorer, site: int, step: int, held: str) -> Any:
         """Patches a row and step of the heat map."""
         heads, by_head = session.workbench.heads, session.state.component in BY_HEAD
-        layer, head = divmod(place, heads) if by_head else (place, None)
+        layer, head = divmod(site, heads) if by_head else (site, None)
         return session.patch(layer + 1, step, head, held=held == "on" and not by_head)
 
     def typed(session: Explorer, layer: Any, head: Any, step: Any, held: str) -> Any:

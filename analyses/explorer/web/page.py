@@ -20,7 +20,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
 
     Args:
         session: The session, whose sizes lists and sliders have.
-        key: Of the session.
+        key: Key of the session.
         runs: What can be switched to, name to show by name.
         now: The run that is open.
     """

@@ -110,7 +110,7 @@ def _typed(session: Explorer) -> html.Div:
 
 
 def steering_kinds(session: Explorer) -> dict[str, str]:
-    """What there is to steer by."""
+    """What can steer in this session, as shown, by its name."""
     workbench = session.workbench
     found = {"nothing": "nothing"}
     found |= {"controller": "a controller of the bank"} if workbench.banks else {}

@@ -30,8 +30,8 @@ def swept(session: Explorer, jobs: Jobs) -> bool:
     """
     if session.swept:
         return True
-    most = len(patching.places(session.workbench, session.state))
-    job = Job("patching each place", lambda tick: session.sweep(tick), most, session.state)
+    most = len(patching.sites(session.workbench, session.state))
+    job = Job("patching each layer and step", lambda tick: session.sweep(tick), most, session.state)
     return jobs.done(job)
 
 

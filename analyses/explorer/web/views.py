@@ -143,7 +143,7 @@ def _patch(app: Dash, sessions: Sessions) -> None:
             return (no_update,) * 5
         session, jobs = sessions.get(key)
         try:
-            done, said = swept(session, jobs), "patching each place .."
+            done, said = swept(session, jobs), "patching each layer and step .."
         except UserError as error:
             done, said = False, str(error)
         if not done:

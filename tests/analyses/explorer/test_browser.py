@@ -149,7 +149,7 @@ def test_a_click_on_the_map_sends_the_agent_elsewhere(chromium: Any, server: Ser
     page = Page(chromium, server)
     assert "Click a cell" in page.find("tab").find_element("xpath", "..").text
     before, step = page.text("gone"), page.session.state.step
-    page.click("map", step, page.session.sweep().places.index("L1") + 1)
+    page.click("map", step, page.session.sweep().sites.index("L1") + 1)
     page.until(lambda: page.session.state.spots)
     page.until(lambda: page.text("gone") != before and "come upon" in page.text("gone"))
     scene = page.session.workbench.situation(page.session.state.edited).scene()

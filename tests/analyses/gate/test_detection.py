@@ -133,12 +133,12 @@ def test_code_in_force_is_that_of_the_last_opening() -> None:
 
 def test_planted_switches_matter_and_the_same_code_changes_nothing(steered: Steered) -> None:
     result = edit_gate(steered.field, steered.meta, steered.switch_codes, steps=(1, 3))
-    *forced, silenced = result.places
-    for place in forced:
-        assert place.effect.effect.low > 0.2 and place.effect.p < 0.01
-        assert place.effect.shift.low > 0.1
-        assert place.unchanged is not None and place.unchanged.changed.value == 0
-        assert place.unchanged.effect.value == place.unchanged.shift.value == 0
+    *forced, silenced = result.changes
+    for change in forced:
+        assert change.effect.effect.low > 0.2 and change.effect.p < 0.01
+        assert change.effect.shift.low > 0.1
+        assert change.unchanged is not None and change.unchanged.changed.value == 0
+        assert change.unchanged.effect.value == change.unchanged.shift.value == 0
     assert silenced.effect.effect.high < -0.1 and silenced.effect.p < 0.01
     assert "may be chance" not in result.caption()
     assert all(claim.effect > 0.2 and claim.p < 0.05 for claim in result.claims()[:1])
@@ -149,8 +149,8 @@ def test_planted_switches_matter_and_the_same_code_changes_nothing(steered: Stee
 def test_where_codes_do_nothing_switches_do_nothing(steered: Steered) -> None:
     deaf = steered.deaf()
     result = edit_gate(deaf.field, deaf.meta, deaf.switch_codes, steps=(1,))
-    for place in result.places:
-        assert place.effect.changed.value == 0 and place.effect.p == 1
+    for change in result.changes:
+        assert change.effect.changed.value == 0 and change.effect.p == 1
     assert result.caption().count("may be chance") == 2
     assert not any(claim.p < 0.05 for claim in result.claims())
 

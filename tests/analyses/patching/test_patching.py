@@ -131,7 +131,7 @@ def test_the_only_head_is_found_and_heads_that_write_nothing_are_not(contrast: C
     one = without_heads(contrast, (1, 1))
     effects = sweep(one, ["head z"], LAGS)["head z"]
     (grid,) = grids_of(one, {"head z": effects}, {"head z": np.zeros_like(effects)})
-    others = np.delete(grid.shares[0], grid.places.index("L2H1"), axis=0)
+    others = np.delete(grid.shares[0], grid.sites.index("L2H1"), axis=0)
     np.testing.assert_allclose(others, 0, atol=1e-6)
     assert np.abs(grid.shares[0]).max() > 1e-3
 
