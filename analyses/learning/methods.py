@@ -70,7 +70,7 @@ class Method:
         return self.success[:, -self._tenth :].mean(axis=1)
 
     def last(self, seed: int) -> Estimate:
-        """Success of one seed, by its number, over the last tenth; the interval is over episodes."""
+        """Success of one seed, by its number, over the last tenth; interval over episodes."""
         played = round(self._tenth * float(self.episodes[0]))
         return proportion(np.arange(played) < round(float(self.final[seed]) * played))
 

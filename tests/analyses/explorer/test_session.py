@@ -17,7 +17,7 @@ from irl_lens.analyses.explorer.opening import opening
 from irl_lens.analyses.explorer.patched_cache import attending
 from irl_lens.analyses.explorer.patching import carried, contrast, gathered, patched, replacements
 from irl_lens.analyses.explorer.rollouts import Ticker
-from irl_lens.analyses.explorer.state import COMPONENTS, KINDS
+from irl_lens.analyses.explorer.state import COMPONENTS, STEERING_KINDS
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
 from irl_lens.models.base import hook_name
@@ -294,7 +294,7 @@ def test_nonsense_of_methods_is_refused(session: Explorer) -> None:
         with pytest.raises(ValueError, match=r"\w"):
             call()
     assert session.state is before
-    assert KINDS[0] == session.state.steering.kind
+    assert STEERING_KINDS[0] == session.state.steering.kind
 
 
 def test_a_session_stays_small(session: Explorer) -> None:
