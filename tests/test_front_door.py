@@ -147,14 +147,14 @@ def test_the_package_is_cheap_and_its_rooms_come_when_asked_for() -> None:
 
 def test_nothing_is_written_but_where_it_is_said(small: Run, workspace: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in small.folder.rglob("*")}
-    irl_lens.analyze(small, "belief")
+    assert irl_lens.analyze(small, "belief", {"layer": 1}).layer == 1  # type: ignore[attr-defined]
     measured = irl_lens.evaluate(small)
     assert not list(workspace.iterdir())
     assert {path: path.stat().st_mtime_ns for path in small.folder.rglob("*")} == before
     again = irl_lens.evaluate(small, out=workspace / "numbers.json")
     assert again.keys() == measured.keys()
-    results = irl_lens.analyze(small, ["belief", "lens"], out=workspace / "analyses")
-    assert list(results) == ["belief", "lens"]
+    results = irl_lens.analyze(small, ["belief", "logit-lens"], out=workspace / "analyses")
+    assert list(results) == ["belief", "logit-lens"]
     written = {path.name for path in (workspace / "analyses").iterdir()}
     assert {f"{name}.html" for name in results} <= written
 

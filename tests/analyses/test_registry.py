@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from irl_lens import cli
 from irl_lens.analyses.analyze import analyze, compare
 from irl_lens.analyses.core.analysis import Analysis
 from irl_lens.analyses.core.options import options_of
@@ -145,6 +146,19 @@ def test_a_wrong_option_is_refused_before_anything_is_run(tmp_path: Path) -> Non
         with pytest.raises(UserError, match=said):
             analyze(find_run("grid"), ["belief"], options, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_options_are_given_on_the_command_line(
+    smoke_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["analyze", str(smoke_run.folder), "patching", "--out", str(tmp_path), "--set"]
+    cli.main([*command, "pairs=2", "pool=2", "lags=2", "components=head z,mlp out"])
+    assert capsys.readouterr().out.startswith("patching: ")
+    options = json.loads((tmp_path / "patching.json").read_text())["provenance"]["options"]
+    assert options["pairs"] == 2 and options["components"] == ["head z", "mlp out"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*command, "layer=2"])
+    assert stop.value.code == 2 and "patching has no option 'layer'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["pretraining", "floor", "probes", "gate", "codes", "success"])

@@ -135,6 +135,8 @@ def test_whoever_loads_the_metacontroller_gets_the_base_that_goes_with_it(
     loaded = LoadedRun(run)
     assert loaded.base.model.hash() == acting.hash()
     assert loaded.pretrained.base.model.hash() == base.model.hash()
+    assert loaded.pretrained.pretrained is loaded.pretrained and loaded.acting is loaded
+    assert loaded.pretrained.acting.base.model.hash() == acting.hash()
 
 
 def test_with_a_frozen_base_there_is_but_one(run: Run, base: FastPath) -> None:
