@@ -239,7 +239,7 @@ class Trying:
         nll = [self.nll(one) for one in banks]
         own, other = (ratio(self.closed(x), self.gap) for x in nll)
         runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
-        reached = [run.reached[run.solvable] for run in runs]
+        reached = [run.require("reached")[run.solvable] for run in runs]
         p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
         with_it, random = (Outcome.of(run) for run in runs)
         mean_nll = step_mean(nll[0], self.sample.trajectories.mask)
