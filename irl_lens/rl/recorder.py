@@ -76,7 +76,7 @@ class Rollout:
         """Marks the steps at which the hook decided; nowhere if it makes no decisions."""
         if self.decisions is None:
             return np.zeros_like(self.mask)
-        return self.decisions.switches(*self.mask.shape).numpy()
+        return self.decisions.switches(*self.mask.shape).cpu().numpy()
 
     def rows(
         self, index: Int[NDArray[np.intp], " kept"] | Bool[NDArray[np.bool_], " n"]
@@ -161,8 +161,7 @@ class RolloutRecorder:
             mask=np.zeros((n, horizon), bool),
             rewards=np.zeros(n),
             solvable=np.array(info.get("solvable", np.ones(n, bool))),
-            **labels,
-            **counts,
+            **labels | counts,
         )
 
     def before(
