@@ -23,7 +23,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import Filtered, Seed, VectorWorld
 from irl_lens.envs.scenes import Mapped, Stageable
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 
 T = TypeVar("T")
 
@@ -147,13 +147,13 @@ def ask(world: object, contract: type[T], purpose: str) -> T:
         purpose: What it is asked for, such as "the explorer".
 
     Raises:
-        UserError: It does not; says what it lacks, and what for.
+        NotOffered: It does not; says what it lacks, and what for.
     """
     if isinstance(world, contract):
         return world
     names = sorted({n for base in contract.__mro__ for n in vars(base) if not n.startswith("_")})
     lacks = ", ".join(name for name in names if not hasattr(world, name))
-    raise UserError(
+    raise NotOffered(
         f"a {type(world).__name__} does not offer {_OFFERS[contract]}, which {purpose} needs: it "
         f"has no {lacks}; take a world that has, or see irl_lens.envs.contracts"
     )
