@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ActionSpec
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 from irl_lens.models.decisions import Decisions
 
 Labels = Int[NDArray[np.int64], "n steps"]
@@ -97,10 +97,10 @@ class Rollout:
         """Returns one of the arrays that a world need not tell of.
 
         Raises:
-            UserError: This one did not.
+            NotOffered: This one did not.
         """
         if (found := getattr(self, name)) is None:
-            raise UserError(
+            raise NotOffered(
                 f"the world does not tell the {name} of its episodes; have it put them into the "
                 "info of its steps, or do without"
             )
