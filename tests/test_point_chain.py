@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import pkgutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from irl_lens.cli.training import STAGES
+from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import BaseConfig, CodesConfig, Deviation, Preset
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
-from irl_lens.models.fast import FastPath
 from irl_lens.models.heads.gaussian import Gaussian
 from irl_lens.progress import QuietProgress
-from irl_lens.rl.internal import load_policy
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers, train_controllers
-from irl_lens.training.pretrain import load_base, pretrain
+from irl_lens.training.controllers import train_controllers
+from irl_lens.training.pretrain import pretrain
 from tests.point_world import PointConfig, PointWorld
 
 
@@ -46,7 +42,7 @@ def settings(deviation: Deviation = "state", **world: bool) -> Preset:
 def trained(folder: Path, wanted: Preset) -> Run:
     run = Run.create(folder, wanted, seed=0)
     for name in run.chain:
-        pkgutil.resolve_name(STAGES[name])(run, QuietProgress())
+        run_stage(name, run, QuietProgress())
     return Run.open(folder)
 
 
@@ -65,16 +61,14 @@ def test_the_whole_chain(
     assert ("f1" in run.stage("codes").result) == labelled
     assert ("reached_2" in run.stage("internal-rl").result) == labelled
 
-    world, model = load_base(run)
-    assert isinstance(world, PointWorld) and isinstance(model.action_head, Gaussian)
+    world = run.world
+    assert isinstance(world, PointWorld) and isinstance(run.base.action_head, Gaussian)
     assert ("action_head.log_deviation" in run.stage("base").weights()) == (deviation == "constant")
-    played = RolloutRunner(FastPath(model), world.horizon, load_policy(run)).play(
-        world.vector_env(16), 0
-    )
+    played = RolloutRunner(run.fast, world.horizon, run.policy).play(world.vector_env(16), 0)
     assert np.isfinite(played.actions).all() and played.decisions is not None
     if labelled:
-        assert [*load_controllers(run)] == [1]
-    assert load_metacontroller(run).layer == run.preset.codes.layer
+        assert [*run.controllers] == [1]
+    assert run.metacontroller.layer == run.preset.codes.layer
 
 
 def test_controllers_of_a_world_without_labels_are_refused(tmp_path: Path) -> None:
@@ -90,11 +84,11 @@ def test_a_world_that_was_changed_since_is_refused(
 ) -> None:
     run = Run.create(tmp_path / "run", settings(), seed=0)
     pretrain(run, QuietProgress())
-    load_base(run)
+    assert run.base.made_for() == run.stage("base").result["made_for"]
     if what == "actions":
         wider = replace(PointWorld.actions, high=2.0)
         monkeypatch.setattr(PointWorld, "actions", wider)
     else:
         monkeypatch.setattr("tests.point_world.SCALE", 2.0)
     with pytest.raises(CheckpointError, match=rf"trained on the {what} .*now has"):
-        load_base(run)
+        _ = Run.open(run.folder).base

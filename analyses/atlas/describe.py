@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.atlas import Atlas
 from irl_lens.analyses.atlas.behaviour import adjusted, behave
 from irl_lens.analyses.atlas.boards import look, on_boards
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.subjects import (
     Subject,
     bank_subjects,
@@ -24,12 +25,12 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def describe(
 
 
 def _harvest(bench: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
+    meta, shown = bench.run.metacontroller, bench.fit.rows(slice(episodes))
     return meta, SwitchCodes.of(encode(meta, bench.base, shown), shown)
 
 
@@ -199,10 +200,9 @@ def _of(
     meta: CausalHalf | None = None,
 ) -> Atlas:
     world, drawn = bench.world, draw_seed(bench.run.seed, "analysis-atlas", 0)
-    if not isinstance(world, Stageable):
-        raise UserError(f"a {type(world).__name__} has no boards to draw; take a run of the grid")
+    boards = ask(world, Stageable, "the atlas")
     field = Field(bench.base, world, setting.boards, drawn, bench.trial.temperature)
-    shown = [world.situation((drawn, number)) for number in range(setting.shown)]
+    shown = [boards.situation((drawn, number)) for number in range(setting.shown)]
     return describe(kind, subjects, _targets(bench, layer, setting), field, shown, setting, meta)
 
 

@@ -22,6 +22,7 @@ from irl_lens.analyses.core.demonstrations import pieces
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.envs.spaces import discrete
@@ -31,8 +32,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
 
 T = TypeVar("T")
 PROBED, HARVESTED, EARLIER = 256, 256, 4
@@ -62,9 +61,7 @@ class Workbench:
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        if not isinstance(self.bench.world, Stageable):
-            kind = type(self.bench.world).__name__
-            raise UserError(f"a {kind} has no boards to draw and edit; explore a run of the grid")
+        ask(self.bench.world, Stageable, "the explorer")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -154,13 +151,13 @@ class Workbench:
     def banks(self) -> dict[int, ControllerBank]:
         """Supervised controllers by layer; none if they are not trained on this base."""
         done = self.step is None and self.run.stage("controllers").done
-        return load_controllers(self.run) if done else {}
+        return self.run.controllers if done else {}
 
     @cached_property
     def meta(self) -> CausalHalf | None:
         """The metacontroller that acts; None if there is none yet, or not on this base."""
         done = self.step is None and self.run.stage(self.run.metacontroller_stage).done
-        return load_metacontroller(self.run) if done else None
+        return self.run.metacontroller if done else None
 
     @cached_property
     def harvest(self) -> SwitchCodes:

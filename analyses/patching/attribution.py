@@ -141,6 +141,7 @@ def attribute_patches(
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS`.
     """
+    setting = setting.within(bench.world)
     contrast, lags = setting.contrast(bench.world, bench.base.model.hooked), setting.lags
     exact = sweep(contrast, components, lags)
     rough = attribution(contrast, components, lags)

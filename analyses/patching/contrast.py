@@ -8,7 +8,7 @@ whole runs alone, before anything is patched.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
-from irl_lens.analyses.patching.pairs import Observations, Pairs, make_pairs
+from irl_lens.analyses.patching.pairs import Observations, Pairs, edits_of, make_pairs
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
@@ -114,7 +114,8 @@ class Setting:
     """What the analyses of patching share.
 
     Attributes:
-        edit: One of :data:`irl_lens.analyses.patching.pairs.EDITS`.
+        edit: One of :func:`irl_lens.analyses.patching.pairs.edits_of` the world; the usual one of
+            it when not given.
         pairs: Number of pairs.
         pool: Pairs made for each one kept.
         metric: One of :data:`irl_lens.analyses.patching.metrics.METRICS`.
@@ -122,28 +123,32 @@ class Setting:
         seed: Of the pairs.
     """
 
-    edit: str = "swap"
+    edit: str | None = None
     pairs: int = 32
     pool: int = 4
     metric: str = "logit difference"
     lags: int = 8
     seed: int = 0
 
+    def within(self, world: World) -> Setting:
+        """Returns the same with the edit named: the world's usual one if none was given."""
+        return replace(self, edit=self.edit or edits_of(world)[0])
+
     def contrast(self, world: World, model: HookedTransformer) -> Contrast:
         """Makes the pairs and runs the base over them.
 
         Raises:
             UserError: The base acts the same in all clean and corrupted episodes.
-            ValueError: A setting that there is not, or a world without such pairs.
         """
         count = self.pairs * self.pool
-        pairs = make_pairs(world, self.edit, count, self.seed, self.lags - 1)
+        edit = self.edit or edits_of(world)[0]
+        pairs = make_pairs(world, edit, count, self.seed, self.lags - 1)
         ends = decided(model, pairs)
         clean, corrupted = (logit_difference(end, Readout.of(*ends)).numpy() for end in ends)
         change = clean - corrupted
         if not change.any():
             raise UserError(
-                f"{self.edit!r} changes nothing of what the base does in {count} pairs; "
+                f"{edit!r} changes nothing of what the base does in {count} pairs; "
                 "take another edit"
             )
         kept = np.sort(np.argsort(-change, kind="stable")[: self.pairs])

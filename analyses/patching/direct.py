@@ -122,6 +122,7 @@ def attribute_logits(
         setting: Edit and sizes; its metric is not used.
         controllers: Active in both, each with a term of its own.
     """
+    setting = setting.within(bench.world)
     contrast = setting.contrast(bench.world, bench.base.model.hooked)
     names, terms = zip(
         *(

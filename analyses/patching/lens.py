@@ -91,6 +91,7 @@ def action_lens(bench: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
         bench: The run.
         setting: Edit and sizes; its metric is not used.
     """
+    setting = setting.within(bench.world)
     contrast = setting.contrast(bench.world, bench.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     found, null = (

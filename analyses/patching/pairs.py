@@ -12,6 +12,9 @@ possible in the edited situation as in the true one. The edits:
     history  as swap, of the thing visited last, and only up to that visit: the decision,
              one step later, is in the same situation after another past
 
+A world may make pairs of its own, and where nothing can be edited there are pairs of two
+demonstrations (:mod:`irl_lens.analyses.patching.demonstration_pairs`).
+
 Training shows neither a changing board nor another number of obstacles: the last three take
 the model somewhat out of what it has seen.
 """
@@ -25,11 +28,14 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+from irl_lens.analyses.patching.demonstration_pairs import demonstration_pairs
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.envs.contracts import EpisodePairs, Paired
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable, Thing
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.hooks.core.address import Indices, indices
 
 Places = Int[NDArray[np.int64], " _"]
@@ -46,7 +52,7 @@ class Pairs:
 
     Attributes:
         edit: Name of the edit.
-        clean: Sparse observations, cut after the last decision, ``[pairs, steps, columns]``.
+        clean: Observations, cut after the last decision, ``[pairs, steps, columns]``.
         corrupted: The same after the edit; dense where it added or removed an object, and so an
             entry.
         decisions: Step of the decision, of each pair.
@@ -54,10 +60,16 @@ class Pairs:
     """
 
     edit: str
-    clean: Int[NDArray[np.int32], "pairs steps columns"]
+    clean: Observations
     corrupted: Observations
     decisions: Int[NDArray[np.int64], " pairs"]
     changes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, edit: str, episodes: EpisodePairs) -> Pairs:
+        """Returns the pairs that a world, or anyone, has made."""
+        seen = episodes.clean, episodes.corrupted
+        return cls(edit, *seen, episodes.decisions, episodes.changes)
 
     def __len__(self) -> int:
         return len(self.changes)
@@ -200,31 +212,42 @@ EDITS: dict[str, Edit] = {
 }
 
 
+DEMONSTRATION = "demonstration"
+"""The edit that takes another demonstration altogether; see ``demonstration_pairs``."""
+
+
+def edits_of(world: World) -> tuple[str, ...]:
+    """Names the edits that a world allows, the usual one first."""
+    own = world.edits if isinstance(world, Paired) else ()
+    return (*own, *(EDITS if isinstance(world, Stageable) and not own else ()), DEMONSTRATION)
+
+
 def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7) -> Pairs:
     """Edits fresh demonstrations.
 
     Args:
-        world: Where they are played; its situations must be known.
-        edit: One of :data:`EDITS`.
+        world: Where they are played.
+        edit: One of :func:`edits_of` it.
         n: Number of pairs.
         seed: Of the demonstrations and of the edits.
         earliest: Step before which no decision is taken, so that it has this much of a past.
 
     Raises:
-        ValueError: No such edit, a world without situations, or one that has not enough
-            episodes that can be edited so.
+        UserError: The world has no such edit, or not enough episodes that can be edited so.
     """
-    if edit not in EDITS:
-        raise ValueError(f"no edit {edit!r}; there are {', '.join(EDITS)}")
-    if not isinstance(world, Stageable):
-        raise ValueError(f"{type(world).__name__} has no board to edit; take a world that has one")
+    if edit not in (there := edits_of(world)):
+        raise UserError(f"no edit {edit!r}; there are {', '.join(there)} in this world")
+    if edit == DEMONSTRATION:
+        return Pairs.of(edit, demonstration_pairs(world, n, seed, earliest))
+    if isinstance(world, Paired):
+        return Pairs.of(edit, world.pairs(edit, n, seed, earliest))
     rng = np.random.default_rng((seed, list(EDITS).index(edit)))
     stream, found = Demonstrations(world, seed, f"analysis-pairs-{edit}", n), []
     for batch in range(20):
         found += _edited(world, stream[batch], edit, earliest, rng)
         if len(found) >= n:
             return _stacked(world, edit, found[:n])
-    raise ValueError(
+    raise UserError(
         f"{len(found)} of {n} pairs by {edit!r} in {20 * n} episodes with a decision at step "
         f"{earliest} or later; ask for fewer, an earlier decision or another edit"
     )

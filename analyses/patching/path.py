@@ -157,6 +157,7 @@ def patch_paths(
         setting: Edit, metric and sizes; its lags bound how early a decision may come.
         inputs: Which inputs of the receivers.
     """
+    setting = setting.within(bench.world)
     contrast = setting.contrast(bench.world, bench.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     cfg, total = contrast.model.cfg, contrast.total

@@ -93,6 +93,7 @@ def sweep_patches(
         setting: Edit, metric and sizes.
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS` to patch.
     """
+    setting = setting.within(bench.world)
     contrast = setting.contrast(bench.world, bench.base.model.hooked)
     effects = sweep(contrast, components, setting.lags)
     null = sweep(contrast, components, setting.lags, unrelated(contrast, setting.lags))

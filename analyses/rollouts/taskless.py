@@ -7,54 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.protocol import VectorWorld, World
+from irl_lens.envs.contracts import Roamable, ask
+from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
 from irl_lens.rl.runner import RolloutRunner
-
-
-class RoamingRows(VectorWorld, Protocol):
-    """Rows without a task; see :class:`Course` for what they remember."""
-
-    reached: Int[NDArray[np.int64], "n subgoals"]
-    at: Int[NDArray[np.int64], "n subgoals"]
-    lengths: Int[NDArray[np.int64], " n"]
-
-    @property
-    def path(self) -> Int[NDArray[np.int64], "n steps"]:
-        """Cell after each number of steps."""
-        ...
-
-    @property
-    def cells(self) -> int:
-        """Cells there are."""
-        ...
-
-    def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
-        """Returns the plain values of a row's surroundings, with a task to be asked for there."""
-        ...
-
-
-@runtime_checkable
-class Roamable(Protocol):
-    """A world in which agents can roam."""
-
-    @property
-    def transitions(self) -> frozenset[tuple[int, int]]:
-        """Pairs of subgoals that follow each other in training."""
-        ...
-
-    def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
-        """Returns rows without a task, which are over once so many subgoals were reached."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -129,9 +93,7 @@ class Field:
         """
         env = self._source.roaming(self.rows, 1)
         env.reset(seed=self.seed)
-        if not isinstance(self.world, Stageable):
-            raise UserError(f"a {type(self.world).__name__} has no situations to show")
-        return self.world.stage(env.plain(row, task))
+        return ask(self.world, Stageable, "this analysis").stage(env.plain(row, task))
 
     def check(self, step: int, first: int = 0) -> None:
         """Refuses steps at which nothing can be done.
@@ -159,7 +121,4 @@ class Field:
 
     @property
     def _roamable(self) -> Roamable:
-        if not isinstance(self.world, Roamable):
-            kind = type(self.world).__name__
-            raise UserError(f"agents cannot roam in a {kind}: it has no rows without a task")
-        return self.world
+        return ask(self.world, Roamable, "this analysis")

@@ -94,8 +94,21 @@ class Scene:
 
 
 @runtime_checkable
-class Situation(Protocol):
-    """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
+class Drawable(Protocol):
+    """What can be drawn."""
+
+    def scene(self, agent: int | None = None) -> Scene:
+        """Returns what to draw, with the agent at its start or at another place."""
+        ...
+
+    def pixels(self, agent: int | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
+        """Returns the same as pixels: red, green and blue from 0 to 255."""
+        ...
+
+
+@runtime_checkable
+class Editable(Protocol):
+    """What can be changed; every change gives another, and leaves it as it is."""
 
     @property
     def task(self) -> tuple[int, ...]:
@@ -110,14 +123,6 @@ class Situation(Protocol):
     @property
     def solvable(self) -> bool:
         """Whether the task can be done within the horizon."""
-        ...
-
-    def scene(self, agent: int | None = None) -> Scene:
-        """Returns what to draw, with the agent at its start or at another place."""
-        ...
-
-    def pixels(self, agent: int | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
-        """Returns the same as pixels: red, green and blue from 0 to 255."""
         ...
 
     def moved(self, name: str, place: int) -> Situation:
@@ -143,6 +148,11 @@ class Situation(Protocol):
     def plain(self) -> dict[str, Any]:
         """Returns plain JSON-able values that ``stage`` of the world reads back."""
         ...
+
+
+@runtime_checkable
+class Steppable(Protocol):
+    """What can be walked through, by the expert, along given places, and freely."""
 
     def demonstrate(self, seed: Seed) -> Trajectories:
         """Lets the expert do the task: one trajectory.
@@ -183,7 +193,23 @@ class Situation(Protocol):
 
 
 @runtime_checkable
-class Stageable(Protocol):
+class Situation(Drawable, Editable, Steppable, Protocol):
+    """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A world whose observations show where the agent is."""
+
+    def places(
+        self, observations: Int[NDArray[np.integer], "*batch columns"]
+    ) -> Int[NDArray[np.int64], "*batch"]:
+        """Returns where the agent is, as sparse observations show it."""
+        ...
+
+
+@runtime_checkable
+class Stageable(Mapped, Protocol):
     """A world whose situations can be drawn and edited."""
 
     def situation(self, seed: Seed) -> Situation:
@@ -200,10 +226,4 @@ class Stageable(Protocol):
         Raises:
             ValueError: They are of no situation of this world.
         """
-        ...
-
-    def places(
-        self, observations: Int[NDArray[np.integer], "*batch columns"]
-    ) -> Int[NDArray[np.int64], "*batch"]:
-        """Returns where the agent is, as sparse observations show it."""
         ...

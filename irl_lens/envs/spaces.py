@@ -102,8 +102,11 @@ class ObservationSpec:
     def dense(
         self, sparse: Shaped[NDArray[Any], "*batch columns"]
     ) -> Float[NDArray[np.float32], "*batch size"]:
-        """Expands observations: categorical columns to multi-hot, real ones divided by scale."""
-        indices, reals = np.split(sparse, [len(self.sizes)], axis=-1)
+        """Expands observations: categorical columns to multi-hot, real ones divided by scale.
+
+        There may be more or fewer categorical entries than columns, as after an edit of them.
+        """
+        indices, reals = np.split(sparse, [sparse.shape[-1] - len(self.reals)], axis=-1)
         full = np.zeros((*sparse.shape[:-1], self.size), np.float32)
         np.put_along_axis(full, indices.astype(np.int64), 1.0, axis=-1)
         if self.reals:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ActionSpec
 from irl_lens.errors import UserError
-from irl_lens.rl.decisions import Decisions
+from irl_lens.models.decisions import Decisions
 
 Labels = Int[NDArray[np.int64], "n steps"]
 Counts = Int[NDArray[np.int64], " n"]

@@ -1,0 +1,136 @@
+"""What a world may offer beyond the necessary; analyses ask for it and refuse without.
+
+Each contract is a small protocol, and a world keeps it by having its methods:
+
+    Filtered    an exact Bayes filter: the floor of the action NLL, beliefs about subgoals
+    Mapped      where the agent is, as a number
+    Stageable   situations that can be drawn, edited and played
+    Roamable    rows on which nothing is asked for
+    Paired      pairs of episodes, clean and corrupted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from irl_lens.arrays import NDArray
+from irl_lens.envs.protocol import Filtered, VectorWorld
+from irl_lens.envs.scenes import Mapped, Stageable
+from irl_lens.errors import UserError
+
+T = TypeVar("T")
+
+
+class RoamingRows(VectorWorld, Protocol):
+    """Rows without a task, and what they remember.
+
+    Attributes:
+        reached: Abstract subgoals in the order they were reached; -1 where there is none.
+        at: Steps taken when each was reached, -1 where there is none.
+        lengths: Steps taken in all.
+    """
+
+    reached: Int[NDArray[np.int64], "n subgoals"]
+    at: Int[NDArray[np.int64], "n subgoals"]
+    lengths: Int[NDArray[np.int64], " n"]
+
+    @property
+    def path(self) -> Int[NDArray[np.int64], "n steps"]:
+        """Place after each number of steps, the start first; -1 after the end."""
+        ...
+
+    @property
+    def cells(self) -> int:
+        """How many places there are."""
+        ...
+
+    def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
+        """Returns the plain values of a row's surroundings, with a task to be asked for there."""
+        ...
+
+
+@runtime_checkable
+class Roamable(Protocol):
+    """A world in which agents can roam."""
+
+    @property
+    def transitions(self) -> frozenset[tuple[int, int]]:
+        """Pairs of subgoals that follow each other in training."""
+        ...
+
+    def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
+        """Returns rows without a task, which are over once so many subgoals were reached."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpisodePairs:
+    """Clean and corrupted episodes, of which step t of one is step t of the other.
+
+    Attributes:
+        clean: Observations, ``[pairs, steps, columns]``.
+        corrupted: The same, other than it was.
+        decisions: Step at which each pair is compared, ``[pairs]``.
+        changes: What is other, of each pair, in words.
+    """
+
+    clean: Shaped[NDArray[Any], "pairs steps columns"]
+    corrupted: Shaped[NDArray[Any], "pairs steps columns"]
+    decisions: Int[NDArray[np.int64], " pairs"]
+    changes: tuple[str, ...]
+
+
+@runtime_checkable
+class Paired(Protocol):
+    """A world that makes pairs of episodes by itself."""
+
+    @property
+    def edits(self) -> tuple[str, ...]:
+        """Names of the ways in which the episodes of a pair may differ, the usual one first."""
+        ...
+
+    def pairs(self, edit: str, n: int, seed: int, earliest: int) -> EpisodePairs:
+        """Returns pairs.
+
+        Args:
+            edit: One of ``edits``.
+            n: How many.
+            seed: Of everything random.
+            earliest: Step before which no decision is taken.
+        """
+        ...
+
+
+_OFFERS: dict[type, str] = {
+    Filtered: "an exact Bayes filter",
+    Mapped: "a map: places of the agent",
+    Stageable: "situations to draw and edit",
+    Roamable: "rows without a task to roam on",
+    Paired: "pairs of clean and corrupted episodes",
+}
+
+
+def ask(world: object, contract: type[T], purpose: str) -> T:
+    """Returns a world as one that keeps a contract.
+
+    Args:
+        world: The world.
+        contract: One of those of this module.
+        purpose: What it is asked for, such as "the explorer".
+
+    Raises:
+        UserError: It does not; says what it lacks, and what for.
+    """
+    if isinstance(world, contract):
+        return world
+    names = sorted({n for base in contract.__mro__ for n in vars(base) if not n.startswith("_")})
+    lacks = ", ".join(name for name in names if not hasattr(world, name))
+    raise UserError(
+        f"a {type(world).__name__} does not offer {_OFFERS[contract]}, which {purpose} needs: it "
+        f"has no {lacks}; take a world that has, or see irl_lens.envs.contracts"
+    )

@@ -1,0 +1,40 @@
+"""What a world offers is asked for by contract, and refused clearly."""
+
+from __future__ import annotations
+
+import pytest
+
+from irl_lens.envs import make_world
+from irl_lens.envs.contracts import Paired, Roamable, ask
+from irl_lens.envs.protocol import Filtered, World
+from irl_lens.envs.registry import SMALL_GRID
+from irl_lens.envs.scenes import Drawable, Editable, Mapped, Situation, Stageable, Steppable
+from irl_lens.errors import UserError
+from tests.point_world import PointConfig, PointWorld
+
+
+def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
+    world = make_world(SMALL_GRID)
+    for contract in (World, Filtered, Mapped, Stageable, Roamable):
+        assert isinstance(world, contract)
+    assert not isinstance(world, Paired)
+    situation = ask(world, Stageable, "a test").situation(seed=0)
+    for contract in (Drawable, Editable, Steppable, Situation):
+        assert isinstance(situation, contract)
+
+
+@pytest.mark.parametrize(
+    ("contract", "message"),
+    [
+        (Filtered, "offer an exact Bayes filter, which the floor needs: it has no floor;"),
+        (Mapped, "offer a map: places of the agent, which .* no places;"),
+        (Stageable, "situations to draw and edit, .* no places, situation, situations, stage;"),
+        (Roamable, "no roaming, transitions;"),
+        (Paired, "no edits, pairs;"),
+    ],
+)
+def test_a_world_of_the_necessary_alone_is_refused(contract: type, message: str) -> None:
+    world = PointWorld(PointConfig())
+    assert isinstance(world, World)
+    with pytest.raises(UserError, match=f"a PointWorld does not .*{message}"):
+        ask(world, contract, "the floor")
