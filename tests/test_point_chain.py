@@ -13,7 +13,6 @@ from irl_lens.config.presets import preset
 from irl_lens.config.schema import BaseConfig, CodesConfig, Deviation, Preset
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
-from irl_lens.models.fast import FastPath
 from irl_lens.models.heads.gaussian import Gaussian
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.runner import RolloutRunner
@@ -62,10 +61,10 @@ def test_the_whole_chain(
     assert ("f1" in run.stage("codes").result) == labelled
     assert ("reached_2" in run.stage("internal-rl").result) == labelled
 
-    world, model = run.world, run.base
-    assert isinstance(world, PointWorld) and isinstance(model.action_head, Gaussian)
+    world = run.world
+    assert isinstance(world, PointWorld) and isinstance(run.base.action_head, Gaussian)
     assert ("action_head.log_deviation" in run.stage("base").weights()) == (deviation == "constant")
-    played = RolloutRunner(FastPath(model), world.horizon, run.policy).play(world.vector_env(16), 0)
+    played = RolloutRunner(run.fast, world.horizon, run.policy).play(world.vector_env(16), 0)
     assert np.isfinite(played.actions).all() and played.decisions is not None
     if labelled:
         assert [*run.controllers] == [1]
@@ -85,7 +84,7 @@ def test_a_world_that_was_changed_since_is_refused(
 ) -> None:
     run = Run.create(tmp_path / "run", settings(), seed=0)
     pretrain(run, QuietProgress())
-    assert run.base.d_model == 16
+    assert run.base.made_for() == run.stage("base").result["made_for"]
     if what == "actions":
         wider = replace(PointWorld.actions, high=2.0)
         monkeypatch.setattr(PointWorld, "actions", wider)
