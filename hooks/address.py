@@ -9,7 +9,8 @@ TransformerLens has three layouts, told apart by the hook point's name and the n
 In the last, a step is that of the query and an attended step that of the key. In cached
 decoding all hold the new steps alone, but for keys that were rotated, hook_rot_k, and attended
 steps: those begin at the start of the sequence. Hook points with another layout, such as a
-mixture of experts' inside, where rows and steps are one axis, are refused.
+mixture of experts' inside, where rows and steps are one axis, are refused; so are those of a
+bridge that have another than their name says (:mod:`irl_lens.hooks.bridges`).
 """
 
 from __future__ import annotations
@@ -225,14 +226,15 @@ def check_mask(what: str, mask: Tensor, size: tuple[int, ...]) -> None:
 def check_layout(x: Tensor, hook_name: str) -> None:
     """Raises ValueError unless `x`, met at a hook point, has rows first and then steps.
 
-    Tokens, which are integers, have no width.
+    Tokens, which are integers, have no width; the numbers of experts do.
 
     Examples:
         >>> check_layout(torch.zeros(10, 8), "blocks.0.mlp.gate.hook_out")
         Traceback (most recent call last):
         ValueError: blocks.0.mlp.gate.hook_out carries (10, 8), not [rows, steps, ..]; act ...
     """
-    if OTHERWISE.search(hook_name) or x.ndim < (3 if x.is_floating_point() else 2):
+    tokens = not x.is_floating_point() and ".gate." not in hook_name
+    if OTHERWISE.search(hook_name) or x.ndim < (2 if tokens else 3):
         raise ValueError(
             f"{hook_name} carries {tuple(x.shape)}, not [rows, steps, ..]; act where the block "
             "has them apart, such as at hook_mlp_out"
