@@ -13,7 +13,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import Filtered, Floor, World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 from irl_lens.models.fast import FastPath, HookList
 from irl_lens.models.heads.categorical import Categorical
 
@@ -32,10 +32,10 @@ class Sample:
         """What the exact filter believes.
 
         Raises:
-            UserError: The world has no filter.
+            NotOffered: The world has no filter.
         """
         if self._floor is None:
-            raise UserError(
+            raise NotOffered(
                 "the world of these demonstrations has no exact Bayes filter; take an analysis "
                 "that does without"
             )
@@ -100,11 +100,11 @@ def action_log_probs(
         hooks: Given a piece of the demonstrations, the hooks to run it with.
 
     Raises:
-        UserError: Actions are not of a list.
+        NotOffered: Actions are not of a list.
     """
     head = base.action_head
     if not isinstance(head, Categorical):
-        raise UserError(
+        raise NotOffered(
             "actions are real vectors, and only those of a list have a probability each; use "
             "action_nll, which gives the nats of the action that was taken"
         )

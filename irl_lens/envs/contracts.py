@@ -7,21 +7,23 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Stageable   situations that can be drawn, edited and played
     Roamable    rows on which nothing is asked for
     Paired      pairs of episodes, clean and corrupted
+    Recorded    demonstrations that were recorded, in parts that share nothing
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.protocol import Filtered, VectorWorld
+from irl_lens.envs.protocol import Filtered, Seed, VectorWorld
 from irl_lens.envs.scenes import Mapped, Stageable
-from irl_lens.errors import UserError
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import NotOffered
 
 T = TypeVar("T")
 
@@ -106,12 +108,33 @@ class Paired(Protocol):
         ...
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """A world whose demonstrations may be recorded ones, of which there are only so many."""
+
+    @property
+    def has_recorded(self) -> bool:
+        """Whether they are."""
+        ...
+
+    def recorded(
+        self,
+        n: int,
+        seed: Seed,
+        part: Literal["train", "fit", "test"] = "train",
+        epsilon: float = 0.0,
+    ) -> Trajectories:
+        """Draws at most ``n`` of one part; parts share nothing."""
+        ...
+
+
 _OFFERS: dict[type, str] = {
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
     Stageable: "situations to draw and edit",
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",
+    Recorded: "recorded demonstrations",
 }
 
 
@@ -124,13 +147,13 @@ def ask(world: object, contract: type[T], purpose: str) -> T:
         purpose: What it is asked for, such as "the explorer".
 
     Raises:
-        UserError: It does not; says what it lacks, and what for.
+        NotOffered: It does not; says what it lacks, and what for.
     """
     if isinstance(world, contract):
         return world
     names = sorted({n for base in contract.__mro__ for n in vars(base) if not n.startswith("_")})
     lacks = ", ".join(name for name in names if not hasattr(world, name))
-    raise UserError(
+    raise NotOffered(
         f"a {type(world).__name__} does not offer {_OFFERS[contract]}, which {purpose} needs: it "
         f"has no {lacks}; take a world that has, or see irl_lens.envs.contracts"
     )

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 
 Seed = int | Sequence[int]
 MAX_HORIZON = 1_024
@@ -79,11 +79,11 @@ class Floor:
         """Returns one of the optional arrays.
 
         Raises:
-            UserError: The filter does not give it.
+            NotOffered: The filter does not give it.
         """
         found = getattr(self, name)
         if found is None:
-            raise UserError(
+            raise NotOffered(
                 f"the filter of this world gives no {name.replace('_', ' ')}; take a world whose "
                 "filter does"
             )
@@ -207,10 +207,10 @@ def filtered(world: Any) -> Filtered:
     """Returns the world as one that has an exact filter.
 
     Raises:
-        UserError: It has none.
+        NotOffered: It has none.
     """
     if not isinstance(world, Filtered):
-        raise UserError(
+        raise NotOffered(
             f"{type(world).__name__} has no exact Bayes filter, so there is no floor to measure "
             "against; give the world a method 'floor', or do without"
         )

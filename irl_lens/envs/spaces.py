@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 
 
 @dataclass(frozen=True)
@@ -210,11 +210,11 @@ def discrete(actions: ActionSpec) -> DiscreteActions:
     """Returns the actions as a finite set.
 
     Raises:
-        UserError: They are continuous.
+        NotOffered: They are continuous.
     """
     if isinstance(actions, DiscreteActions):
         return actions
-    raise UserError(f"{actions.described()}, where one out of a finite set is asked for")
+    raise NotOffered(f"{actions.described()}, where one out of a finite set is asked for")
 
 
 def _range(names: list[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 
 BY_STEP = ("observations", "actions", "mask", "policy", "subgoals", "visits", "progress")
 """The arrays with an entry a step."""
@@ -54,11 +54,11 @@ class Trajectories:
         """Returns a label: one of :data:`LABELS`.
 
         Raises:
-            UserError: The world does not give it.
+            NotOffered: The world does not give it.
         """
         found = getattr(self, name)
         if found is None:
-            raise UserError(
+            raise NotOffered(
                 f"these demonstrations have no {name}; take a world that labels {name}, or an "
                 "analysis and settings that do without"
             )

@@ -25,13 +25,14 @@ from irl_lens.runs.run import Run
 from tests.point_world import PointConfig, PointWorld
 
 POINT = replace(preset("smoke"), name="point", world=PointConfig(horizon=12))
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
 def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Points are known for the length of a test."""
-    monkeypatch.setattr(registry, "_KINDS", dict(registry._KINDS))
+    others = {name: kind for name, kind in registry._KINDS.items() if kind.config != PointConfig}
+    monkeypatch.setattr(registry, "_KINDS", others)
     monkeypatch.setattr("irl_lens.config.presets.PRESETS", dict(PRESETS))
     register_world("point", PointConfig, PointWorld)
     yield
