@@ -11,7 +11,7 @@ from irl_lens.analyses.patching.pairs import Pairs, make_pairs
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import GRID, make_world
 
-STEERING_KINDS = ("egocentric", "onehot")
+OBSERVATIONS = ("egocentric", "onehot")
 
 
 def observed(kind: str) -> World:
@@ -28,7 +28,7 @@ def differing(pairs: Pairs) -> list[np.ndarray]:
     return [(clean != corrupted)[: stop + 1] for clean, corrupted, stop in rows]
 
 
-@pytest.mark.parametrize("kind", STEERING_KINDS)
+@pytest.mark.parametrize("kind", OBSERVATIONS)
 @pytest.mark.parametrize(("edit", "objects"), [("swap", 2), ("move", 1)])
 def test_objects_differ_at_every_step_and_the_walk_at_none(
     edit: str, objects: int, kind: str
@@ -47,7 +47,7 @@ def test_a_changed_history_leaves_the_decision_as_it_is() -> None:
         assert not columns[-1].any()
 
 
-@pytest.mark.parametrize("kind", STEERING_KINDS)
+@pytest.mark.parametrize("kind", OBSERVATIONS)
 def test_an_obstacle_more_is_where_the_expert_goes(kind: str) -> None:
     world = observed(kind)
     pairs = paired("add", kind)
