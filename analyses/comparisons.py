@@ -68,19 +68,19 @@ def comparison(name: str) -> Comparison:
     return look_up(COMPARISONS, name, " of a set of runs")
 
 
-def write_comparison(name: str, runs: Sequence[Run], folder: Path, progress: Progress) -> str:
+def write_comparison(
+    name: str, runs: Sequence[Run], folder: Path | None, progress: Progress
+) -> Result:
     """Runs an analysis of a set of runs and writes its files; see :func:`result.write`.
 
     Args:
         name: Of the analysis.
         runs: The runs.
-        folder: Where to write.
+        folder: Where to write, if it is to be written.
         progress: Told of what is done.
-
-    Returns:
-        Its caption.
     """
     wanted = comparison(name)
     result = wanted(runs, progress)
-    write(result, folder / name, wanted.title)
-    return result.caption()
+    if folder is not None:
+        write(result, folder / name, wanted.title)
+    return result

@@ -56,21 +56,21 @@ class Entry:
 def write(
     run: Run,
     entries: Mapping[str, Entry],
-    folder: Path,
+    folder: Path | None,
     progress: Progress,
     other: Run | None = None,
-) -> dict[str, str]:
+) -> dict[str, Result]:
     """Runs analyses and writes them; see :func:`irl_lens.analyses.core.result.write`.
 
     Args:
         run: The run.
         entries: The analyses by name.
-        folder: Where to write.
+        folder: Where to write, if they are to be written.
         progress: Told of every analysis.
         other: A run that this one is held against: what differs is written as NAME-against.
 
     Returns:
-        Their captions by name.
+        Their results by name.
 
     Raises:
         UserError: If a stage that one of them needs is not finished, or two runs cannot be
@@ -80,16 +80,17 @@ def write(
     for (name, wanted), needed in product(entries.items(), runs):
         _check(name, wanted, needed, alone=other is None)
     progress.stage("analyses", len(entries))
-    benches, captions = [LoadedRun(each) for each in runs], {}
+    benches, found = [LoadedRun(each) for each in runs], {}
     for done, (name, wanted) in enumerate(entries.items(), start=1):
         results = [wanted(bench) for bench in benches]
         if other is not None:
             assert wanted.against is not None
             results, name = [resolve_name(wanted.against)(*results)], f"{name}-against"
-        write_result(results[0], folder / name, wanted.title)
-        captions[name] = results[0].caption()
+        if folder is not None:
+            write_result(results[0], folder / name, wanted.title)
+        found[name] = results[0]
         progress.update(done)
-    return captions
+    return found
 
 
 def _check(name: str, wanted: Entry, run: Run, alone: bool) -> None:

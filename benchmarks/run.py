@@ -15,17 +15,16 @@ from collections.abc import Iterator
 import torch
 
 from irl_lens.hooks.files.json_text import to_json
-from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.rl.internal import InternalAgent, demonstrations, start_at_codes
 from irl_lens.rl.raw import RawAgent
 from irl_lens.rl.trainer import RLJob
 from irl_lens.runs.run import Run, find_run
-from irl_lens.training.codes import CodesJob, load_metacontroller
+from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
-from irl_lens.training.discovery import DiscoveryJob, load_discovered
+from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
-from irl_lens.training.pretrain import PretrainJob, load_base
+from irl_lens.training.pretrain import PretrainJob
 
 WARM_UP = 2
 
@@ -47,17 +46,16 @@ def main() -> None:
 def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
     preset, seed = run.preset, run.seed
     yield "base", PretrainJob(preset, seed)
-    world, model = load_base(run)
-    base = FastPath(model, preset.pretrain.precision)
+    world, base = run.world, run.fast
     yield "controllers", ControllersJob(preset.controllers, world, base, seed)
     yield "metacontroller", DiscoveryJob(preset.discovery, world, base, seed)
-    meta = load_metacontroller(run)
+    meta = run.metacontroller
     if "codes" in run.chain:
-        yield "codes", CodesJob(preset.codes, world, base, load_discovered(run), seed)
+        yield "codes", CodesJob(preset.codes, world, base, run.discovered, seed)
     agent = InternalAgent(base, meta, preset.internal_rl, world.horizon, seed)
     start_at_codes(agent.trained, encode(meta, base, demonstrations(world, seed), seed))
     yield "internal-rl", RLJob(agent, world, preset.internal_rl, seed, "benchmark")
-    raw = RawAgent(load_base(run, pretrained=True)[1], preset.raw_rl, world.horizon)
+    raw = RawAgent(run.fresh().pretrained, preset.raw_rl, world.horizon)
     yield "raw-rl", RLJob(raw, world, preset.raw_rl, seed, "benchmark")
 
 

@@ -36,8 +36,7 @@ from irl_lens.hooks.combinators.mask import Mask
 from irl_lens.hooks.combinators.project import ProjectOut
 from irl_lens.hooks.combinators.sequence import Sequence
 from irl_lens.hooks.combinators.together import Together
-from irl_lens.hooks.controllers.bank import ControllerBank
-from irl_lens.hooks.controllers.bank_controller import BankController
+from irl_lens.hooks.controllers.bank import BankController, ControllerBank
 from irl_lens.hooks.controllers.controller import Controller
 from irl_lens.hooks.controllers.full import FullController
 from irl_lens.hooks.controllers.low_rank import LowRankController

@@ -1,33 +1,61 @@
 """Temporal abstraction and internal reinforcement learning inside sequence models.
 
-After arXiv 2512.20605. Importing this package is cheap: torch and TransformerLens are
-imported by the modules that use them, when they are used.
+After arXiv 2512.20605. What the command line gives, under the same names:
+
+    >>> import irl_lens
+    >>> run = irl_lens.load("grid")
+    >>> episodes = run.world.demonstrate(2, seed=0)
+    >>> run.base.n_layers, len(episodes)
+    (6, 2)
+
+Importing this package is cheap: torch and TransformerLens are imported by what uses them, when it
+is used, and so are the rooms ``irl_lens.hooks``, ``irl_lens.envs``, ``irl_lens.analyses`` and
+``irl_lens.conformance``.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from irl_lens.commands.looking import analyze, compare, evaluate, explore, report, scan
+from irl_lens.commands.opening import load
+from irl_lens.commands.publishing import bundle, summary
+from irl_lens.commands.training import run, sweep, train
+
 if TYPE_CHECKING:
-    from irl_lens.runs.run import Run
+    from irl_lens import analyses, conformance, envs, hooks
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = [
+    "__version__",
+    "analyses",
+    "analyze",
+    "bundle",
+    "compare",
+    "conformance",
+    "envs",
+    "evaluate",
+    "explore",
+    "hooks",
+    "load",
+    "report",
+    "run",
+    "scan",
+    "summary",
+    "sweep",
+    "train",
+]
 
 
-def load(name_or_folder: str | Path) -> Run:
-    """Opens a run: the folder of one, or a model that comes with the package.
+def __getattr__(name: str) -> ModuleType:
+    """Imports a room when it is first asked for."""
+    if name in ("analyses", "conformance", "envs", "hooks"):
+        return import_module(f"irl_lens.{name}")
+    raise AttributeError(f"module 'irl_lens' has no attribute {name!r}")
 
-    Args:
-        name_or_folder: A run folder, or a bundled model's name such as ``"grid"``.
 
-    Returns:
-        The run; ``run.stage("base").weights()`` and so on are its trained parts.
-
-    Raises:
-        UserError: If it is neither a run folder nor a bundled model.
-    """
-    from irl_lens.runs.run import find_run
-
-    return find_run(name_or_folder)
+def __dir__() -> list[str]:
+    """What there is, rooms that were not imported yet among it."""
+    return __all__

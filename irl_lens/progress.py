@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Column
 
-_LINE_SECONDS = 30.0
+_LINE_SECONDS, _DRAWN_SECONDS = 30.0, 0.3
 _REST = Column(no_wrap=True, overflow="ellipsis", ratio=1)
 
 
@@ -75,7 +75,7 @@ class RichProgress:
 
     def stage(self, name: str, total: int) -> None:
         """Adds a bar."""
-        self._bars.start()
+        self._show()
         self._task = self._bars.add_task(name, total=total, shown="")
         self._fresh = True
 
@@ -87,10 +87,42 @@ class RichProgress:
             self._bars.reset(self._task, completed=step)
             self._fresh = False
         self._bars.update(self._task, completed=step, shown=_shown(shown))
+        self._redraw()
 
     def close(self) -> None:
         """Leaves the bars as they stand."""
         self._bars.stop()
+
+    def _show(self) -> None:
+        self._bars.start()
+
+    def _redraw(self) -> None:
+        """Done by a thread of the bars' own."""
+
+
+class NotebookProgress(RichProgress):
+    """The same bars below the cell of a notebook, drawn anew a few times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._display: Any = None
+        self._drawn = 0.0
+
+    def close(self) -> None:
+        """Draws the bars as they stand."""
+        if self._display is not None:
+            self._display.update(self._bars)
+
+    def _show(self) -> None:
+        from IPython.display import display  # there is one where there is a notebook
+
+        if self._display is None:  # rich itself would want ipywidgets to move a bar
+            self._display = display(self._bars, display_id=True)
+
+    def _redraw(self) -> None:
+        if time.monotonic() - self._drawn >= _DRAWN_SECONDS:
+            self._display.update(self._bars)
+            self._drawn = time.monotonic()
 
 
 class LineProgress:
@@ -121,8 +153,10 @@ class LineProgress:
 
 
 def progress_display() -> Progress:
-    """Bars on a terminal, lines elsewhere."""
+    """Bars on a terminal and in a notebook, lines elsewhere."""
     console = Console(stderr=True)
+    if console.is_jupyter:
+        return NotebookProgress()
     return RichProgress(console) if console.is_terminal else LineProgress(console)
 
 

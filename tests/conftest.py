@@ -29,7 +29,7 @@ install_import_hook(
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished run of the smoke preset with a few steps a stage; do not write to it."""
-    from irl_lens.cli.training import STAGES
+    from irl_lens.commands.chain import run_stage
     from irl_lens.config.presets import preset
     from irl_lens.progress import QuietProgress
     from irl_lens.runs.run import Run
@@ -44,6 +44,6 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         raw_rl=replace(smoke.raw_rl, episodes=96, batch=32),
     )
     run = Run.create(tmp_path_factory.mktemp("smoke") / "run", small, seed=0)
-    for stage in STAGES.values():
-        pkgutil.resolve_name(stage)(run, QuietProgress())
+    for name in run.chain:
+        run_stage(name, run, QuietProgress())
     return run

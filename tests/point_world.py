@@ -66,7 +66,7 @@ class PointWorld:
                 kept.setdefault(name, []).append(value)
             observation, _, over, _, info = env.step(action)
         assert over.all() and ("subgoal" in info) == self.config.labelled
-        arrays = {name: np.stack(values, 1) for name, values in kept.items()}
+        arrays: dict[str, Any] = {name: np.stack(values, 1) for name, values in kept.items()}
         for name in ("observations", "actions", "policy", "progress"):
             arrays[name][~arrays["mask"]] = 0
         labels = {n: arrays.pop(n) for n in ("subgoals", "progress")}

@@ -8,9 +8,7 @@ import irl_lens
 from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.runs.run import STAGES
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.pretrain import load_base
+from irl_lens.runs.chain import STAGES
 from irl_lens.training.switches import SwitchCounts
 
 
@@ -21,7 +19,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def base(run):
-    return load_base(run)
+    return run.world, run.base
 
 
 def test_every_stage_is_there(run):
@@ -51,7 +49,7 @@ def test_the_fast_path_agrees_on_trained_weights(base):
 def test_the_gate_opens_at_boundaries(run, base):
     world, model = base
     batch = world.demonstrate(128, 54_321)
-    trace = encode(load_metacontroller(run), FastPath(model), batch)
+    trace = encode(run.metacontroller, FastPath(model), batch)
     scores = SwitchCounts.of(trace.beta >= 0.5, batch.boundaries(), batch.mask).scores()
     assert scores["f1"] > 0.95
     shifted = np.roll(batch.boundaries(), 3, axis=1)

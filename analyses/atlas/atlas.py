@@ -15,67 +15,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float
+from plotly.offline import get_plotlyjs
 
-from irl_lens.analyses.atlas.behaviour import Behaviour
-from irl_lens.analyses.atlas.boards import Board
-from irl_lens.analyses.atlas.figures import overview
-from irl_lens.analyses.atlas.page import pages
-from irl_lens.analyses.atlas.weights import Score
+from irl_lens.analyses.atlas.entry import Entry, quantities
+from irl_lens.analyses.atlas.figures import CONDITIONS, overview
+from irl_lens.analyses.atlas.page import SCRIPT, controller_file, controller_page, index_page
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.arrays import NDArray
-
-ALPHA = 0.05
-"""Level below which a difference from the placebo is said to be one."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One controller.
-
-    Attributes:
-        name: What it is called.
-        own: The subgoal it is for.
-        norm: Frobenius norm of U.
-        effective_rank: See :attr:`irl_lens.hooks.Spectrum.effective_rank`.
-        values: Singular values, largest first; the placebo's are the same.
-        scores: What it reads and writes.
-        behaviour: What agents do under it.
-        boards: Where they go on boards that are shown.
-    """
-
-    name: str
-    own: int
-    norm: float
-    effective_rank: float
-    values: Float[NDArray[np.float32], " k"]
-    scores: tuple[Score, ...]
-    behaviour: Behaviour
-    boards: tuple[Board, ...]
-
-    @property
-    def differs(self) -> bool:
-        """Whether its own subgoal comes first more often than under the placebo."""
-        found = self.behaviour
-        ahead = found.steered.hits[self.own].value > found.placebo.hits[self.own].value
-        return found.p < ALPHA and ahead
-
-    @property
-    def beyond(self) -> tuple[Score, ...]:
-        """What it reads and writes more than its placebos, the clearest first."""
-        found = [score for score in self.scores if score.p < ALPHA]
-        return tuple(sorted(found, key=lambda score: (score.p, score.placebo - score.value)))
-
-    def __str__(self) -> str:
-        found = self.behaviour
-        steered, placebo, alone = (
-            way.hits[self.own].value for way in (found.steered, found.placebo, found.alone)
-        )
-        verdict = "more than" if self.differs else "not reliably more than"
-        return (
-            f"{self.name}: {steered:.3f}, {verdict} the placebo's {placebo:.3f} "
-            f"(p {found.p:.3f}; {alone:.3f} without control)."
-        )
 
 
 @dataclass(frozen=True)
@@ -96,24 +43,38 @@ class Atlas(Result):
     names: tuple[str, ...]
     rows: int
 
+    @property
+    def _own_names(self) -> list[str]:
+        """Names of the controllers."""
+        return [entry.name for entry in self.entries]
+
     def nearest(self, name: str) -> list[tuple[str, float]]:
         """Returns the other controllers with their cosines, nearest first."""
-        own = [entry.name for entry in self.entries].index(name)
+        own = self._own_names.index(name)
         pairs = [(e.name, float(c)) for e, c in zip(self.entries, self.cosines[own], strict=True)]
         return sorted((pair for pair in pairs if pair[0] != name), key=lambda pair: -pair[1])
 
-    def hits(self, kind: str = "steered") -> Float[NDArray[np.float64], "entries subgoals"]:
+    def hits(self, condition: str = "steered") -> Float[NDArray[np.float64], "entries subgoals"]:
         """Share of agents that reach each subgoal first; "steered", "placebo" or "alone"."""
-        ways = [getattr(entry.behaviour, kind) for entry in self.entries]
+        ways = [getattr(entry.behaviour, condition) for entry in self.entries]
         return np.array([[hit.value for hit in way.hits] for way in ways])
 
     def figure(self) -> go.Figure:
         """Draws first subgoals with, under a placebo and without, and the cosines."""
-        return overview(self)
+        title = f"{self.kind.capitalize()}: what they lead to and how alike they are"
+        hits = {condition: self.hits(condition) for condition in CONDITIONS}
+        return overview(title, self._own_names, self.names, hits, self.cosines)
 
     def pages(self) -> dict[str, bytes]:
         """Returns an index and a page a controller, with plotly's code beside them."""
-        return pages(self)
+        own, count = self._own_names, len(self.entries)
+        found = {"index.html": index_page(self.kind, self.figure(), self.caption(), own)}
+        for number, entry in enumerate(self.entries):
+            nearest = self.nearest(entry.name)
+            text = controller_page(entry, self.names, self.rows, count, nearest)
+            found[controller_file(number)] = text
+        found[SCRIPT] = get_plotlyjs()
+        return {name: text.encode() for name, text in found.items()}
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a controller and number, which another run's can be held against."""
@@ -143,23 +104,3 @@ class Atlas(Result):
             Claim(f"Controller {e}", hit[e.own].value - null[e.own].value, e.behaviour.p)
             for e, hit, null in found
         )
-
-
-def quantities(entry: Entry, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Returns all numbers of an entry by name: value, interval if any, and the placebo's."""
-    steered, placebo = entry.behaviour.steered, entry.behaviour.placebo
-    found = {
-        "norm": {"value": entry.norm, "placebo": entry.norm},
-        "effective rank": {"value": entry.effective_rank, "placebo": entry.effective_rank},
-    }
-    for s in entry.scores:
-        found[f"{s.side} {s.target}"] = {"value": s.value, "placebo": s.placebo, "p": s.p}
-    for name, hit, null in zip(names, steered.hits, placebo.hits, strict=True):
-        found[f"first {name}"] = hit.columns("value") | null.columns("placebo")
-    steps = steered.steps.columns("value") | placebo.steps.columns("placebo")
-    found["steps to the first subgoal"] = steps
-    if (ended := entry.behaviour.ending) is not None:
-        arrival = {"placebo": ended.chance, "p": ended.p}
-        found["gate opens on arrival"] = ended.arrival.columns("value") | arrival
-        found["steps until the gate opens"] = ended.dwell.columns("value")
-    return found

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.atlas import Atlas
 from irl_lens.analyses.atlas.behaviour import adjusted, behave
 from irl_lens.analyses.atlas.boards import look, on_boards
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.subjects import (
     Subject,
     bank_subjects,
@@ -30,7 +31,6 @@ from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def describe(
 
 
 def _harvest(bench: LoadedRun, episodes: int) -> tuple[CausalHalf, SwitchCodes]:
-    meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
+    meta, shown = bench.run.metacontroller, bench.fit.rows(slice(episodes))
     return meta, SwitchCodes.of(encode(meta, bench.base, shown), shown)
 
 

@@ -18,7 +18,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.atlas.atlas import Atlas, Entry
+from irl_lens.analyses.atlas.atlas import Atlas
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.figures import matrix
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.atlas.behaviour import Failure
+from irl_lens.analyses.atlas.ending import Ending
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.figures.board import (
     DIVERGING,
     SEQUENTIAL,
@@ -21,12 +24,7 @@ from irl_lens.analyses.figures.board import (
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.arrays import NDArray
 
-if TYPE_CHECKING:
-    from irl_lens.analyses.atlas.atlas import Atlas, Entry
-    from irl_lens.analyses.atlas.behaviour import Failure
-    from irl_lens.analyses.atlas.ending import Ending
-
-KINDS = {"steered": "controller", "placebo": "placebo", "alone": "no control"}
+CONDITIONS = {"steered": "controller", "placebo": "placebo", "alone": "no control"}
 WEIGHTS = 16
 """Weights shown, those furthest from the placebo."""
 CELL = 34
@@ -35,20 +33,33 @@ REACH = 6
 """Steps from arrival that are shown one by one."""
 
 
-def overview(atlas: Atlas) -> go.Figure:
-    """Draws which subgoal comes first, in three conditions, and the controllers' likeness."""
-    titles = (*(f"first subgoal:<br>{kind}" for kind in KINDS.values()), "cosine of controllers")
+def overview(
+    title: str,
+    controllers: list[str],
+    subgoals: tuple[str, ...],
+    hits: Mapping[str, Float[NDArray[np.floating], "controllers subgoals"]],
+    cosines: Float[NDArray[np.floating], "controllers controllers"],
+) -> go.Figure:
+    """Draws which subgoal comes first, in three conditions, and the controllers' likeness.
+
+    Args:
+        title: Title of the figure.
+        controllers: Names of the controllers.
+        subgoals: Names of the abstract subgoals.
+        hits: How often each subgoal comes first under each controller, by condition.
+        cosines: Likeness of every two controllers.
+    """
+    said = (f"first subgoal:<br>{condition}" for condition in CONDITIONS.values())
+    titles = (*said, "cosine of controllers")
     figure = make_subplots(cols=4, subplot_titles=titles, shared_yaxes=True)
-    own = [entry.name for entry in atlas.entries]
-    for column, kind in enumerate(KINDS, start=1):
-        figure.add_trace(matrix(atlas.hits(kind), atlas.names, own), 1, column)
-    figure.add_trace(matrix(atlas.cosines, own, own, signed=True), 1, 4)
+    for column, condition in enumerate(CONDITIONS, start=1):
+        figure.add_trace(matrix(hits[condition], subgoals, controllers), 1, column)
+    figure.add_trace(matrix(cosines, controllers, controllers, signed=True), 1, 4)
     figure.update_xaxes(title="reached first", showgrid=False, type="category")
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
     figure.update_yaxes(title="controller", col=1)
     figure.update_xaxes(title="controller", col=4)
-    title = f"{atlas.kind.capitalize()}: what they lead to and how alike they are"
-    return styled(figure, title, 230 + 40 * len(own))
+    return styled(figure, title, 230 + 40 * len(controllers))
 
 
 def matrix(

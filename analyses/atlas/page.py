@@ -5,12 +5,10 @@ plotly's code is one file beside the pages, so that each of them stays small.
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING
-
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
+from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.atlas.figures import (
     directions,
     endings,
@@ -19,62 +17,83 @@ from irl_lens.analyses.atlas.figures import (
     occupancy,
     spectrum,
 )
-from irl_lens.analyses.figures.page import document
+from irl_lens.analyses.figures.page import drawn, page
 from irl_lens.analyses.stats.estimates import Estimate
-
-if TYPE_CHECKING:
-    from irl_lens.analyses.atlas.atlas import Atlas, Entry
 
 SCRIPT = "plotly.js"
 
 
-def pages(atlas: Atlas) -> dict[str, bytes]:
-    """Returns ``index.html``, a page a controller, and plotly's code, by file name."""
-    links = "".join(
-        f'<li><a href="{_file(n)}">{escape(e.name)}</a></li>' for n, e in enumerate(atlas.entries)
+def index_page(kind: str, figure: go.Figure, caption: str, names: list[str]) -> str:
+    """Returns the page that leads to all others.
+
+    Args:
+        kind: What the controllers are of.
+        figure: All controllers in one figure.
+        caption: What it shows.
+        names: Names of the controllers, in the order of their pages.
+    """
+    return page(
+        "atlas",
+        title=f"Atlas: {kind}",
+        script=SCRIPT,
+        figure=_drawn(figure),
+        caption=caption,
+        controllers=[(controller_file(number), name) for number, name in enumerate(names)],
     )
-    body = f"{_drawn(atlas.figure())}<p>{escape(atlas.caption())}</p><ul>{links}</ul>"
-    found = {"index.html": _page(f"Atlas: {atlas.kind}", body)}
-    for number, entry in enumerate(atlas.entries):
-        found[_file(number)] = _page(f"Controller {entry.name}", _entry(atlas, entry))
-    found[SCRIPT] = get_plotlyjs()
-    return {name: text.encode() for name, text in found.items()}
 
 
-def _entry(atlas: Atlas, entry: Entry) -> str:
+def controller_page(
+    entry: Entry,
+    names: tuple[str, ...],
+    boards: int,
+    controllers: int,
+    nearest: list[tuple[str, float]],
+) -> str:
+    """Returns the page of one controller.
+
+    Args:
+        entry: The controller.
+        names: Names of all abstract subgoals.
+        boards: How many boards agents roamed on.
+        controllers: How many controllers the atlas has.
+        nearest: The others with their cosines, nearest first.
+    """
     ended = entry.behaviour.ending
-    parts = [
-        f'<p><a href="index.html">all controllers</a></p><p>{escape(_summary(atlas, entry))}</p>',
-        *(_drawn(figure(entry)) for figure in (fields, occupancy) if entry.boards),
-        "<h2>Subgoal reached first</h2>",
-        _hits(atlas, entry),
-        "<h2>Dwell time and ending</h2>",
-        "<p>No gate ends it.</p>" if ended is None else f"<p>{escape(str(ended))}</p>",
-        "" if ended is None else _drawn(endings(entry.name, ended)),
-        "<h2>Weights</h2>",
-        f"<p>{escape(_weights(entry))}</p>",
-        _drawn(spectrum(entry)),
-        _drawn(directions(entry)),
-        "<h2>Nearest controllers</h2>",
-        _table(("controller", "cosine"), [(n, f"{c:.3f}") for n, c in atlas.nearest(entry.name)]),
-        "<h2>Failures</h2>",
-        _failures(atlas, entry),
-    ]
-    return "".join(parts)
+    return page(
+        "atlas_controller",
+        title=f"Controller {entry.name}",
+        script=SCRIPT,
+        summary=_summary(entry, names, boards, controllers),
+        boards=[_drawn(figure(entry)) for figure in (fields, occupancy) if entry.boards],
+        first_subgoals=_first_subgoals(entry, names),
+        ending=None if ended is None else str(ended),
+        ending_figure=None if ended is None else _drawn(endings(entry.name, ended)),
+        weights=_weights(entry),
+        spectrum=_drawn(spectrum(entry)),
+        directions=_drawn(directions(entry)),
+        nearest=[(name, f"{cosine:.3f}") for name, cosine in nearest],
+        failures=_failures(entry, names),
+        rows=boards,
+    )
 
 
-def _summary(atlas: Atlas, entry: Entry) -> str:
+def controller_file(number: int) -> str:
+    """Returns the file of a controller's page."""
+    return f"controller-{number}.html"
+
+
+def _summary(entry: Entry, names: tuple[str, ...], boards: int, controllers: int) -> str:
     """Says what the numbers are of before they are given."""
-    own, more = atlas.names[entry.own], "more" if entry.differs else "not reliably more"
+    own, more = names[entry.own], "more" if entry.differs else "not reliably more"
     found = entry.behaviour
     steered, placebo, alone = (
         way.hits[entry.own].value for way in (found.steered, found.placebo, found.alone)
     )
     return (
-        f"Held from the first step on {atlas.rows} boards without a task, it leads to {own} first "
+        f"Held from the first step on {boards} boards without a task, it leads to {own} first "
         f"in {steered:.3f} of episodes, {more} often than a random controller of the same "
         f"singular values ({placebo:.3f}, p {found.p:.3f}); without control that is {alone:.3f}. "
-        f"This p, and that of the gate, is adjusted for {len(atlas.entries)} controllers (Holm). "
+        f"This p, and that of the gate, is adjusted for {controllers} controllers (Holm). "
         "On the boards drawn here, first actions are those of an agent that begins at each place; "
         "time is that of agents that all begin where the board has its agent, with other draws."
     )
@@ -90,46 +109,27 @@ def _weights(entry: Entry) -> str:
     )
 
 
-def _hits(atlas: Atlas, entry: Entry) -> str:
+def _first_subgoals(entry: Entry, names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """How often each subgoal comes first, and after how many steps, in three conditions."""
     ways = (entry.behaviour.steered, entry.behaviour.placebo, entry.behaviour.alone)
     hits = zip(*(way.hits for way in ways), strict=True)
-    rows = [(name, *map(_said, each)) for name, each in zip(atlas.names, hits, strict=True)]
-    rows.append(("steps until then", *(_said(way.steps) for way in ways)))
-    return _table(("subgoal", "controller", "placebo", "no control"), rows)
+    rows = [(name, *map(_said, each)) for name, each in zip(names, hits, strict=True)]
+    return [*rows, ("steps until then", *(_said(way.steps) for way in ways))]
 
 
-def _failures(atlas: Atlas, entry: Entry) -> str:
-    """A line each, which opens on the board and the path."""
-    shown = []
+def _failures(entry: Entry, names: tuple[str, ...]) -> list[tuple[str, Markup]]:
+    """A line for each, and the board and the path that it opens on."""
+    found = []
     for failure in entry.behaviour.failures:
-        reached = atlas.names[failure.instead] if failure.instead >= 0 else "no subgoal"
+        reached = names[failure.instead] if failure.instead >= 0 else "no subgoal"
         said = f"{reached} after {len(failure.path) - 1} steps"
-        drawn = _drawn(failed(failure, said))
-        shown.append(
-            f"<details><summary>board {failure.board}: {escape(said)}</summary>{drawn}</details>"
-        )
-    return "".join(shown) or f"<p>None on {atlas.rows} boards.</p>"
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    def line(cells: tuple[str, ...], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-    return f"<table>{line(head, 'th')}{''.join(line(row, 'td') for row in rows)}</table>"
+        found.append((f"board {failure.board}: {said}", _drawn(failed(failure, said))))
+    return found
 
 
 def _said(estimate: Estimate) -> str:
     return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
 
 
-def _drawn(figure: go.Figure) -> str:
-    config = {"displaylogo": False, "displayModeBar": False}
-    return figure.to_html(full_html=False, include_plotlyjs=False, config=config)
-
-
-def _page(title: str, body: str) -> str:
-    return document(title, body, f'<script src="{SCRIPT}"></script>')
-
-
-def _file(number: int) -> str:
-    return f"controller-{number}.html"
+def _drawn(figure: go.Figure) -> Markup:
+    return drawn(figure, displaylogo=False, displayModeBar=False)

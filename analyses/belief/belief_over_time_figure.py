@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.belief.belief_source import Example, Source
 from irl_lens.analyses.figures.style import (
     CEILING,
     CONTRAST,
@@ -18,9 +19,6 @@ from irl_lens.analyses.figures.style import (
     styled,
     subgoal_colours,
 )
-
-if TYPE_CHECKING:
-    from irl_lens.analyses.belief.belief_over_time import BeliefSteps, Example, Source
 
 BLUES = [[0, "#FFFFFF"], [1, "#004D73"]]
 """White for nothing, dark blue for certainty."""
@@ -34,18 +32,30 @@ _EPISODES = {
 }
 
 
-def draw(result: BeliefSteps) -> go.Figure:
-    """Draws accuracy by layer and step, belief by step, and episodes one by one."""
-    best = result.best
-    figure = _panels(best, len(result.examples))
-    _layers(figure, result)
-    curves = (result.trained[best], result.exact, result.untrained[best], result.shuffled[best])
+def draw(
+    target: str,
+    names: tuple[str, ...],
+    layers: Sequence[Source],
+    curves: tuple[Source, Source, Source, Source],
+    examples: Sequence[Example],
+) -> go.Figure:
+    """Draws accuracy by layer and step, belief by step, and episodes one by one.
+
+    Args:
+        target: What is believed.
+        names: Names of its values.
+        layers: Beliefs read at every layer of the trained model.
+        curves: The best layer, the exact filter, random weights and shuffled labels.
+        examples: Single episodes.
+    """
+    figure = _panels(curves[0].layer, len(examples))
+    _layers(figure, layers)
     for curve, colour in zip(curves, (MAIN, CEILING, CONTRAST, GREY), strict=True):
         _curve(figure, curve, colour)
-    for i, example in enumerate(result.examples):
-        _episode(figure, example, result.names, 1 + 2 * i, legend=i == 0)
+    for i, example in enumerate(examples):
+        _episode(figure, example, names, 1 + 2 * i, legend=i == 0)
     layout = {"legend": {"y": 1.05}, "margin": {"t": 120}, "legend2": _EPISODES}
-    title = f"Belief about the {result.target} within an episode"
+    title = f"Belief about the {target} within an episode"
     return styled(figure, title, 820, **layout)
 
 
@@ -70,11 +80,11 @@ def _panels(best: int, episodes: int) -> go.Figure:
     return figure
 
 
-def _layers(figure: go.Figure, result: BeliefSteps) -> None:
+def _layers(figure: go.Figure, layers: Sequence[Source]) -> None:
     figure.add_heatmap(
-        z=[source.right[0] for source in result.trained],
-        y=[str(source.layer) for source in result.trained],
-        customdata=np.stack([source.right[1:].T for source in result.trained]),
+        z=[source.right[0] for source in layers],
+        y=[str(source.layer) for source in layers],
+        customdata=np.stack([source.right[1:].T for source in layers]),
         colorscale=BLUES,
         zmin=0,
         zmax=1,

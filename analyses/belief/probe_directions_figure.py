@@ -2,58 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.belief.layer_directions import ALPHA, Alignment, LayerDirections
 from irl_lens.analyses.figures.style import GREY, styled, subgoal_colours
 from irl_lens.analyses.patching.grid import SCALE
 
-if TYPE_CHECKING:
-    from irl_lens.analyses.belief.probe_directions import (
-        Alignment,
-        LayerDirections,
-        ProbeDirections,
-    )
-
-ALPHA = 0.05
 SHOWN = 24
 """Most singular vectors drawn of each controller."""
 
 
-def draw(result: ProbeDirections, kind: str) -> go.Figure:
+def draw(layers: Sequence[LayerDirections], names: tuple[str, ...], controllers: str) -> go.Figure:
     """Draws one row of tables a layer, and the singular vectors of the layer that reads most.
 
     Args:
-        result: What to draw.
-        kind: Of the controllers, as in the title.
+        layers: Those that have controllers.
+        names: Names of the labels.
+        controllers: What the controllers are, for the title.
     """
-    rows = len(result.layers) + 1
+    rows = len(layers) + 1
     titles = [
         f"layer {found.layer}: {a.side} (random {a.random:.2f})"
-        for found in result.layers
+        for found in layers
         for a in found.alignments
     ]
-    best = max(result.layers, key=lambda found: found.alignments[0].own)
+    best = max(layers, key=lambda found: found.alignments[0].own)
     titles += [f"layer {best.layer}, each singular vector {side}" for side in ("read", "written")]
     height = 150 + 270 * rows
     figure = make_subplots(
         rows, 3, subplot_titles=titles, vertical_spacing=100 / height, horizontal_spacing=0.09
     )
-    for row, found in enumerate(result.layers, start=1):
+    for row, found in enumerate(layers, start=1):
         for column, alignment in enumerate(found.alignments, start=1):
-            figure.add_trace(_table(alignment, result.names), row=row, col=column)
+            figure.add_trace(_table(alignment, names), row=row, col=column)
             figure.update_xaxes(title="probe's class", showgrid=False, row=row, col=column)
             figure.update_yaxes(autorange="reversed", showgrid=False, row=row, col=column)
         figure.update_yaxes(title="controller", row=row, col=1)
     for side in (0, 1):
-        _vectors(figure, best, result.names, side, rows)
-    bound = max(float(np.abs(a.value[0]).max()) for f in result.layers for a in f.alignments)
+        _vectors(figure, best, names, side, rows)
+    bound = max(float(np.abs(a.value[0]).max()) for f in layers for a in f.alignments)
     bar = {"title": "cosine", "tickformat": ".2~g", "len": 0.5, "y": 1, "yanchor": "top"}
     axis = {"colorscale": SCALE, "cmin": -bound, "cmax": bound, "colorbar": bar}
-    title = f"Directions of probes and of {kind}"
+    title = f"Directions of probes and of {controllers}"
     legend = {"x": 0.72, "y": 180 / height, "orientation": "v", "yanchor": "top"}
     return styled(figure, title, height, coloraxis=axis, legend=legend)
 

@@ -23,78 +23,26 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from irl_lens.analyses.codes.algebra_figure import draw
-from irl_lens.analyses.codes.identity import class_means
-from irl_lens.analyses.codes.matrix_algebra import (
-    commutator,
-    composition,
-    matrix,
-    order_in_stream,
-    rotated,
+from irl_lens.analyses.codes.combined_controllers import (
+    WEIGHTS,
+    Combiner,
+    Pair,
+    Single,
+    mean_or_nan,
 )
+from irl_lens.analyses.codes.identity import class_means
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
-from irl_lens.analyses.rollouts.paired_effects import Effect, adjusted, compare
-from irl_lens.analyses.rollouts.patched_actor import Everywhere
-from irl_lens.analyses.rollouts.taskless import Course, Field
-from irl_lens.analyses.stats.estimates import Estimate, proportion
+from irl_lens.analyses.rollouts.paired_effects import adjusted
+from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.analyses.stats.rank_correlation import Correlation, correlations
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.hooks import CodeController, Compose, Intervention, Scale, Sum
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
-
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-
-
-@dataclass(frozen=True)
-class Single:
-    """One subgoal's controller.
-
-    Attributes:
-        name: Of the subgoal.
-        alone: Share that reaches it first with the base alone.
-        on: The controller against the base alone; p adjusted for all subgoals, as in negated.
-        negated: Its negation against the base alone.
-    """
-
-    name: str
-    alone: Estimate
-    on: Effect
-    negated: Effect
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Controllers of two subgoals.
-
-    Attributes:
-        names: Of the subgoals g and h.
-        mixed: Share that reaches g first and h first, at each weight of h.
-        added: The same with the sum.
-        commutator: Norm, see :mod:`irl_lens.analyses.codes.matrix_algebra`.
-        commutator_null: Mean with h's controller rotated.
-        composition: Of g then h, and of h then g.
-        composition_null: Mean with h's controller rotated, g then h.
-        stream: |difference of the two orders| / |e|, mean over steps of demonstrations.
-        order: h last against g last, and how often h is reached first; p adjusted for all pairs.
-    """
-
-    names: tuple[str, str]
-    mixed: tuple[tuple[Estimate, Estimate], ...]
-    added: tuple[Estimate, Estimate]
-    commutator: float
-    commutator_null: float
-    composition: tuple[float, float]
-    composition_null: float
-    stream: Estimate
-    order: Effect
 
 
 @dataclass(frozen=True)
@@ -134,19 +82,19 @@ class Algebra(Result):
 
     def figure(self) -> go.Figure:
         """Draws mixtures and sums, negations, and norms against what order does."""
-        return draw(self, WEIGHTS)
+        return draw(self.singles, self.pairs)
 
     def caption(self) -> str:
         """Says which algebra holds."""
         pairs, lost = self.pairs, [one.negated for one in self.singles]
         fell = sum(x.p < 0.05 and x.effect.value < 0 for x in lost)
-        ends = [r.value for p in pairs for r in (p.mixed[0][0], p.mixed[-1][1])]
-        half = _mean([sum(r.value for r in p.mixed[len(WEIGHTS) // 2]) for p in pairs])
-        added = _mean([sum(r.value for r in p.added) for p in pairs])
-        norm = _mean([p.commutator for p in pairs])
-        null = _mean([p.commutator_null for p in pairs])
+        ends = mean_or_nan([r.value for p in pairs for r in (p.mixed[0][0], p.mixed[-1][1])])
+        half = mean_or_nan([sum(r.value for r in p.mixed[len(WEIGHTS) // 2]) for p in pairs])
+        added = mean_or_nan([sum(r.value for r in p.added) for p in pairs])
+        norm = mean_or_nan([p.commutator for p in pairs])
+        null = mean_or_nan([p.commutator_null for p in pairs])
         return (
-            f"One controller leads to its subgoal first in {_mean(ends):.3f} of episodes. Half of "
+            f"One controller leads to its subgoal first in {ends:.3f} of episodes. Half of "
             f"each of two leads to one of the two in {half:.3f}, their sum in {added:.3f}. "
             f"Negation makes {fell} of {len(lost)} subgoals rarer than with the base alone "
             f"(p < 0.05, adjusted for all of them by Holm). Commutators are {norm:.3f} of their "
@@ -188,7 +136,7 @@ def algebra(
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     shown = bench.test.trajectories.rows(slice(demonstrations))
     harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return combine(field, load_metacontroller(bench.run), harvest, shown, seed, draws)
+    return combine(field, bench.run.metacontroller, harvest, shown, seed, draws)
 
 
 def combine(
@@ -212,9 +160,9 @@ def combine(
     means = class_means(harvest.codes, harvest.labels, len(field.world.subgoal_names))
     found = [g for g in range(len(means)) if np.isfinite(means[g]).all()]
     codes = {g: torch.from_numpy(means[g]).float() for g in found}
-    trial = _Trial(field, meta, codes, field.roam(), demonstrations)
-    singles = [trial.single(g) for g in found]
-    pairs = [trial.pair(g, h, seed, draws) for g, h in combinations(found, 2)]
+    combiner = Combiner(field, meta, codes, field.roam(), demonstrations)
+    singles = [combiner.single(g) for g in found]
+    pairs = [combiner.pair(g, h, seed, draws) for g, h in combinations(found, 2)]
     stream, cells = correlations(
         [pair.commutator for pair in pairs],
         [pair.stream.value for pair in pairs],
@@ -232,59 +180,3 @@ def _singles(found: Sequence[Single]) -> tuple[Single, ...]:
 def _pairs(found: Sequence[Pair]) -> tuple[Pair, ...]:
     orders = adjusted([pair.order for pair in found])
     return tuple(replace(pair, order=order) for pair, order in zip(found, orders, strict=True))
-
-
-@dataclass(frozen=True)
-class _Trial:
-    field: Field
-    meta: CausalHalf
-    codes: dict[int, Float[Tensor, " latent"]]
-    alone: Course
-    demonstrations: Trajectories
-
-    def single(self, g: int) -> Single:
-        """One controller and its negation."""
-        reached = proportion(self.alone.reached[:, 0] == g)
-        on = self._roam(self._controller(self.codes[g]))
-        negated = self._roam(Scale(self._controller(self.codes[g]), -1.0))
-        effects = (self._effect(self.alone, course, g) for course in (on, negated))
-        return Single(self.field.world.subgoal_names[g], reached, *effects)
-
-    def pair(self, g: int, h: int, seed: int, draws: int) -> Pair:
-        """Everything made of two."""
-        one, two = self.codes[g], self.codes[h]
-        mixtures = [self._controller(torch.lerp(one, two, weight)) for weight in WEIGHTS]
-        a, b = self._controller(one), self._controller(two)
-        u, v = (matrix(self.meta, code) for code in (one, two))
-        generator = torch.Generator().manual_seed(seed)
-        others = [rotated(v, generator) for _ in range(draws)]
-        names = self.field.world.subgoal_names
-        return Pair(
-            (names[g], names[h]),
-            tuple(self._rates(self._roam(mixture), g, h) for mixture in mixtures),
-            self._rates(self._roam(Sum(a, b)), g, h),
-            commutator(u, v),
-            _mean([commutator(u, other) for other in others]),
-            (composition(u, v), composition(v, u)),
-            _mean([composition(u, other) for other in others]),
-            order_in_stream(self.field.base, self.meta.layer, u, v, self.demonstrations),
-            self._effect(self._roam(Compose(b, a)), self._roam(Compose(a, b)), h),
-        )
-
-    def _controller(self, code: Float[Tensor, " latent"]) -> CodeController:
-        codes = code.expand(1, self.field.world.horizon, -1)
-        return CodeController(self.meta.decoder, codes, self.meta.hook_name)
-
-    def _roam(self, hook: Intervention) -> Course:
-        return self.field.roam(Everywhere(hook))
-
-    def _rates(self, course: Course, g: int, h: int) -> tuple[Estimate, Estimate]:
-        return proportion(course.reached[:, 0] == g), proportion(course.reached[:, 0] == h)
-
-    def _effect(self, clean: Course, patched: Course, wanted: int) -> Effect:
-        n = self.field.rows
-        return compare(clean, patched, np.zeros(n, int), np.full(n, wanted), np.ones(n, bool))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if len(values) else np.nan

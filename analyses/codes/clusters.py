@@ -14,46 +14,37 @@ installed. That is for looking only: no number comes from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
+from plotly.subplots import make_subplots
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from irl_lens.analyses.codes.clusters_figure import draw
+from irl_lens.analyses.codes.cluster_scores import (
+    Score,
+    count_all,
+    count_by_episode,
+    exchanged,
+    mutual_information,
+    ordinals,
+    purity,
+    score_against_null,
+)
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.style import GREY, MAIN, styled, subgoal_colours
 from irl_lens.analyses.report.headline_results import LoadedRun
-from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 
-Numbers = Int[NDArray[np.int64], " codes"]
-Tables = Float[NDArray[np.float64], "... clusters subgoals"]
-Measure = Callable[[Tables], Float[NDArray[np.float64], "..."]]
 SHOWN = 1_500
 """Codes drawn in the figure."""
 NEIGHBOURS = 15
 """Of each code in UMAP's layout."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A score of the clusters against its null.
-
-    Attributes:
-        value: On all codes; 95 % over resampled episodes.
-        null: Mean and central 95 % of the draws.
-        p: Share of draws, the observed one among them, that score at least as much.
-    """
-
-    value: Estimate
-    null: Estimate
-    p: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +85,41 @@ class LatentSpace(Result):
 
     def figure(self) -> go.Figure:
         """Draws the codes in the plane, by UMAP too if there is one, and scores beside nulls."""
-        return draw(self)
+        clouds = [self.points] if self.unrolled is None else [self.points, self.unrolled]
+        n, names = len(clouds), ["codes at switches", "the same by UMAP"][: len(clouds)]
+        figure = make_subplots(
+            cols=n + 2,
+            subplot_titles=[*names, "purity", "information, bits"],
+            column_widths=[0.6 / n] * n + [0.2, 0.2],
+        )
+        for column, cloud in enumerate(clouds, start=1):
+            self._cloud(figure, column, cloud)
+        for column, score in ((n + 1, self.purity), (n + 2, self.information)):
+            _bars(figure, column, score)
+        for number, axis in enumerate((figure.update_xaxes, figure.update_yaxes), start=1):
+            share = f"{self.explained[number - 1]:.0%}".replace("%", " %")
+            axis(title=f"z, principal axis {number} ({share})", col=1)
+            if n > 1:
+                axis(title=f"UMAP, axis {number}", showticklabels=False, col=2)
+        figure.update_yaxes(range=[0, 1.05], col=n + 1)
+        figure.update_yaxes(range=[0, 1.05 * max(self.entropy, 0.1)], col=n + 2)
+        layout = {"legend": {"y": 1.12}, "margin": {"t": 120}}
+        return styled(figure, "What the codes are codes of", 460, **layout)
+
+    def _cloud(self, figure: go.Figure, column: int, cloud: NDArray) -> None:
+        for i, (name, colour) in enumerate(subgoal_colours(self.names).items()):
+            own = cloud[self.labels == i]
+            figure.add_scatter(
+                x=own[:, 0],
+                y=own[:, 1],
+                mode="markers",
+                name=f"subgoal {name}",
+                legendgroup=name,
+                showlegend=column == 1,
+                marker={"color": colour, "size": 5, "opacity": 0.6},
+                row=1,
+                col=column,
+            )
 
     def caption(self) -> str:
         """Says whether the kinds of codes are subgoals."""
@@ -162,12 +187,12 @@ def describe_codes(
     means = KMeans(clusters, n_init=4, random_state=seed)  # type: ignore[arg-type]
     found = means.fit_predict(harvest.codes)
     found, shape = found.astype(np.int64), (clusters, len(names))
-    own = _tables(harvest, found, harvest.labels, shape)
+    own = count_by_episode(harvest, found, harvest.labels, shape)
     weights = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=draws)
     resampled = np.tensordot(weights, own, axes=1)
-    order = _ordinals(harvest.episodes)
-    shuffles = (_exchanged(harvest.labels, order, rng) for _ in range(draws))
-    null = np.stack([_count(found, labels, shape) for labels in shuffles])
+    order = ordinals(harvest.episodes)
+    shuffles = (exchanged(harvest.labels, order, rng) for _ in range(draws))
+    null = np.stack([count_all(found, labels, shape) for labels in shuffles])
     pca = PCA(min(2, harvest.codes.shape[1])).fit(harvest.codes)
     points = np.zeros((min(len(harvest), SHOWN), 2))
     points[:, : pca.n_components_] = pca.transform(harvest.codes[:SHOWN])
@@ -178,8 +203,8 @@ def describe_codes(
         harvest.labels[:SHOWN],
         unrolled(harvest.codes[:SHOWN], seed) if umap else None,
         (explained[0], explained[1]),
-        _score(purity, own.sum(axis=0), resampled, null),
-        _score(mutual_information, own.sum(axis=0), resampled, null),
+        score_against_null(purity, own.sum(axis=0), resampled, null),
+        score_against_null(mutual_information, own.sum(axis=0), resampled, null),
         float(-(share[share > 0] * np.log2(share[share > 0])).sum()),
         clusters,
         len(harvest),
@@ -209,53 +234,20 @@ def unrolled(
     return np.asarray(plane, np.float32)
 
 
-def purity(tables: Tables) -> Float[NDArray[np.float64], ...]:
-    """Share of codes that are of their cluster's commonest subgoal."""
-    return np.asarray(tables.max(axis=-1).sum(axis=-1) / tables.sum(axis=(-2, -1)))
-
-
-def mutual_information(tables: Tables) -> Float[NDArray[np.float64], ...]:
-    """Of counts [bits]."""
-    joint = tables / tables.sum(axis=(-2, -1), keepdims=True)
-    apart = joint.sum(axis=-1, keepdims=True) * joint.sum(axis=-2, keepdims=True)
-    logs = np.log2(np.where(joint > 0, joint, 1) / np.where(joint > 0, apart, 1))
-    return np.asarray((joint * logs).sum(axis=(-2, -1)))
-
-
-def _score(measure: Measure, observed: Tables, resampled: Tables, null: Tables) -> Score:
-    value, draws = float(measure(observed)), measure(null)
-    low, high = np.quantile(measure(resampled), (0.025, 0.975)).tolist()
-    central = Estimate(float(draws.mean()), *np.quantile(draws, (0.025, 0.975)).tolist())
-    # The same table counts as equal whatever the order in which it was added up.
-    p = (1 + int((draws >= value - 1e-12).sum())) / (1 + len(draws))
-    return Score(Estimate(value, low, high), central, p)
-
-
-def _tables(
-    harvest: SwitchCodes, found: Numbers, labels: Numbers, shape: tuple[int, int]
-) -> Float[NDArray[np.float64], "episodes clusters subgoals"]:
-    """Counts each episode's codes by cluster and subgoal."""
-    episodes = np.unique(harvest.episodes, return_inverse=True)[1]
-    tables = np.zeros((int(episodes.max()) + 1, *shape))
-    np.add.at(tables, (episodes, found, labels), 1)
-    return tables
-
-
-def _count(found: Numbers, labels: Numbers, shape: tuple[int, int]) -> NDArray[np.float64]:
-    flat = np.bincount(found * shape[1] + labels, minlength=shape[0] * shape[1])
-    return flat.reshape(shape).astype(np.float64)
-
-
-def _ordinals(episodes: Numbers) -> Numbers:
-    """How many codes of the same episode come before each; episodes are in one piece."""
-    starts = np.flatnonzero(np.diff(episodes, prepend=-1))
-    return np.arange(len(episodes)) - np.repeat(starts, np.diff(np.append(starts, len(episodes))))
-
-
-def _exchanged(labels: Numbers, order: Numbers, rng: np.random.Generator) -> Numbers:
-    """Permutes labels among codes of the same place in their episodes."""
-    places = np.argsort(order, kind="stable")
-    mixed = np.lexsort((rng.random(len(order)), order))
-    result = np.empty_like(labels)
-    result[places] = labels[mixed]
-    return result
+def _bars(figure: go.Figure, column: int, score: Score) -> None:
+    for name, estimate, colour in (
+        ("clusters", score.value, MAIN),
+        ("labels<br>exchanged", score.null, GREY),
+    ):
+        figure.add_bar(
+            x=[name],
+            y=[estimate.value],
+            error_y={
+                "array": [estimate.high - estimate.value],
+                "arrayminus": [estimate.value - estimate.low],
+            },
+            marker_color=colour,
+            showlegend=False,
+            row=1,
+            col=column,
+        )

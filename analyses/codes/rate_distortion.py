@@ -33,8 +33,8 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.registry import make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.pretrain import load_base
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RateDistortion(Result):
 
     def figure(self) -> go.Figure:
         """Draws distortion and switches over the rate, coloured by alignment."""
-        return draw(self)
+        return draw(self.points, self.boundaries)
 
     def caption(self) -> str:
         """Says where switching is aligned, and whether training the base takes that away."""
@@ -146,7 +146,7 @@ def rate_distortion(
         progress.update(done)
     points.sort(key=lambda p: (p.cotrained, p.alpha, p.seed, p.run))
     boundaries = later(sample.boundaries(), sample.mask).sum() / len(sample)
-    bases = len({load_base(run, pretrained=True)[1].hash() for run in runs})
+    bases = len({run.fresh().pretrained.hash() for run in runs})
     return RateDistortion(tuple(points), float(boundaries), bases, compare(points))
 
 

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.codes.rate_distortion_point import Point
 from irl_lens.analyses.figures.style import CONTRAST, GREY, INK, styled
 from irl_lens.analyses.stats.estimates import Estimate
 
-if TYPE_CHECKING:
-    from irl_lens.analyses.codes.rate_distortion import RateDistortion
-    from irl_lens.analyses.codes.rate_distortion_point import Point
-
 LEAST = 1e-3
 """A smaller rate [nats a step] is drawn as this, so that collapsed runs do not stretch the axis."""
-KINDS = (("base frozen", False, "circle", "solid"), ("base trained too", True, "diamond", "dash"))
-
-
+BASES = (("base frozen", False, "circle", "solid"), ("base trained too", True, "diamond", "dash"))
 _RING = {"symbol": "circle-open", "size": 11, "color": CONTRAST, "line": {"width": 3}}
 
 
-def draw(result: RateDistortion) -> go.Figure:
-    """Draws distortion and switches over the rate: a point a run, a line through medians."""
+def draw(points: Sequence[Point], boundaries: float) -> go.Figure:
+    """Draws distortion and switches over the rate: a point a run, a line through medians.
+
+    Args:
+        points: One a run.
+        boundaries: True boundaries an episode.
+    """
     titles = ("distortion", "switches an episode, after the first step")
     figure = make_subplots(cols=2, subplot_titles=titles, horizontal_spacing=0.1)
-    for name, cotrained, symbol, dash in KINDS:
-        points = result.of(cotrained)
+    for name, cotrained, symbol, dash in BASES:
+        own = [point for point in points if point.cotrained == cotrained]
         for column, field in enumerate(("distortion", "switches"), start=1):
-            if points:
-                _curve(figure, points, field, dash, column)
-                _points(figure, points, field, name, symbol, column)
-    frozen = result.of(False) or result.points
+            if own:
+                _curve(figure, own, field, dash, column)
+                _points(figure, own, field, name, symbol, column)
+    frozen = [point for point in points if not point.cotrained] or points
     alone = float(np.median([point.without.value for point in frozen]))
     figure.add_scatter(x=[None], y=[None], name="aligned", mode="markers", marker=_RING)
     for column, y, text, position in (
         (1, alone, "base without codes", "top right"),
-        (2, result.boundaries, "true boundaries", "bottom right"),
+        (2, boundaries, "true boundaries", "bottom right"),
     ):
         said = {"annotation_text": text, "annotation_font_color": GREY}
         at = {"row": 1, "col": column, "annotation_position": position}
         figure.add_hline(y=y, line={"color": GREY, "dash": "dot"}, **said, **at)  # type: ignore
-    rates = np.log10([_drawn(point.rate) for point in result.points])
+    rates = np.log10([_drawn(point.rate) for point in points])
     reach = [rates.min() - 0.1, rates.max() + 0.3]  # room for what is written beside the last
     figure.update_xaxes(
         title=f"rate: KL, nats a step (at least {LEAST:g})", type="log", range=reach

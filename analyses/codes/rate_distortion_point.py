@@ -22,8 +22,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.runs.run import Run
-from irl_lens.training.discovery import load_discovered
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.switches import SwitchCounts, two_levels
 
 
@@ -77,8 +75,8 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
         sample: Demonstrations.
         seed: Of the codes, which are drawn as in training, and of the null.
     """
-    base = FastPath(load_base(run)[1], run.preset.pretrain.precision)
-    meta = load_discovered(run)
+    parts = run.fresh()  # let go of afterwards: a sweep may have many runs
+    base, meta = parts.fast, parts.discovered
     trace, mask, true = encode(meta, base, sample, seed), sample.mask, sample.boundaries()
     scores = score_gate(trace.switches, true, mask, seed)
     beta = trace.beta

@@ -34,7 +34,6 @@ from irl_lens.analyses.stats.significance import bootstrap_ci, holm, permutation
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 Steps = Int[NDArray[np.int64], " n"]
 Hits = Bool[NDArray[np.bool_], " n"]
@@ -147,7 +146,7 @@ def transfer(bench: LoadedRun, rows: int = 512, later: int = 4, seed: int = 0) -
     drawn = draw_seed(bench.run.seed, "analysis-transfer", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return inject(field, load_metacontroller(bench.run), harvest, later, seed)
+    return inject(field, bench.run.metacontroller, harvest, later, seed)
 
 
 def inject(

@@ -18,7 +18,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from irl_lens.analyses.control.by_layer import LayerControl, Trying, adjusted
+from irl_lens.analyses.control.by_layer import Trying, adjusted
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, draw
 from irl_lens.analyses.core.result import Result
@@ -28,8 +29,8 @@ from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.controllers import load_controllers
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 MEASURES = {
     "gap closed": ("share", "gap_closed", "random_gap_closed"),
@@ -217,7 +218,7 @@ def _steered(
         Steered(
             run.folder.name, run.seed, bench.base.model.n_layers, trying.control(layer, bank)[0]
         )
-        for layer, bank in load_controllers(run).items()
+        for layer, bank in run.controllers.items()
     ]
 
 

@@ -21,13 +21,14 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Float
 
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, action_nll, taken
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.style import styled
-from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
+from irl_lens.analyses.stats.estimates import ratio, step_mean
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
@@ -48,46 +49,6 @@ WRITTEN: dict[type[Controller], str] = {
     VectorController: "v",
 }
 """The tensor of each kind of controller whose columns are written."""
-
-
-@dataclass(frozen=True)
-class LayerControl:
-    """What the controllers of one layer do.
-
-    Attributes:
-        layer: Output of which block.
-        nll: Action NLL with them [nats].
-        gap_closed: See the module.
-        random_gap_closed: The same with the control.
-        outcome: Held-out task, true subgoals in order.
-        random: The same with the control.
-        p: Of the subgoals reached against the control's on the same solvable boards, by
-            exchanging the two; among several layers adjusted for all.
-    """
-
-    layer: int
-    nll: Estimate
-    gap_closed: Estimate
-    random_gap_closed: Estimate
-    outcome: Outcome
-    random: Outcome
-    p: float
-
-    @property
-    def steers(self) -> bool:
-        """Whether some of the gap is closed, and more than by the control."""
-        return self.gap_closed.low > max(0.0, self.random_gap_closed.high)
-
-    def columns(self) -> dict[str, float]:
-        """Returns all numbers as columns of a table."""
-        return (
-            self.nll.columns("nll")
-            | self.gap_closed.columns("gap_closed")
-            | self.random_gap_closed.columns("random_gap_closed")
-            | self.outcome.columns()
-            | self.random.columns("random_")
-            | {"p": self.p}
-        )
 
 
 @dataclass(frozen=True)
@@ -239,7 +200,7 @@ class Trying:
         nll = [self.nll(one) for one in banks]
         own, other = (ratio(self.closed(x), self.gap) for x in nll)
         runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
-        reached = [run.reached[run.solvable] for run in runs]
+        reached = [run.require("reached")[run.solvable] for run in runs]
         p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
         with_it, random = (Outcome.of(run) for run in runs)
         mean_nll = step_mean(nll[0], self.sample.trajectories.mask)

@@ -24,12 +24,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from irl_lens.analyses.control.by_layer import (
-    Closed,
-    LayerControl,
-    Trying,
-    adjusted,
-)
+from irl_lens.analyses.control.by_layer import Closed, Trying, adjusted
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.control.mean_differences import mean_differences
 from irl_lens.analyses.control.panels import PANELS, control_panels
 from irl_lens.analyses.core.claims import Claim
@@ -42,9 +38,8 @@ from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import Run, first_difference
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.pretrain import load_base
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 MEAN, VECTOR = "mean difference", "vector"
 VECTORS = (MEAN, VECTOR)
@@ -174,7 +169,7 @@ def control_by_rank(
         known = ", ".join(map(str, config.layers))
         raise UserError(f"no controllers at layer {layer}; there are some at {known}")
     banks = {MEAN: mean_differences(bench, config.label, layer)}
-    banks |= _in_order({_name(run): load_controllers(run)[layer] for run in runs})
+    banks |= _in_order({_name(run): run.controllers[layer] for run in runs})
     trial = replace(bench.trial, rows=min(rollouts, bench.trial.rows))
     trying = Trying.of(bench.base, config.label, bench.test.first(episodes), trial)
     progress.stage("control by rank", len(banks))
@@ -219,7 +214,7 @@ def _settings(run: Run) -> dict[str, Any]:
     """What must be the same."""
     parts = run.preset.to_dict()
     alike = {k: v for k, v in parts["controllers"].items() if k not in ("kind", "rank")}
-    base = load_base(run, pretrained=True)[1].hash()
+    base = run.fresh().pretrained.hash()
     return {"world": parts["world"], "base": {"hash": base}, "controllers": alike}
 
 

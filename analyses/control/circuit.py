@@ -22,51 +22,23 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Bool, Float, Int
-from scipy import stats
+from jaxtyping import Bool, Int
+from plotly.subplots import make_subplots
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.belief.label_probes import labels_of
 from irl_lens.analyses.control.by_layer import rotated
-from irl_lens.analyses.control.circuit_figure import draw
-from irl_lens.analyses.control.on_off_runs import ALL, Parts, Switched
+from irl_lens.analyses.control.on_off_runs import ALL, Switched
+from irl_lens.analyses.control.part_shares import ALPHA, Share, measure, shares_of
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio
-from irl_lens.analyses.stats.significance import permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
-
-ALPHA = 0.05
-Effects = Float[NDArray[np.float64], " episodes"]
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one part carries of a controller's effect.
-
-    Attributes:
-        name: ``L4H2`` is head 2 of layer 4; layers are counted from 1.
-        value: Its share.
-        null: Mean of the random controllers' shares, and the lowest and the highest of them.
-        p: Over episodes, adjusted for all parts.
-        p_controllers: Over random controllers, adjusted for all parts.
-    """
-
-    name: str
-    value: Estimate
-    null: Estimate
-    p: float
-    p_controllers: float
-
-    @property
-    def beyond(self) -> bool:
-        """Whether it carries more than random controllers let it."""
-        sure = max(self.p, self.p_controllers) < ALPHA
-        return sure and self.value.low > 0 and self.value.value > self.null.value
 
 
 @dataclass(frozen=True)
@@ -115,7 +87,17 @@ class Circuit(Result):
 
     def figure(self) -> go.Figure:
         """Draws what is lost without each part, and below what each part writes."""
-        return draw(self)
+        titles = (
+            "lost when it is as without the controller (* beyond the null)",
+            "written directly to the two actions' logits",
+        )
+        figure = make_subplots(2, 1, subplot_titles=titles, vertical_spacing=0.22)
+        for row, shares in enumerate(((*self.lost, self.every), self.written), start=1):
+            _bars(figure, row, shares)
+            figure.update_yaxes(title="share of the effect", row=row, col=1)
+        figure.update_xaxes(tickangle=-60, showgrid=False)
+        layout = {"legend": {"y": 1.07}, "margin": {"t": 120, "l": 110}}
+        return styled(figure, f"What controllers at layer {self.layer} recruit", 680, **layout)
 
     def caption(self) -> str:
         """Names the parts that carry the effect, and says whether random controllers' do too."""
@@ -215,75 +197,47 @@ def recruited(
     numbers = torch.from_numpy(labels)
     banks = (bank, *(rotated(bank, seed + k) for k in range(draws)))
     runs = (Switched.of(model, layer, b.labelled(numbers), observations, mask) for b in banks)
-    measured = [_measure(run) for run in runs]
+    measured = [measure(run) for run in runs]
     own, random = measured[0], measured[1:]
     if not own.effect.any():
         raise UserError(f"the controllers at layer {layer} change no logit; nothing to attribute")
     steps = mask.sum(axis=1)
-    lost = _shares(own.names[1], own.lost, own.effect, [r.lost for r in random], random)
+    lost = shares_of(own.names[1], own.lost, own.effect, [r.lost for r in random], random)
     return Circuit(
         source,
         layer,
         ratio(own.effect, steps),
         float(np.mean([r.effect.sum() / steps.sum() for r in random])),
         own.changed,
-        _shares(own.names[0], own.written, own.effect, [r.written for r in random], random),
+        shares_of(own.names[0], own.written, own.effect, [r.written for r in random], random),
         tuple(share for share in lost if share.name != ALL),
         next(share for share in lost if share.name == ALL),
         draws,
     )
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """One controller's effect and its parts, episode by episode."""
-
-    effect: Effects
-    changed: float
-    names: tuple[tuple[str, ...], tuple[str, ...]]
-    written: Parts
-    lost: Parts
-
-
-def _measure(run: Switched) -> _Measured:
-    (written_names, written), (lost_names, lost) = run.written(), run.lost()
-    return _Measured(run.effect, run.changed, (written_names, lost_names), written, lost)
-
-
-def _shares(
-    names: Sequence[str],
-    parts: Parts,
-    effect: Effects,
-    null_parts: Sequence[Parts],
-    null: Sequence[_Measured],
-) -> tuple[Share, ...]:
-    # Each episode's part over the mean effect; the mean of that over episodes is the share.
-    own = parts / effect.mean()
-    random = np.stack([p / r.effect.mean() for p, r in zip(null_parts, null, strict=True)])
-    p = [permutation_pvalue(own[:, i], random[:, :, i].mean(axis=0)) for i in range(len(names))]
-    draws = random.mean(axis=1)
-    pairs = zip(own.mean(axis=0), draws.T, strict=True)
-    over = stats.false_discovery_control([drawn_pvalue(float(x), y) for x, y in pairs])
-    adjusted = stats.false_discovery_control(p)
-    return tuple(
-        Share(
-            name,
-            ratio(parts[:, i], effect),
-            Estimate(float(draws[:, i].mean()), float(draws[:, i].min()), float(draws[:, i].max())),
-            float(adjusted[i]),
-            float(over[i]),
+def _bars(figure: go.Figure, row: int, shares: Sequence[Share]) -> None:
+    curves = {
+        "controller": ([s.value for s in shares], MAIN),
+        "random controllers (lowest to highest)": ([s.null for s in shares], GREY),
+    }
+    for name, (estimates, colour) in curves.items():
+        figure.add_bar(
+            x=[s.name + " *" * s.beyond for s in shares],
+            y=[e.value for e in estimates],
+            error_y={
+                "array": [e.high - e.value for e in estimates],
+                "arrayminus": [e.value - e.low for e in estimates],
+                "thickness": 1,
+                "width": 2,
+            },
+            name=name,
+            legendgroup=name,
+            showlegend=row == 1,
+            marker_color=colour,
+            row=row,
+            col=1,
         )
-        for i, name in enumerate(names)
-    )
-
-
-def drawn_pvalue(value: float, draws: Float[NDArray[np.float64], " draws"]) -> float:
-    """Two-sided p of a value being one more of some draws, by Student's t."""
-    count, spread = len(draws), float(draws.std(ddof=1))
-    if spread == 0:
-        return float(value == draws[0])
-    t = (value - draws.mean()) / (spread * np.sqrt(1 + 1 / count))
-    return float(2 * stats.t.sf(abs(t), count - 1))
 
 
 def _said(share: Share) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.control.layer_control import LayerControl
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN
 from irl_lens.analyses.stats.estimates import Estimate
-
-if TYPE_CHECKING:
-    from irl_lens.analyses.control.by_layer import LayerControl
 
 PANELS = {"legend": {"y": 1.12}, "margin": {"t": 120}}
 

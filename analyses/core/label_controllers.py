@@ -21,8 +21,6 @@ from irl_lens.hooks import ControllerBank, FullController, LinearDecoder, LowRan
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
 
 Source = Literal["controllers", "codes"]
 
@@ -60,8 +58,8 @@ class LabelControllers:
         """
         if source == "controllers":
             label = bench.run.preset.controllers.label
-            return cls(source, bench.pretrained, load_controllers(bench.run), label)
-        meta, shown = load_metacontroller(bench.run), bench.fit.rows(slice(episodes))
+            return cls(source, bench.pretrained, bench.run.controllers, label)
+        meta, shown = bench.run.metacontroller, bench.fit.rows(slice(episodes))
         bank = code_bank(meta, bench.base, shown, bench.world.subgoal_names)
         return cls(source, bench, {meta.layer: bank}, "subgoal")
 

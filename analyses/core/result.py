@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.figures.page import document
+from irl_lens.analyses.figures.page import drawn, plotly_code
+from irl_lens.analyses.figures.page import page as filled
 from irl_lens.files.json_files import write_json
 from irl_lens.files.tensors import write_bytes
 from irl_lens.hooks.files.json_text import to_json
@@ -99,12 +99,8 @@ def page(result: Result, title: str, more: str | None = None) -> str:
         title: Of the page.
         more: A file to lead on to.
     """
-    link = (
-        "" if more is None else f'<p><a href="{escape(more)}">More of this: {escape(more)}</a></p>'
-    )
-    figure = result.figure().to_html(full_html=False, include_plotlyjs=True, auto_play=False)
-    caption = f"<p>{escape(result.caption(), quote=False)}</p>"
-    return document(title, f"{figure}{caption}{link}", headed=False)
+    values = {"figure": drawn(result.figure()), "caption": result.caption(), "more": more}
+    return filled("result", title=title, plotly=plotly_code(), **values)
 
 
 def _plain(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -73,8 +73,8 @@ class Outcome:
         return cls(
             proportion(rollout.success[solvable]),
             proportion(rollout.success),
-            mean(rollout.reached[solvable]),
-            mean(rollout.visited[solvable]),
+            mean(rollout.require("reached")[solvable]),
+            mean(rollout.require("visited")[solvable]),
         )
 
     def sentence(self) -> str:

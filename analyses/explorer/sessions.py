@@ -10,7 +10,8 @@ from irl_lens.analyses.explorer.jobs import Jobs
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
-from irl_lens.runs.run import Run, bundled_names, find_run
+from irl_lens.runs.folder import bundled_names
+from irl_lens.runs.run import Run, find_run
 
 MOST, BENCHES = 64, 3
 """Sessions, and runs, that are kept."""

@@ -32,8 +32,6 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
 
 T = TypeVar("T")
 PROBED, HARVESTED, EARLIER = 256, 256, 4
@@ -153,13 +151,13 @@ class Workbench:
     def banks(self) -> dict[int, ControllerBank]:
         """Supervised controllers by layer; none if they are not trained on this base."""
         done = self.step is None and self.run.stage("controllers").done
-        return load_controllers(self.run) if done else {}
+        return self.run.controllers if done else {}
 
     @cached_property
     def meta(self) -> CausalHalf | None:
         """The metacontroller that acts; None if there is none yet, or not on this base."""
         done = self.step is None and self.run.stage(self.run.metacontroller_stage).done
-        return load_metacontroller(self.run) if done else None
+        return self.run.metacontroller if done else None
 
     @cached_property
     def harvest(self) -> SwitchCodes:

@@ -1,34 +1,54 @@
-"""The frame and the look of all pages: HTML files that need no network."""
+"""HTML pages that need no network, from the templates in ``templates/``; plain text is escaped."""
 
 from __future__ import annotations
 
-from html import escape
+from typing import Any
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2rem auto;
-       padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; font-size: .9rem; margin: 1rem 0; }
-th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; } .number { text-align: right; white-space: nowrap; }
-tr { border-bottom: 1px solid #e3e3e3; } .missing { color: #777; font-style: italic; }
-summary { cursor: pointer; padding: .15rem 0; }
-"""
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("irl_lens.analyses.figures"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-def document(title: str, body: str, script: str = "", headed: bool = True) -> str:
+def page(template: str, **values: Any) -> str:
     """Returns a page.
 
     Args:
-        title: As plain text.
-        body: HTML.
-        script: What the body needs, in tags.
-        headed: Whether the title is a heading too.
+        template: Name of a file in ``templates/``, without its ending.
+        **values: What it shows; text that is not :class:`markupsafe.Markup` is escaped.
+
+    Raises:
+        jinja2.UndefinedError: The template shows something that was not given.
     """
-    heading = f"<h1>{escape(title)}</h1>\n" if headed else ""
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n{script}\n</head>\n"
-        f"<body>\n{heading}{body}\n</body>\n</html>\n"
+    return _TEMPLATES.get_template(f"{template}.html").render(**values)
+
+
+def drawn(figure: go.Figure, name: str | None = None, **config: Any) -> Markup:
+    """Returns a figure as HTML, without plotly's own code; what moves waits to be played.
+
+    Args:
+        figure: The figure.
+        name: The ``id`` of its element; a random one if not given.
+        **config: Settings of plotly's buttons and size.
+    """
+    html = figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        auto_play=False,
+        div_id=name,
+        config=config or None,
     )
+    return Markup(html)
+
+
+def plotly_code() -> Markup:
+    """Returns plotly's own code, for a page's ``plotly``."""
+    return Markup(get_plotlyjs())

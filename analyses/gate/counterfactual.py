@@ -31,7 +31,6 @@ from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 Table = Int[NDArray[np.int64], "n steps"]
 
@@ -123,7 +122,7 @@ def what_if(
     drawn = draw_seed(bench.run.seed, "analysis-what-if", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return edit_gate(field, load_metacontroller(bench.run), harvest, steps, seed)
+    return edit_gate(field, bench.run.metacontroller, harvest, steps, seed)
 
 
 def edit_gate(

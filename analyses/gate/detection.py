@@ -14,68 +14,30 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from plotly.subplots import make_subplots
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.gate.boundary_f1 import Marks, circular_shift
-from irl_lens.analyses.gate.detection_figure import REACH, draw
-from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, later, poisson, rand_index
+from irl_lens.analyses.gate.detection_scores import (
+    REACH,
+    TOLERANCES,
+    Agreement,
+    Detection,
+    agreement,
+    detection,
+    latency_shares,
+)
+from irl_lens.analyses.gate.event_scores import latencies, later, poisson
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
-from irl_lens.analyses.stats.significance import bootstrap_ci, permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 
-TOLERANCES = (0, 1)
-
-
-@dataclass(frozen=True)
-class Null:
-    """A score under a null.
-
-    Attributes:
-        score: Mean, and central 95 % of the draws.
-        p: Share of draws, the observed one among them, that score at least as much.
-    """
-
-    score: Estimate
-    p: float
-
-
-@dataclass(frozen=True)
-class Detection:
-    """Scores at one tolerance.
-
-    Attributes:
-        tolerance: Steps.
-        precision: Share of switches that hit a boundary.
-        recall: Share of boundaries that are hit.
-        f1: Their harmonic mean.
-        nulls: F1 under each null.
-    """
-
-    tolerance: int
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
-    nulls: dict[str, Null]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of segmentations, mean over episodes.
-
-    Attributes:
-        score: Adjusted Rand index of the gate's segments.
-        nulls: That of one draw of each null for each episode.
-        p: Of the difference between the two, paired.
-    """
-
-    score: Estimate
-    nulls: dict[str, Estimate]
-    p: dict[str, float]
+NULLS = ("circular shift", "Poisson")
 
 
 @dataclass(frozen=True)
@@ -123,7 +85,27 @@ class BoundaryDetection(Result):
 
     def figure(self) -> go.Figure:
         """Draws scores, latencies and gates, each with its nulls."""
-        return draw(self)
+        titles = ("detection of boundaries", "steps to the nearest switch", "gates")
+        figure = make_subplots(cols=3, subplot_titles=titles, column_widths=[0.4, 0.35, 0.25])
+        _scores(figure, self)
+        ends = [str(n) for n in range(1 - REACH, REACH)]
+        bins = [f"<{1 - REACH}", *ends, f">{REACH - 1}", "none"]
+        for name, shares, colour in (
+            ("gate", self.latency, MAIN),
+            ("circular shift", self.latency_null, GREY),
+        ):
+            look = {"marker_color": colour} | _legend(name, False)
+            figure.add_bar(x=bins, y=shares, **look, col=2, row=1)
+        middles = (np.arange(len(self.beta)) + 0.5) / len(self.beta)
+        bars = {"marker_color": MAIN, "width": 1 / len(self.beta)}
+        figure.add_bar(x=middles, y=self.beta, **bars, **_legend("gate", False), col=3, row=1)
+        figure.update_yaxes(title="score", range=[0, 1.05], col=1)
+        figure.update_yaxes(title="share of boundaries", rangemode="tozero", col=2)
+        figure.update_xaxes(title="steps, late is positive", type="category", tickangle=0, col=2)
+        figure.update_yaxes(title="share of steps", type="log", tickformat=".0e", dtick=1, col=3)
+        figure.update_xaxes(title="beta", col=3)
+        layout = {"legend": {"y": 1.14}, "margin": {"t": 120}}
+        return styled(figure, "The gate as a detector of boundaries", 430, **layout)
 
     def caption(self) -> str:
         """Says what was found, and where a null was not beaten."""
@@ -202,10 +184,10 @@ def science(
     drawn = {name: [draw() for _ in range(draws)] for name, draw in nulls.items()}
     gates = np.histogram(trace.beta[counted], 20, (0, 1))[0]
     return BoundaryDetection(
-        tuple(_detection(fired, true, drawn, tolerance) for tolerance in TOLERANCES),
-        _agreement(fired, true, {n: d[0] for n, d in drawn.items()}, mask, episodes, seed),
-        _histogram(latencies(fired, true)),
-        np.mean([_histogram(latencies(s, true)) for s in drawn["circular shift"]], axis=0),
+        tuple(detection(fired, true, drawn, tolerance) for tolerance in TOLERANCES),
+        agreement(fired, true, {n: d[0] for n, d in drawn.items()}, mask, episodes, seed),
+        latency_shares(latencies(fired, true)),
+        np.mean([latency_shares(latencies(s, true)) for s in drawn["circular shift"]], axis=0),
         step_mean((trace.beta > margin) & (trace.beta < 1 - margin), counted),
         gates / max(gates.sum(), 1),
         ratio(fired.sum(axis=1), counted.sum(axis=1)),
@@ -213,39 +195,31 @@ def science(
     )
 
 
-def _detection(
-    fired: Marks, true: Marks, drawn: dict[str, list[Marks]], tolerance: int
-) -> Detection:
-    found, n_fired, n_true = hits(fired, true, tolerance), fired.sum(axis=1), true.sum(axis=1)
-    observed = ratio(2 * found, n_fired + n_true)
-    nulls = {}
-    for name, draws in drawn.items():
-        scores = np.array([_f1(switches, true, tolerance) for switches in draws])
-        central = Estimate(float(scores.mean()), *np.quantile(scores, (0.025, 0.975)).tolist())
-        p = (1 + int((scores >= np.nan_to_num(observed.value)).sum())) / (1 + len(scores))
-        nulls[name] = Null(central, p)
-    precision, recall = ratio(found, n_fired), ratio(found, n_true)
-    return Detection(tolerance, precision, recall, observed, nulls)
+def _scores(figure: go.Figure, result: BoundaryDetection) -> None:
+    bars: dict[str, list[Estimate]] = {"gate": []} | {name: [] for name in NULLS}
+    labels = []
+    for found in result.detections:
+        labels.append(f"F1, ±{found.tolerance}" if found.tolerance else "F1, exact")
+        bars["gate"].append(found.f1)
+        for name in NULLS:
+            bars[name].append(found.nulls[name].score)
+    bars["gate"].append(result.agreement.score)
+    for name in NULLS:
+        bars[name].append(result.agreement.nulls[name])
+    for (name, scores), colour in zip(bars.items(), (MAIN, GREY, CONTRAST), strict=True):
+        figure.add_bar(
+            x=[*labels, "Rand index"],
+            y=[s.value for s in scores],
+            error_y={
+                "array": [s.high - s.value for s in scores],
+                "arrayminus": [s.value - s.low for s in scores],
+            },
+            marker_color=colour,
+            **_legend(name, True),
+            row=1,
+            col=1,
+        )
 
 
-def _f1(fired: Marks, true: Marks, tolerance: int) -> float:
-    return 2 * int(hits(fired, true, tolerance).sum()) / max(int(fired.sum() + true.sum()), 1)
-
-
-def _agreement(
-    fired: Marks, true: Marks, drawn: dict[str, Marks], mask: Marks, episodes: int, seed: int
-) -> Agreement:
-    some = slice(episodes)
-    own = rand_index(fired[some], true[some], mask[some])
-    others = {n: rand_index(s[some], true[some], mask[some]) for n, s in drawn.items()}
-    return Agreement(
-        bootstrap_ci(own, seed),
-        {name: bootstrap_ci(values, seed) for name, values in others.items()},
-        {name: permutation_pvalue(own, values, seed=seed) for name, values in others.items()},
-    )
-
-
-def _histogram(steps: Int[NDArray[np.int64], " boundaries"]) -> Float[NDArray[np.float64], " bins"]:
-    none = steps == NONE
-    bins = np.where(none, 2 * REACH + 1, np.clip(steps, -REACH, REACH) + REACH)
-    return np.bincount(bins, minlength=2 * REACH + 2) / max(len(steps), 1)
+def _legend(name: str, shown: bool) -> dict:
+    return {"name": name, "legendgroup": name, "showlegend": shown}

@@ -25,7 +25,8 @@ from irl_lens.analyses.stats.significance import holm
 from irl_lens.envs.registry import make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
-from irl_lens.runs.run import Run, first_difference
+from irl_lens.runs.folder import first_difference
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,10 @@ from irl_lens.analyses.learning.run_curves import LearningResult, learning_curve
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
-from irl_lens.rl.internal import load_policy
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.pretrain import load_base
 
 
 @dataclass(frozen=True)
@@ -78,8 +73,13 @@ class LoadedRun:
     """
 
     def __init__(self, run: Run, pretrained: bool = False, step: int | None = None) -> None:
-        self.run, self.sizes = run, run.preset.evaluation
-        self.world, model = load_base(run, pretrained, step)
+        # Parts of its own: what is measured is what the folder holds, whatever is done with others.
+        self.run, self.sizes = run.fresh(), run.preset.evaluation
+        self.world = self.run.world
+        if step is None:
+            model = self.run.pretrained if pretrained else self.run.base
+        else:
+            model = self.run.snapshot(step)
         # In the precision the stages trained and acted with.
         self.base = FastPath(model, run.preset.pretrain.precision)
 
@@ -111,7 +111,7 @@ class LoadedRun:
     @cached_property
     def trace(self) -> MetaTrace:
         """What the metacontroller makes of the test sample."""
-        return encode(load_metacontroller(self.run), self.base, self.test.trajectories)
+        return encode(self.run.metacontroller, self.base, self.test.trajectories)
 
     @property
     def trial(self) -> Trial:
@@ -160,7 +160,7 @@ def _probes(bench: LoadedRun) -> ProbeResult:
 def controllability(bench: LoadedRun) -> ControlResult:
     """Measures the supervised controllers of every layer."""
     bench = bench.pretrained
-    label, banks = bench.run.preset.controllers.label, load_controllers(bench.run)
+    label, banks = bench.run.preset.controllers.label, bench.run.controllers
     return control_by_layer(bench.base, banks, label, bench.test, bench.trial, bench.log_probs)
 
 
@@ -170,23 +170,20 @@ def _gate(bench: LoadedRun) -> GateResult:
 
 
 def _codes(bench: LoadedRun) -> CodesResult:
-    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
+    meta, names = bench.run.metacontroller, bench.world.subgoal_names
     fit = encode(meta, bench.base, bench.fit), bench.fit
     test = bench.trace, bench.test.trajectories
     return codes_at_switches(fit, test, names, bench.base, meta, bench.trial)
 
 
 def _internal(bench: LoadedRun) -> Outcome:
-    return bench.trial.play(bench.base, load_policy(bench.run))
+    return bench.trial.play(bench.base, bench.run.policy)
 
 
 def _raw(bench: LoadedRun) -> Outcome:
     config = bench.run.preset
-    model = TrajectoryModel(config.base, bench.world.observation, bench.world.actions)
-    stage = bench.run.stage("raw-rl")
-    model.load_weights(stage.weights(), str(stage.folder))
     trial = Trial(bench.world, bench.sizes.rollouts, bench.run.seed, config.raw_rl.temperature)
-    return trial.play(FastPath(model.frozen()))
+    return trial.play(FastPath(bench.run.raw))
 
 
 ANALYSES: dict[str, tuple[str | None, Callable[[LoadedRun], Any]]] = {

@@ -11,23 +11,23 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
 from irl_lens.analyses.control.by_layer import ControlResult
-from irl_lens.analyses.figures.page import document
+from irl_lens.analyses.figures.page import drawn, page, plotly_code
 from irl_lens.analyses.learning.run_curves import LearningResult
 from irl_lens.analyses.report import captions
 from irl_lens.analyses.report.evaluate import HEADLINES, numbers
 from irl_lens.analyses.report.headline_results import Findings, analyse
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.run import STAGES, Run
+from irl_lens.runs.chain import STAGES
+from irl_lens.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -103,45 +103,32 @@ def _learning(found: Findings) -> Section:
     return _section("Reinforcement learning", "internal-rl", found.learning, caption)
 
 
-def _links(run: Run, beside: Path) -> str:
-    """A list of the pages that other commands left."""
-    pages = sorted(run.beside("analyses").glob("*.html"))
-    pages += [page for page in (run.beside("scan.html"),) if page.is_file()]
-    if not pages:
-        return ""
-    items = (
-        f'<li><a href="{escape(quote(os.path.relpath(page, beside)))}">{escape(page.stem)}</a></li>'
-        for page in pages
+def _links(run: Run, beside: Path) -> list[tuple[str, str]]:
+    """Addresses and names of the pages that other commands left."""
+    found = sorted(run.beside("analyses").glob("*.html"))
+    found += [scan for scan in (run.beside("scan.html"),) if scan.is_file()]
+    return [(quote(os.path.relpath(file, beside)), file.stem) for file in found]
+
+
+def _page(run: Run, findings: Findings, links: list[tuple[str, str]]) -> str:
+    shown = sections(findings)
+    return page(
+        "report",
+        title=f"irl-lens: {run.preset.name}, seed {run.seed}",
+        plotly=plotly_code(),
+        record=_record(run),
+        numbers=_numbers(numbers(run, findings)),
+        sections=shown,
+        figures=[_drawn(section, i) for i, section in enumerate(shown)],
+        links=links,
     )
-    return f"<h2>Single analyses</h2><ul>{''.join(items)}</ul>"
 
 
-def _page(run: Run, findings: Findings, links: str) -> str:
-    parts = (
-        f"<table>{_rows(_record(run))}</table>",
-        f"<h2>Numbers</h2>\n<table>{_numbers(numbers(run, findings))}</table>",
-        *(_html(section, i) for i, section in enumerate(sections(findings))),
-        links,
-    )
-    title = f"irl-lens: {run.preset.name}, seed {run.seed}"
-    return document(title, "\n".join(parts), f"<script>{get_plotlyjs()}</script>")
-
-
-def _html(section: Section, number: int) -> str:
-    heading = f"<h2>{escape(section.title)}</h2>"
-    if not section.caption:
-        missing = f"The stage {section.stage} of this run is not finished, so nothing is shown."
-        return f"<section>{heading}<p class=missing>{escape(missing)}</p></section>"
-    drawn = "\n".join(
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f"figure-{number}-{i}",
-            config={"displaylogo": False, "responsive": True},
-        )
+def _drawn(section: Section, number: int) -> list[Markup]:
+    return [
+        drawn(figure, f"figure-{number}-{i}", displaylogo=False)
         for i, figure in enumerate(section.figures)
-    )
-    return f"<section>{heading}<p>{escape(section.caption)}</p>{drawn}</section>"
+    ]
 
 
 def _record(run: Run) -> Iterator[tuple[str, str]]:
@@ -165,17 +152,8 @@ def _record(run: Run) -> Iterator[tuple[str, str]]:
     )
 
 
-def _rows(pairs: Iterator[tuple[str, str]]) -> str:
-    return "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in pairs)
-
-
-def _numbers(measured: dict[str, float]) -> str:
-    def row(name: str, about: str) -> str:
+def _numbers(measured: dict[str, float]) -> Iterator[tuple[str, str, str]]:
+    """Each headline's name, value, and what it is."""
+    for name, about in HEADLINES.items():
         value = measured.get(name, math.nan)
-        shown = f"{value:.3g}" if math.isfinite(value) else "not measured"
-        return (
-            f"<tr><td><code>{name}</code></td><td class=number>{shown}</td>"
-            f"<td>{escape(about)}</td></tr>"
-        )
-
-    return "".join(row(name, about) for name, about in HEADLINES.items())
+        yield name, f"{value:.3g}" if math.isfinite(value) else "not measured", about

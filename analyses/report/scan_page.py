@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
-from plotly.offline import get_plotlyjs
+from markupsafe import Markup
 
-from irl_lens.analyses.figures.page import document
+from irl_lens.analyses.figures.page import drawn, plotly_code
+from irl_lens.analyses.figures.page import page as filled
 from irl_lens.analyses.report.scan import MOST, RATE, Finding, Look, Scan
 from irl_lens.files.tensors import write_bytes
 
@@ -32,26 +32,30 @@ def write_scan(scan: Scan, path: Path) -> Path:
 
 def page(scan: Scan) -> str:
     """Returns the page."""
-    title, found = f"irl-lens scan: {scan.run.preset.name}, seed {scan.run.seed}", scan.findings
+    found = [_listed(finding) for finding in scan.findings]
     done = [look for look in scan.looks if look.result is not None]
-    first = "".join(map(_item, found[:FIRST])) or "<li>nothing yet</li>"
-    parts = (
-        f"<ol>{first}</ol>",
-        _rest(found[FIRST:]),
-        f"<p>{escape(_note(scan))}</p>",
-        *map(_skipped, scan.looks),
-        *map(_section, done),
+    return filled(
+        "scan",
+        title=f"irl-lens scan: {scan.run.preset.name}, seed {scan.run.seed}",
+        plotly=plotly_code() if done else None,
+        first=found[:FIRST],
+        others=found[FIRST:],
+        note=_note(scan),
+        left_out=[look for look in scan.looks if look.result is None],
+        done=done,
+        figures={look.name: _figure(look) for look in done},
     )
-    return document(title, "\n".join(parts), f"<script>{get_plotlyjs()}</script>" if done else "")
 
 
-def _rest(found: Sequence[Finding]) -> str:
-    if not found:
-        return ""
-    items = "".join(map(_item, found))
-    return (
-        f"<details><summary>{len(found)} more</summary><ol start={FIRST + 1}>{items}</ol></details>"
-    )
+def _listed(finding: Finding) -> dict[str, Any]:
+    """A finding as the page lists it."""
+    said = str(finding).removeprefix(f"{finding.name}: ")
+    return {"name": finding.name, "group": finding.group, "said": said}
+
+
+def _figure(look: Look) -> Markup:
+    assert look.result is not None
+    return drawn(look.result.figure(), f"figure-{look.name}", displaylogo=False)
 
 
 def _note(scan: Scan) -> str:
@@ -64,32 +68,3 @@ def _note(scan: Scan) -> str:
         f"marked as chance, {RATE:.0%} is expected to be chance all the same: q is p corrected for "
         f"all findings of the scan (Benjamini and Hochberg).{left}"
     ).replace("%", " %")
-
-
-def _item(finding: Finding) -> str:
-    kind = ("", " class=missing")[finding.group > 0]
-    said = escape(str(finding).removeprefix(f"{finding.name}: "))
-    return f'<li{kind}><a href="#{finding.name}">{escape(finding.name)}</a>: {said}</li>'
-
-
-def _skipped(look: Look) -> str:
-    if look.result is not None:
-        return ""
-    return (
-        f"<p class=missing>{escape(look.title)} ({look.name}) was left out: {escape(look.why)}</p>"
-    )
-
-
-def _section(look: Look) -> str:
-    assert look.result is not None
-    figure = look.result.figure().to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        auto_play=False,
-        div_id=f"figure-{look.name}",
-        config={"displaylogo": False, "responsive": True},
-    )
-    caption = escape(look.result.caption())
-    return (
-        f'<section id="{look.name}"><h2>{escape(look.title)}</h2><p>{caption}</p>{figure}</section>'
-    )

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.analyses.codes.identity import Centroids, class_means, nearest
@@ -29,76 +29,28 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_is_possible
 from irl_lens.analyses.rollouts.animation_figure import draw
-from irl_lens.arrays import NDArray
+from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Scene, Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
-from irl_lens.rl.acting import GatedActor
-from irl_lens.rl.internal import load_policy
 from irl_lens.rl.oracle import OracleCodes
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 TRIES = 100
 """Boards looked at for one on which the task can be done."""
 
 
 @dataclass(frozen=True)
-class Animation(Result):
-    """One episode of T steps.
-
-    Attributes:
-        player: What chose the codes.
-        scene: The board at the start.
-        names: Of the abstract subgoals.
-        task: Abstract subgoals asked for.
-        reached: How many were completed.
-        alone_reached: How many the base alone completes.
-        path: Place before each step, and at the end.
-        subgoals: The one asked for.
-        actions: What was done.
-        beta: Soft gate.
-        switches: Where the gate opened.
-        codes: Code in force.
-        alike: Subgoal whose mean code is nearest to it.
-        probabilities: Of the actions.
-        alone: The same without control.
-        pictures: The board, as pixels, before each step and at the end.
-    """
-
-    player: str
-    scene: Scene
-    names: tuple[str, ...]
-    task: tuple[int, ...]
-    reached: int
-    alone_reached: int
-    path: Int[NDArray[np.int64], " places"]
-    subgoals: Int[NDArray[np.int64], " steps"]
-    actions: Int[NDArray[np.int64], " steps"]
-    beta: Float[NDArray[np.float32], " steps"]
-    switches: Bool[NDArray[np.bool_], " steps"]
-    codes: Float[NDArray[np.float32], "steps latent"]
-    alike: Int[NDArray[np.int64], " steps"]
-    probabilities: Float[NDArray[np.float32], "steps actions"]
-    alone: Float[NDArray[np.float32], "steps actions"]
-    pictures: UInt8[NDArray[np.uint8], "places height width 3"]
-
-    @property
-    def begins(self) -> Bool[NDArray[np.bool_], " steps"]:
-        """Where a new subgoal is asked for, the first step included."""
-        return np.append(True, self.subgoals[1:] != self.subgoals[:-1])
-
-    @property
-    def changed(self) -> Float[NDArray[np.float32], " steps"]:
-        """Total variation of the actions with and without control."""
-        return np.abs(self.probabilities - self.alone).sum(axis=1) / 2
+class Animation(ShownEpisode, Result):
+    """An episode with its figure, its files and what is said of it."""
 
     def figure(self) -> go.Figure:
         """Draws it with buttons to play it and a slider."""
@@ -168,13 +120,13 @@ def animate_rollout(bench: LoadedRun, episodes: int = 256, seed: int = 0) -> Ani
     Raises:
         UserError: The world has no boards to draw.
     """
-    meta, names = load_metacontroller(bench.run), bench.world.subgoal_names
+    meta, names = bench.run.metacontroller, bench.world.subgoal_names
     shown = bench.fit.rows(slice(episodes))
     harvest = SwitchCodes.of(encode(meta, bench.base, shown), shown)
     means = class_means(harvest.codes, harvest.labels, len(names))
     player, actor = "the internal policy", None
     if bench.run.stage("internal-rl").done:
-        actor = load_policy(bench.run)
+        actor = bench.run.policy
     else:
         player, given = "mean codes of the true subgoals", np.nan_to_num(means)
         actor = OracleCodes(torch.from_numpy(given).float(), meta)
@@ -241,10 +193,10 @@ def animate(
         scene=situation.scene(),
         names=world.subgoal_names,
         task=situation.task,
-        reached=int(episode.reached[0]),
-        alone_reached=int(alone.reached[0]),
+        reached=int(episode.require("reached")[0]),
+        alone_reached=int(alone.require("reached")[0]),
         path=path,
-        subgoals=episode.subgoals[0, :steps],
+        subgoals=episode.require("subgoals")[0, :steps],
         actions=actions[:steps],
         beta=beta.numpy(),
         switches=episode.switches[0, :steps],

@@ -8,18 +8,16 @@ is probable, the base alone behind in grey.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from irl_lens.analyses.figures.style import GREY, INK, MAIN, paler, subgoal_colours
+from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import write_bytes
-
-if TYPE_CHECKING:
-    from irl_lens.analyses.rollouts.animation import Animation
 
 MILLISECONDS = 250
 """Of a step."""
@@ -31,7 +29,7 @@ SIDE = 112
 Picture = UInt8[NDArray[np.uint8], "height width 3"]
 
 
-def exported(shown: Animation, path: Path) -> Path:
+def exported(shown: ShownEpisode, path: Path) -> Path:
     """Writes an episode; see :meth:`irl_lens.analyses.rollouts.animation.Animation.export`."""
     if path.suffix not in NEEDED:
         raise UserError(f"{path} ends in {path.suffix!r}; take one of {', '.join(NEEDED)}")
@@ -48,7 +46,7 @@ def gif_is_possible() -> bool:
     return True
 
 
-def encoded(shown: Animation, suffix: str) -> bytes:
+def encoded(shown: ShownEpisode, suffix: str) -> bytes:
     """Returns the file of an episode.
 
     Args:
@@ -72,7 +70,7 @@ def encoded(shown: Animation, suffix: str) -> bytes:
         raise UserError(f"{suffix} files need {needed}: pip install '{needed}'") from error
 
 
-def picture(shown: Animation, step: int) -> Picture:
+def picture(shown: ShownEpisode, step: int) -> Picture:
     """Returns the board and what stands beside it, with even sides, as videos want."""
     board = shown.pictures[step]
     height, width = (size + size % 2 for size in board.shape[:2])
@@ -88,7 +86,7 @@ def picture(shown: Animation, step: int) -> Picture:
     return canvas
 
 
-def _compass(area: Picture, shown: Animation, step: int) -> None:
+def _compass(area: Picture, shown: ShownEpisode, step: int) -> None:
     """Draws a bar for each action, from the middle outwards."""
     middle = np.array(area.shape[:2]) // 2
     reach = min(middle) - 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,11 +19,9 @@ from irl_lens.analyses.figures.style import (
     styled,
     subgoal_colours,
 )
+from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.envs.scenes import Scene
 from irl_lens.models.causal import THRESHOLD
-
-if TYPE_CHECKING:
-    from irl_lens.analyses.rollouts.animation import Animation
 
 MILLISECONDS = 400
 """Of a step, when it is played."""
@@ -39,7 +37,7 @@ BY_STEP = ("gate", "kind", "code")
 """Those with a line where the step is."""
 
 
-def draw(shown: Animation) -> go.Figure:
+def draw(shown: ShownEpisode) -> go.Figure:
     """Draws an episode with buttons and a slider; the first step is shown."""
     figure: Any = make_subplots(
         rows=4,
@@ -66,7 +64,7 @@ def draw(shown: Animation) -> go.Figure:
     return _finished(figure, shown)
 
 
-def _moving(shown: Animation, step: int) -> list[tuple[Any, tuple[int, int]]]:
+def _moving(shown: ShownEpisode, step: int) -> list[tuple[Any, tuple[int, int]]]:
     """What is another at each step, with its panel."""
     scene = shown.scene
     here = Scene(scene.width, scene.height, scene.things, int(shown.path[step]), scene.moves)
@@ -94,7 +92,7 @@ def _moving(shown: Animation, step: int) -> list[tuple[Any, tuple[int, int]]]:
     ]
 
 
-def _span(shown: Animation, panel: str) -> tuple[float, float]:
+def _span(shown: ShownEpisode, panel: str) -> tuple[float, float]:
     latent = shown.codes.shape[1]
     return {"gate": (0, 1), "kind": (-0.5, 1.5), "code": (-0.5, latent - 0.5)}[panel]
 
@@ -104,7 +102,7 @@ def _cursor(step: int, low: float, high: float) -> go.Scatter:
     return go.Scatter(x=[step, step], y=[low, high], showlegend=False, **look)
 
 
-def _gate(figure: go.Figure, shown: Animation) -> None:
+def _gate(figure: go.Figure, shown: ShownEpisode) -> None:
     steps, opened = np.arange(len(shown.beta)), np.flatnonzero(shown.switches)
     line = {"color": MAIN, "shape": "hvh"}
     figure.add_scatter(x=steps, y=shown.beta, line=line, name="beta", row=ROWS["gate"], col=2)
@@ -123,7 +121,7 @@ def _gate(figure: go.Figure, shown: Animation) -> None:
     figure.update_yaxes(title="beta", range=[-0.05, 1.1], row=ROWS["gate"], col=2)
 
 
-def _kinds(figure: go.Figure, shown: Animation) -> None:
+def _kinds(figure: go.Figure, shown: ShownEpisode) -> None:
     """Two rows of colours: the subgoal asked for, and the one whose mean code is nearest."""
     colours = list(subgoal_colours(shown.names).values())
     edges = [i / len(colours) for i in range(len(colours) + 1)]
@@ -156,7 +154,7 @@ def _kinds(figure: go.Figure, shown: Animation) -> None:
     figure.update_yaxes(**ticks, row=ROWS["kind"], col=2)
 
 
-def _code(figure: go.Figure, shown: Animation) -> None:
+def _code(figure: go.Figure, shown: ShownEpisode) -> None:
     most = float(np.abs(shown.codes).max()) or 1.0
     figure.add_heatmap(
         z=shown.codes.T,
@@ -172,7 +170,7 @@ def _code(figure: go.Figure, shown: Animation) -> None:
     figure.update_xaxes(title="step", row=ROWS["code"], col=2)
 
 
-def _finished(figure: go.Figure, shown: Animation) -> go.Figure:
+def _finished(figure: go.Figure, shown: ShownEpisode) -> go.Figure:
     figure.update_yaxes(title="probability", range=[0, 1], row=ROWS["actions"], col=2)
     last = len(shown.path) - 0.5
     for panel in BY_STEP:

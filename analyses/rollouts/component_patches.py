@@ -37,7 +37,6 @@ from irl_lens.analyses.rollouts.taskless import Course, Field
 from irl_lens.arrays import NDArray
 from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
-from irl_lens.training.codes import load_metacontroller
 
 KINDS = {"self": GREY, "random": CONTRAST, "targeted": MAIN}
 
@@ -147,7 +146,7 @@ def behaviour(
     drawn = draw_seed(bench.run.seed, "analysis-behaviour", 0)
     field = Field(bench.base, bench.world, rows, drawn, bench.trial.temperature)
     harvest = SwitchCodes.of(bench.trace, bench.test.trajectories)
-    return patch_parts(field, load_metacontroller(bench.run), harvest, steps, seed)
+    return patch_parts(field, bench.run.metacontroller, harvest, steps, seed)
 
 
 def patch_parts(

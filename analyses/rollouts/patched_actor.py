@@ -4,7 +4,7 @@
     z_t    = a new code if beta_t >= 1/2, else z_{t-1}     "gate" whether beta_t >= 1/2,
     e_t   <- e_t + U(z_t) e_t                              "z" is z_t, "U" only U's argument
 
-As :class:`irl_lens.rl.acting.GatedActor`, with every new code known beforehand: so two runs
+As :class:`irl_lens.models.acting.GatedActor`, with every new code known beforehand: so two runs
 differ by their patch alone. A patched z is held until the gate next opens; a patched U, e_t or
 gate is for the patched steps only.
 """
@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import Actor, SteppedActor
 from irl_lens.models.causal import THRESHOLD, CausalHalf
-from irl_lens.rl.acting import Actor, SteppedActor
 
 Part = Literal["gate", "z", "U", "residual"]
 PARTS: tuple[Part, ...] = ("gate", "z", "U", "residual")

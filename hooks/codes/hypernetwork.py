@@ -15,12 +15,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from irl_lens.hooks.codes.decoder import Decoder
 from irl_lens.hooks.combinators.arithmetic import Additive
-from irl_lens.hooks.core.address import Axes, spread
+from irl_lens.hooks.core.address import Axes, check_width, spread
 
 
 class HypernetworkDecoder(Decoder):
@@ -141,12 +141,8 @@ class CodeController(Additive):
         self.decoder = decoder
         self.hold("z", z)
 
-    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
-        if x.shape[-1] != self.decoder.d_model:
-            raise ValueError(
-                f"the decoder is {self.decoder.d_model} wide, the stream at {self.hook_name} "
-                f"is {x.shape[-1]} wide; use the decoder trained on this model"
-            )
+    def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        check_width(x, self.decoder.d_model, "decoder", self.hook_name)
         step = Axes.of(self.hook_name).step
         codes = self.window(spread(self.z, x[..., 0], (0, step)), x, step)
         return self.decoder.delta(codes.expand(*x.shape[:-1], -1), x)

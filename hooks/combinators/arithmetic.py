@@ -17,7 +17,7 @@ from torch import Tensor
 
 from irl_lens.hooks.core.intervention import Intervention
 from irl_lens.hooks.core.part import Part
-from irl_lens.hooks.core.spectrum import precise
+from irl_lens.hooks.core.spectrum import like, precise
 
 
 class Operators(Intervention):
@@ -72,7 +72,7 @@ class Additive(Operators):
         """
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x + self.delta(x)).to(x.dtype)
+        return like(x + self.delta(x), x)
 
 
 class Scale(Additive):
@@ -240,7 +240,7 @@ def between(a: Tensor, b: Tensor, weight: float) -> Tensor:
     if weight in (0, 1):
         return b if weight else a
     # As of delta: between minus infinity and itself there is no number.
-    mixed = torch.lerp(precise(a), precise(b), weight).to(a.dtype)
+    mixed = like(torch.lerp(precise(a), precise(b), weight), a)
     return torch.where(a.isinf() & (a == b), a, mixed)
 
 

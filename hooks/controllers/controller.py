@@ -15,7 +15,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import Additive
-from irl_lens.hooks.core.address import Axes, spread
+from irl_lens.hooks.core.address import Axes, check_width, spread
 from irl_lens.hooks.core.spectrum import Spectrum
 
 if TYPE_CHECKING:
@@ -200,17 +200,13 @@ class Controller(Additive):
         return tensor.to(x)
 
     def check_width(self, x: Tensor) -> None:
-        """Raises ValueError unless the stream is as wide as the controller.
+        """Raises ValueError unless the stream has a width, and is as wide as the controller.
 
         Examples:
             >>> from irl_lens.hooks import VectorController
             >>> VectorController.zeros(8, "hook").check_width(torch.zeros(3, 5, 8))
         """
-        if x.shape[-1] != self.d_model:
-            raise ValueError(
-                f"the controller is {self.d_model} wide, the stream at {self.hook_name} is "
-                f"{x.shape[-1]} wide; use a controller made for this model and hook point"
-            )
+        check_width(x, self.d_model, "controller", self.hook_name)
 
     def _check_rows(self, x: Tensor) -> None:
         if self.lead[0] not in (1, x.shape[0]):

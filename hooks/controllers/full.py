@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from irl_lens.hooks.codes.decoder import Decoder
@@ -131,7 +131,7 @@ class FullController(Controller):
     def d_model(self) -> int:
         return self.U.shape[-1]
 
-    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         return torch.einsum("...od,...d->...o", self.aligned(self.U, x), x)
 
     def mixture(

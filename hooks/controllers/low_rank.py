@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from irl_lens.hooks.codes.decoder import Decoder
@@ -173,7 +173,7 @@ class LowRankController(Controller):
     def d_model(self) -> int:
         return self.A.shape[-1]
 
-    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         read = torch.einsum("...rd,...d->...r", self.aligned(self.A, x), x)
         return torch.einsum("...dr,...r->...d", self.aligned(self.B, x), read)
 

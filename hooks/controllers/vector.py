@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from irl_lens.hooks.controllers.controller import Controller
@@ -153,7 +153,7 @@ class VectorController(Controller):
     def d_model(self) -> int:
         return self.v.shape[-1]
 
-    def delta(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+    def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         return self.aligned(self.v, x).expand_as(x)
 
     def mixture(

@@ -28,10 +28,12 @@ SCORES = "hook_attn_scores"
 PATTERNS = (SCORES, "hook_pattern")
 ROTATED_KEYS = "hook_rot_k"
 OTHERWISE = re.compile(
-    r"\.experts\.|\.[qk]_norm\.|^pos_embed\.hook_in$"
+    r"\.experts\.|\.[qk]_norm\.|^(decoder_)?pos_embed\.hook_in$"
     r"|\.hook_(expert_indices|router_scores|cos|sin|q_normed|k_normed)$"
 )
 """Names of hook points not laid out by row and step that the number of axes does not tell."""
+POSITIONS = re.compile(r"(^|_)pos_embed(\.hook_out)?$")
+"""Names of hook points of position embeddings, where a model may carry one row for all."""
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 Indices = Iterable[Any]
 """Integers of Python, NumPy or torch; see :func:`indices`."""
@@ -159,6 +161,8 @@ class Address:
                 continue
             if axis is None:
                 raise ValueError(f"{what}s {wanted} at {hook_name}, which has no axis of {what}s")
+            if what == "row":
+                check_own_rows(x, hook_name)
             here = range(first, first + x.shape[axis])
             if windowed and "step" in what:  # the others come later, or came before
                 wanted = [index for index in wanted if index in here]
@@ -236,6 +240,44 @@ def check_layout(x: Tensor, hook_name: str) -> None:
         raise ValueError(
             f"{hook_name} carries {tuple(x.shape)}, not [rows, steps, ..]; act where the block "
             "has them apart, such as at hook_mlp_out"
+        )
+
+
+def check_own_rows(x: Tensor, hook_name: str) -> None:
+    """Raises ValueError if the row of `x` may stand for every row of the batch.
+
+    Examples:
+        >>> check_own_rows(torch.zeros(1, 5, 8), "hook_pos_embed")
+        Traceback (most recent call last):
+        ValueError: hook_pos_embed carries a single row, which may be that of the whole batch; ...
+    """
+    if x.shape[0] == 1 and POSITIONS.search(hook_name):
+        raise ValueError(
+            f"{hook_name} carries a single row, which may be that of the whole batch; address no "
+            "rows there, or act at the residual stream"
+        )
+
+
+def check_width(x: Tensor, width: int, what: str, hook_name: str) -> None:
+    """Raises ValueError unless `x` has a width, which integers such as tokens have not, and this.
+
+    Args:
+        x: the hooked tensor.
+        width: how wide it must be.
+        what: what acts on it, for the error.
+        hook_name: its hook point.
+
+    Examples:
+        >>> check_width(torch.tensor([[3, 5]]), 2, "controller", "hook_tokens")
+        Traceback (most recent call last):
+        ValueError: hook_tokens carries torch.int64 without a width; act at hook_embed
+    """
+    if not x.is_floating_point():
+        raise ValueError(f"{hook_name} carries {x.dtype} without a width; act at hook_embed")
+    if x.shape[-1] != width:
+        raise ValueError(
+            f"the {what} is {width} wide, the stream at {hook_name} is {x.shape[-1]} wide; use "
+            f"a {what} made for this model and hook point"
         )
 
 

@@ -3,7 +3,8 @@
 ``HookedTransformer.generate`` and Hugging Face's loops call a model again and again with a
 cache. While something is attached to the model, the ``forward`` of the module that takes the
 cache is wrapped, on that one object: each pass announces where it starts
-(:mod:`irl_lens.hooks.core.decoding`), whoever calls it.
+(:mod:`irl_lens.hooks.core.decoding`), whoever calls it. An encoder beside the decoder has steps
+of its own, which the decoder's cache does not count: it announces its whole sequence.
 """
 
 from __future__ import annotations
@@ -128,9 +129,16 @@ def _wrapped(module: nn.Module) -> Callable[[], None]:
 
 
 def _runners(model: nn.Module) -> list[nn.Module]:
-    """Returns the outermost modules whose forward takes a cache."""
+    """Returns the outermost modules whose forward takes a cache, and the encoders in them."""
     # A TransformerBridge keeps what it runs aside; Hugging Face's loops call that directly.
     module: nn.Module = getattr(model, "original_model", model)
     if not signature(module.forward).parameters.keys().isdisjoint(CACHES):
-        return [module]
+        return [module, *_encoders(module)]
     return [runner for child in module.children() for runner in _runners(child)]
+
+
+def _encoders(runner: nn.Module) -> list[nn.Module]:
+    """Returns Hugging Face's encoder: it has no cache, and may run again in each pass."""
+    config: Any = getattr(runner, "config", None)
+    get_encoder: Any = getattr(runner, "get_encoder", None)
+    return [get_encoder()] if getattr(config, "is_encoder_decoder", False) else []

@@ -138,3 +138,23 @@ def precise(tensor: Tensor) -> Tensor:
         torch.float32
     """
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def like(y: Tensor, x: Tensor) -> Tensor:
+    """Returns `y` in the dtype of `x`, where integers, such as tokens, lose no fractions.
+
+    Raises:
+        ValueError: they would.
+
+    Examples:
+        >>> like(torch.tensor([2.0]), torch.tensor([7]))
+        tensor([2])
+        >>> like(torch.tensor([0.5]), torch.tensor([7]))
+        Traceback (most recent call last):
+        ValueError: fractions, where the model has torch.int64, such as tokens; act at hook_embed
+    """
+    if not torch.can_cast(y.dtype, x.dtype) and not torch.equal(y, y.round()):
+        raise ValueError(
+            f"fractions, where the model has {x.dtype}, such as tokens; act at hook_embed"
+        )
+    return y.to(x)

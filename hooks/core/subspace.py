@@ -8,7 +8,7 @@ Q is a differentiable function of the vectors, so that a subspace can be trained
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.spectrum import precise
@@ -42,7 +42,7 @@ def orthonormal(basis: Float[Tensor, "vectors width"]) -> Float[Tensor, "width v
 
 
 def projection(
-    x: Float[Tensor, "*batch width"], basis: Float[Tensor, "vectors _width"]
+    x: Shaped[Tensor, "*batch width"], basis: Float[Tensor, "vectors _width"]
 ) -> Float[Tensor, "*batch width"]:
     """Returns the component of `x` in the subspace, in at least float32.
 

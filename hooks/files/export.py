@@ -16,6 +16,7 @@ from irl_lens.hooks.controllers.controller import Controller
 from irl_lens.hooks.controllers.full import FullController
 from irl_lens.hooks.controllers.low_rank import LowRankController
 from irl_lens.hooks.controllers.vector import VectorController
+from irl_lens.hooks.core.address import SCORES
 from irl_lens.hooks.core.part import Part
 from irl_lens.hooks.files.save_load import write
 
@@ -65,7 +66,8 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
         The script.
 
     Raises:
-        ValueError: a part that is no constant function of the stream.
+        ValueError: a part that is no constant function of the stream; a matrix at
+            ``hook_attn_scores``, whose minus infinities a plain function does not leave out.
 
     Examples:
         >>> import runpy, tempfile, torch
@@ -77,9 +79,14 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
         ('hook_embed', tensor([1., 1.]))
     """
     names, stack = _stacked(part)
+    if stack.hook_name.endswith(SCORES) and not isinstance(stack, VectorController):
+        raise ValueError(
+            f"a {type(stack).__name__} at {stack.hook_name} multiplies what attention hides, minus "
+            "infinity, in a plain function; attach it, which leaves that out"
+        )
     path = Path(path)
     script = path if path.suffix == ".py" else path / "fwd_hooks.py"
-    weights = script.with_suffix(".safetensors")
+    weights = script.with_suffix(".weights.safetensors")  # not what save calls its file
     tensors = {n: t.detach().cpu().contiguous().clone() for n, t in stack.tensors().items()}
     script.parent.mkdir(parents=True, exist_ok=True)
     write(weights, to_bytes(tensors))

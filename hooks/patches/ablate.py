@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.address import Axes, check_layout
@@ -45,7 +45,7 @@ class AblatePatch(Patch):
         self,
         hook_name: str,
         method: str = "zero",
-        reference: Float[Tensor, "_ ..."] | None = None,
+        reference: Shaped[Tensor, "_ ..."] | None = None,
         seed: int = 0,
         **address: Any,
     ) -> None:
@@ -55,8 +55,8 @@ class AblatePatch(Patch):
         if (method == "zero") != (reference is None):
             needs = "takes no" if method == "zero" else "needs a"
             raise ValueError(f"method {method!r} {needs} reference batch of activations")
-        if method == "resample" and reference is not None and len(reference) < 2:
-            raise ValueError("resampling from a reference of 1 row; give at least 2 rows")
+        if reference is not None and method == "resample":
+            _check_rows(reference)
         self.method, self.seed = method, seed
         if reference is None:
             self.register_buffer("reference", None)
@@ -85,6 +85,15 @@ class AblatePatch(Patch):
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "method": self.method, "seed": self.seed}
+
+
+def _check_rows(reference: Tensor) -> None:
+    """Raises ValueError unless there are rows to exchange, and not the entries of a vector."""
+    if reference.ndim < 2 or len(reference) < 2:
+        raise ValueError(
+            f"resampling from a reference {tuple(reference.shape)}; give at least 2 rows of "
+            "activations"
+        )
 
 
 def another_row(rows: int, seed: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import between
@@ -27,7 +27,7 @@ class InterpolatePatch(ReplacePatch):
     """
 
     def __init__(
-        self, value: Float[Tensor, "*_"], hook_name: str, weight: float, **address: Any
+        self, value: Shaped[Tensor, "*_"], hook_name: str, weight: float, **address: Any
     ) -> None:
         super().__init__(value, hook_name, **address)
         self.weight = weight

@@ -41,7 +41,7 @@ class ActivationMean:
         self.count = 0
         self._total: Tensor | None = None
 
-    def add(self, x: Float[Tensor, "_ ..."], mask: Shaped[Tensor, "*_"] | None = None) -> None:
+    def add(self, x: Shaped[Tensor, "_ ..."], mask: Shaped[Tensor, "*_"] | None = None) -> None:
         """Takes a batch in.
 
         Args:
@@ -50,7 +50,8 @@ class ActivationMean:
 
         Raises:
             ValueError: the mask is none of these rows and steps, or the activations are not
-                [rows, steps, ..] or have another width than those before.
+                [rows, steps, ..], have another width than those before or are integers, such as
+                tokens.
 
         Examples:
             >>> mean = ActivationMean("hook_embed")
@@ -59,6 +60,10 @@ class ActivationMean:
             2.0
         """
         check_layout(x, self.hook_name)
+        if not x.is_floating_point():
+            raise ValueError(
+                f"{self.hook_name} carries {x.dtype}, whose mean is none; take that of hook_embed"
+            )
         flat = x.detach().movedim(Axes.of(self.hook_name).step, 1)
         if mask is not None:
             check_mask("mask", mask, flat.shape[:2])

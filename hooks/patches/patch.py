@@ -8,12 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import Operators
 from irl_lens.hooks.core.address import SCORES, Address, Axes, Indices
 from irl_lens.hooks.core.attention_scores import hidden
+from irl_lens.hooks.core.spectrum import like
 
 
 class Patch(Operators):
@@ -65,7 +66,7 @@ class Patch(Operators):
         """
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(self.mask(x), self.replacement(x).to(x), x)
+        return torch.where(self.mask(x), like(self.replacement(x), x), x)
 
     def mask(self, x: Tensor) -> Bool[Tensor, "_ ..."]:
         """Returns what of `x` is addressed, in a shape that broadcasts to it.
@@ -78,7 +79,7 @@ class Patch(Operators):
         mask = self.address.mask(x, self.hook_name, self.offset, self.windowed)
         return mask & ~hidden(x) if self.hook_name.endswith(SCORES) else mask
 
-    def placed(self, values: Float[Tensor, "*_"], x: Tensor) -> Tensor:
+    def placed(self, values: Shaped[Tensor, "*_"], x: Tensor) -> Tensor:
         """Returns stored values as those of `x`: its steps, its shape.
 
         Raises:
@@ -119,7 +120,7 @@ class Patch(Operators):
                 "of its kind"
             )
 
-    def seen(self, values: Float[Tensor, "_ ..."], x: Tensor) -> Tensor:
+    def seen(self, values: Shaped[Tensor, "_ ..."], x: Tensor) -> Tensor:
         """Returns values of an attention pattern cut to the attended steps there are so far.
 
         Anywhere else, and in whole sequences, the values as they are.

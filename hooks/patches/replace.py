@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.activations import cached
@@ -32,7 +32,7 @@ class ReplacePatch(Patch):
 
     value: Tensor
 
-    def __init__(self, value: Float[Tensor, "*_"], hook_name: str, **address: Any) -> None:
+    def __init__(self, value: Shaped[Tensor, "*_"], hook_name: str, **address: Any) -> None:
         super().__init__(hook_name, **address)
         self.hold("value", value)
 

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.activations import cached
-from irl_lens.hooks.core.address import INTEGERS, Axes, Indices, indices
+from irl_lens.hooks.core.address import INTEGERS, Axes, Indices, check_own_rows, indices
 from irl_lens.hooks.patches.patch import Patch
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TransplantPatch(Patch):
 
     def __init__(
         self,
-        source: Float[Tensor, "_ ..."],
+        source: Shaped[Tensor, "_ ..."],
         hook_name: str,
         places: Mapping[Any, Any] | Shaped[Tensor, "*_"],
         heads: Indices | None = None,
@@ -89,6 +89,7 @@ class TransplantPatch(Patch):
 
     def replacement(self, x: Tensor) -> Tensor:
         self.check_dtype(self.source, x)
+        check_own_rows(x, self.hook_name)
         step = Axes.of(self.hook_name).step
         moved, source = x.movedim(step, 1), self.seen(self.source, x).to(x).movedim(step, 1)
         if moved.shape[2:] != source.shape[2:]:

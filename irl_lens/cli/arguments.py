@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-if TYPE_CHECKING:
-    from irl_lens.runs.run import Run
+from irl_lens.runs.chain import STAGES
 
 PRESET_NAMES = ("grid", "smoke", "paper-grid")
 """Those of :mod:`irl_lens.config.presets`, which brings the worlds and with them Gymnasium."""
 
-StageName = Literal["base", "controllers", "metacontroller", "codes", "internal-rl", "raw-rl"]
+StageName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(STAGES))]
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESET_NAMES)}.")
 ]
@@ -31,10 +30,3 @@ Threads = Annotated[
 ]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
-
-
-def find(name: str) -> Run:
-    """Opens a run folder or a bundled model."""
-    from irl_lens.runs.run import find_run
-
-    return find_run(name)

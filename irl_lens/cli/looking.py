@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, find
-from irl_lens.cli.console import has_screen, leave, one_line, progress
-from irl_lens.files.targets import require_writable
-
-if TYPE_CHECKING:
-    from irl_lens.runs.run import Run
+from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName
+from irl_lens.cli.console import leave, one_line
+from irl_lens.commands import looking
+from irl_lens.commands.opening import load
 
 
 def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -24,10 +22,9 @@ def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) ->
         out: Where to write them (JSON); evaluation.json in the run's folder when not given,
             or in the working folder for a bundled model.
     """
-    opened = find(run_name)
+    opened = load(run_name)
     path = out or opened.beside("evaluation.json")
-    require_writable(path)
-    measure(opened, path, None)
+    show(looking.evaluate(opened, out=path), path)
 
 
 def analyze(
@@ -45,21 +42,16 @@ def analyze(
             given, or in the working folder for a bundled model.
         against: Another run: what differs between the two is written as NAME-against.
     """
-    from irl_lens.analyses.registry import CATALOGUE, entry, write
+    opened = load(run_name)
+    if not names:
+        from irl_lens.analyses.registry import CATALOGUE
 
-    opened, entries = find(run_name), {name: entry(name) for name in names}
-    if not entries:
         for name, known in CATALOGUE.items():
             print(f"{name:<24} {known.title}")
         return
     folder = out or opened.beside("analyses")
-    for name in entries:
-        require_writable(folder / f"{name}.json")
-    with progress() as shown:
-        other = None if against is None else find(against)
-        results = write(opened, entries, folder, shown, other)
-    for name, caption in results.items():
-        print(f"{name}: {caption}")
+    for name, result in looking.analyze(opened, names, out=folder, against=against).items():
+        print(f"{name}: {result.caption()}")
 
 
 def compare(
@@ -76,18 +68,14 @@ def compare(
         out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
             not given.
     """
-    from irl_lens.analyses.comparisons import COMPARISONS, comparison, write_comparison
-
     if not name:
+        from irl_lens.analyses.comparisons import COMPARISONS
+
         for known, about in COMPARISONS.items():
             print(f"{known:<24} {about.title}")
         return
-    comparison(name)
-    folder, opened = out or Path("comparison"), [find(run) for run in runs]
-    require_writable(folder / f"{name}.json")
-    with progress() as shown:
-        caption = write_comparison(name, opened, folder, shown)
-    print(f"{name}: {caption}")
+    result = looking.compare(name, runs, out=out or Path("comparison"))
+    print(f"{name}: {result.caption()}")
 
 
 def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
@@ -99,15 +87,11 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
-    from irl_lens.analyses.report.scan import scan as look_at
-    from irl_lens.analyses.report.scan_page import FIRST, write_scan
+    from irl_lens.analyses.report.scan_page import FIRST
 
-    opened = find(run_name)
+    opened = load(run_name)
     path = out or opened.beside("scan.html")
-    require_writable(path)
-    with progress() as shown:
-        found = look_at(opened, shown)
-    write_scan(found, path)
+    found = looking.scan(opened, out=path)
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
@@ -132,9 +116,7 @@ def explore(
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
     """
-    from irl_lens.analyses.explorer import explore as opened
-
-    server = opened(find(run_name), port, browser and has_screen())
+    server = looking.explore(run_name, port=port, browser=browser)
     print(server.url, flush=True)
     try:
         server.wait()
@@ -146,37 +128,21 @@ def report(
     run_name: tyro.conf.Positional[RunName],
     /,
     out: OutFile = None,
-    show: Annotated[bool, tyro.conf.arg(name="open")] = True,
+    browser: Annotated[bool, tyro.conf.arg(name="open")] = True,
 ) -> None:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
     Args:
         out: Where to write it; report.html in the run's folder when not given, or in the
             working folder for a bundled model.
-        show: Open it in the web browser when there is a screen.
+        browser: Open it in the web browser when there is a screen.
     """
-    opened = find(run_name)
-    path = out or opened.beside("report.html")
-    require_writable(path)
-    measure(opened, None, path)
-    if show and has_screen():
-        webbrowser.open(path.resolve().as_uri())
+    print(looking.report(run_name, out=out, browser=browser))
 
 
-def measure(opened: Run, evaluation: Path | None, page: Path | None) -> None:
-    """Measures a run once and writes what is wanted of it."""
-    from irl_lens.analyses.report.evaluate import numbers
-    from irl_lens.analyses.report.headline_results import analyse
-    from irl_lens.analyses.report.report import write_report
-    from irl_lens.runs.seed_summary import write_evaluation
-
-    with progress() as shown:
-        findings = analyse(opened, shown)
-    if evaluation is not None:
-        measured = numbers(opened, findings)
-        write_evaluation(evaluation, measured)
-        for name, value in sorted(measured.items()):
-            print(f"{name} {value:.6g}")
-        print(evaluation)
-    if page is not None:
-        print(write_report(opened, findings, page))
+def show(measured: Mapping[str, float], *files: Path) -> None:
+    """Prints measurements, and the files that have been written."""
+    for name, value in sorted(measured.items()):
+        print(f"{name} {value:.6g}")
+    for file in files:
+        print(file)

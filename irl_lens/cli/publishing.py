@@ -7,7 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import OutFile, RunName, find
+from irl_lens.cli.arguments import OutFile, RunName
+from irl_lens.commands import publishing
 from irl_lens.files.targets import require_writable
 
 OWN_ADAPTER = "irl_lens.conformance.adapters.own:OwnAdapter"
@@ -24,9 +25,7 @@ def summary(
         runs: Evaluated runs of one preset, or records of such that a summary left.
         out: Folder for summary.json, runs.json and the runs' records.
     """
-    from irl_lens.runs.seed_summary import write_summary
-
-    print(write_summary([find(name) for name in runs], out))
+    print(publishing.summary(runs, out=out))
 
 
 def bundle(
@@ -39,9 +38,7 @@ def bundle(
     Args:
         out: An empty folder, or one that is not there yet, or what an interrupted bundle left.
     """
-    from irl_lens.runs.copies import write_bundle
-
-    print(write_bundle(find(run_name), out))
+    print(publishing.bundle(run_name, out=out))
 
 
 def conformance(

@@ -94,8 +94,8 @@ def _nll(
     probs: Float[NDArray[np.float64], "n steps actions"], shown: Trajectories
 ) -> Float[NDArray[np.float64], "n steps"]:
     taken = np.take_along_axis(probs, shown.actions[..., None], axis=2)[..., 0]
-    # What the filter holds impossible was not done by this expert; its surprise stays finite.
-    return -np.log(np.maximum(np.where(shown.mask, taken, 1), np.finfo(np.float32).tiny))
+    with np.errstate(divide="ignore"):  # infinite where the filter rules the action out
+        return -np.log(np.where(shown.mask, taken, 1))
 
 
 @runtime_checkable

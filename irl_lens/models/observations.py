@@ -30,6 +30,8 @@ class ObservationEmbedding(nn.Module):
         d_model: Width of the residual stream.
     """
 
+    b_E: nn.Parameter | None
+
     def __init__(self, spec: ObservationSpec, d_model: int) -> None:
         super().__init__()
         self.spec = spec

@@ -24,21 +24,19 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
-from irl_lens.files.tensors import copy_weights
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
+from irl_lens.models.policy import GaussianNetwork, LatentPolicy
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
-from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
 from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.runs.parts import load_base, load_metacontroller
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
-from irl_lens.training.codes import load_metacontroller
 from irl_lens.training.loop import finish, train
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 
 STAGE = "internal-rl"
@@ -127,8 +125,7 @@ def spare(result: Mapping[str, float]) -> bool:
 def _train(
     run: Run, stage: Stage, progress: Progress, prefix: int | None
 ) -> tuple[RLJob, dict[str, float]]:
-    world, model = load_base(run)
-    fast = FastPath(model, run.preset.pretrain.precision)
+    world, fast = run.world, FastPath(load_base(run), run.preset.pretrain.precision)
     config, meta = run.preset.internal_rl, load_metacontroller(run)
     if prefix is not None:
         config = replace(config, episodes=config.prefix_episodes or config.episodes)
@@ -168,23 +165,3 @@ def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
 def demonstrations(world: World, seed: int) -> Trajectories:
     """Those whose codes a policy may start from."""
     return Demonstrations(world, seed, f"{STAGE}-codes", DEMONSTRATIONS)[0]
-
-
-def load_policy(run: Run, prefix: int | None = None) -> LatentPolicy:
-    """A run's trained internal policy, gradients off.
-
-    Args:
-        run: A run whose internal RL is done.
-        prefix: The policy trained on so many abstract subgoals; the whole task's if None.
-
-    Raises:
-        CheckpointError: If it was not trained, or a file is missing or damaged.
-    """
-    stage, meta = run.stage(STAGE), load_metacontroller(run)
-    config = run.preset.internal_rl
-    network = GaussianNetwork(
-        run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
-    )
-    part = stage if prefix is None else stage.part(f"prefix-{prefix}")
-    copy_weights(parameters(network), part.weights(), str(part.folder))
-    return LatentPolicy(network.requires_grad_(False), meta).eval()

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, starting_at
+from irl_lens.models.acting import GatedActor, SteppedActor
 from irl_lens.models.causal import CausalHalf
-from irl_lens.rl.acting import GatedActor, SteppedActor
 
 
 class _Told(SteppedActor):

@@ -22,9 +22,9 @@ from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
+from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.loop import finish, train
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 
 STAGE = "raw-rl"
@@ -82,8 +82,7 @@ def raw_rl(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage(STAGE)
-    world, model = load_base(run, pretrained=True)
-    config = run.preset.raw_rl
+    world, model, config = run.world, load_pretrained(run), run.preset.raw_rl
     job = RLJob(RawAgent(model, config, world.horizon), world, config, run.seed, STAGE)
     train(stage, job, progress, log_every=1)
     finish(stage, parameters(model), job.measure(run.preset.evaluation.rollouts))

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ActionSpec
 from irl_lens.errors import NotOffered
-from irl_lens.rl.decisions import Decisions
+from irl_lens.models.decisions import Decisions
 
 Labels = Int[NDArray[np.int64], "n steps"]
 Counts = Int[NDArray[np.int64], " n"]
@@ -149,7 +149,7 @@ class RolloutRecorder:
         self.rows, self.live, self.step = np.arange(n), np.ones(n, bool), 0
         self._told = {kept: said for kept, said in LABELS.items() if said in info}
         labels = {name: np.full((n, horizon), -1) for name in self._told}
-        counts = {
+        counts: dict[str, Any] = {
             count: np.zeros(n, np.int64)
             for count, label in (("reached", "subgoals"), ("visited", "progress"))
             if label in labels

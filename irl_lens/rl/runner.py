@@ -21,10 +21,10 @@ from torch import Tensor
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
+from irl_lens.models.acting import Actor, GatedActor
 from irl_lens.models.cache import KVCache
 from irl_lens.models.fast import FastPath
 from irl_lens.models.sharing import sharing
-from irl_lens.rl.acting import Actor, GatedActor
 from irl_lens.rl.recorder import Rollout, RolloutRecorder
 
 CROWDED = 0.8
@@ -37,7 +37,7 @@ class RolloutRunner:
     Args:
         fast: The base model.
         horizon: Most steps of an episode.
-        hook: An intervention; an :class:`irl_lens.rl.acting.Actor` is driven, anything
+        hook: An intervention; an :class:`irl_lens.models.acting.Actor` is driven, anything
             else is attached as it is.
         temperature: Actions are drawn from p^(1 / temperature), normalised.
 

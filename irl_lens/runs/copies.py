@@ -15,7 +15,7 @@ from irl_lens.files.sealed import read_sealed, write_sealed
 from irl_lens.files.targets import is_temporary
 from irl_lens.files.tensors import pack_tensors, read_bytes, rounded, write_bytes
 from irl_lens.runs.finished import RESULT, TENSORS, WEIGHTS, mark_finished
-from irl_lens.runs.run import REMEDY, Run
+from irl_lens.runs.folder import REMEDY, RunFolder
 from irl_lens.runs.stage import Stage
 
 SEALED = {"evaluation": "measure again with irl-lens evaluate", "config": REMEDY}
@@ -23,7 +23,7 @@ SEALED = {"evaluation": "measure again with irl-lens evaluate", "config": REMEDY
 its folder a run, and is written last."""
 
 
-def write_record(run: Run, folder: Path) -> Path:
+def write_record(run: RunFolder, folder: Path) -> Path:
     """Writes what is known of a run's finished stages, without weights.
 
     Args:
@@ -31,7 +31,7 @@ def write_record(run: Run, folder: Path) -> Path:
         folder: Where to; nothing is written if it is the run's own.
 
     Returns:
-        ``folder``, which :meth:`irl_lens.runs.run.Run.open` opens.
+        ``folder``, which :meth:`irl_lens.runs.folder.RunFolder.open` opens.
 
     Raises:
         CheckpointError: A file of the run is missing or damaged.
@@ -41,7 +41,7 @@ def write_record(run: Run, folder: Path) -> Path:
     return folder
 
 
-def write_bundle(run: Run, folder: Path) -> Path:
+def write_bundle(run: RunFolder, folder: Path) -> Path:
     """Writes a finished run to ship: its record and the weights that act.
 
     Policies over the first subgoals only are left out, and so are snapshots of the base while
@@ -64,7 +64,7 @@ def write_bundle(run: Run, folder: Path) -> Path:
     return folder
 
 
-def _in_the_way(run: Run, folder: Path) -> Path | None:
+def _in_the_way(run: RunFolder, folder: Path) -> Path | None:
     """The first file of a folder that is no part of a bundle of the run begun there."""
     if (config := folder / "config.json").exists():
         return Path(config.name)
@@ -72,7 +72,7 @@ def _in_the_way(run: Run, folder: Path) -> Path | None:
     return next((f for f in files if not (run.folder / f).is_file() and not is_temporary(f)), None)
 
 
-def _write(run: Run, folder: Path, weights: bool) -> None:
+def _write(run: RunFolder, folder: Path, weights: bool) -> None:
     stages = {name: stage.finished() for name, stage in run.finished().items()}
     for finished in stages.values():  # all are looked at before anything is written
         finished.files()

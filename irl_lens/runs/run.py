@@ -1,188 +1,198 @@
-"""Run folders: one folder holds everything a run was asked for and everything it made.
+"""A run with its trained parts, each loaded when first asked for.
 
-``config.json`` has the preset, the seed and what the run was made with, and is sealed
-(:mod:`irl_lens.files.sealed`); each stage has its own folder (:mod:`irl_lens.runs.stage`). The same
-command on the same folder continues.
+    >>> from irl_lens.runs.run import find_run
+    >>> run = find_run("grid")
+    >>> sorted(run.controllers), list(run.bank(1))
+    ([1, 3, 5], ['A', 'B', 'C', 'D'])
+    >>> run.base is run.base, run.base is find_run("grid").base
+    (True, False)
+
+A part stays the same object until its stage is trained anew: then the next look gives what is in
+the folder now. A run that is opened twice has parts of its own each time.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from copy import copy
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from irl_lens.config.from_json import restore
-from irl_lens.config.schema import Preset
-from irl_lens.config.validation import check_preset, check_seed, try_world
-from irl_lens.envs.registry import make_world
+import torch
+
 from irl_lens.errors import UserError
-from irl_lens.files.lock import FILES, locked
-from irl_lens.files.sealed import read_sealed, write_sealed
-from irl_lens.files.targets import is_temporary
-from irl_lens.files.tensors import write_bytes
-from irl_lens.runs.provenance import describe
-from irl_lens.runs.stage import Stage
+from irl_lens.runs.folder import RunFolder, locate
 
-READS = {
-    "base": ("world", "base", "pretrain"),
-    "controllers": ("controllers",),
-    "metacontroller": ("discovery",),
-    "codes": ("codes",),
-    "internal-rl": ("internal_rl",),
-    "raw-rl": ("raw_rl",),
-}
-"""The parts of a preset by the first stage that reads them, in the order of the chain."""
-STAGES = tuple(READS)
-REMEDY = (
-    "put it back as it was, or start another run; settings are chosen with --set, not in this file"
-)
-"""What to do when ``config.json`` is not as it was written."""
-_BUNDLED = Path(__file__).parents[1] / "bundled"
+if TYPE_CHECKING:
+    from irl_lens.envs.protocol import World
+    from irl_lens.envs.trajectories import Trajectories
+    from irl_lens.hooks import ControllerBank
+    from irl_lens.models.base import TrajectoryModel
+    from irl_lens.models.causal import CausalHalf
+    from irl_lens.models.controllers import Banks
+    from irl_lens.models.fast import FastPath
+    from irl_lens.models.metacontroller import Metacontroller
+    from irl_lens.models.policy import LatentPolicy
+    from irl_lens.models.trace import MetaTrace
+
+T = TypeVar("T")
+Load = Callable[["Run"], T]
 
 
-class Run:
-    """A run folder.
+def kept(*stages: str) -> Callable[[Load[T]], Load[T]]:
+    """Makes a function load a part of a run once, and again when a stage of it was trained anew.
 
-    Attributes:
-        folder: Where the run's files are.
-        preset: Its configuration.
-        seed: The seed that every random stream of the run starts from.
-        config: All of ``config.json``: versions, commit, command, cores and threads too.
+    Args:
+        stages: Those that the part is made of.
+    """
+
+    def decorate(load: Load[T]) -> Load[T]:
+        @wraps(load)
+        def look(run: Run) -> T:
+            made = [run.stage(name).version for name in stages]
+            if load.__name__ not in run._parts or run._parts[load.__name__][0] != made:
+                run.require_current()
+                with torch.random.fork_rng(devices=[]):  # untrained weights are drawn on the way
+                    run._parts[load.__name__] = made, load(run)
+            return run._parts[load.__name__][1]
+
+        return look
+
+    return decorate
+
+
+class Run(RunFolder):
+    """A run folder and what was trained in it, gradients off.
+
+    Looking at a part raises:
+        CheckpointError: Its stage is not finished, which is named with the command that runs it;
+            or a file is missing or damaged, or the folder is a record, without weights.
+        UserError: The settings in the folder are not those that this run was opened with.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        self.folder = folder
-        self.config = config
-        self.preset = restore(Preset, config["preset"], "preset")
-        self.seed = config["seed"]
-        check_seed(self.seed)
-        check_preset(self.preset)
-        self._stages = {name: Stage(folder / name) for name in STAGES}
+        super().__init__(folder, config)
+        self._parts: dict[str, tuple[list[bytes | None], Any]] = {}
+        self._fast: FastPath | None = None
 
-    @classmethod
-    def create(cls, folder: Path | str, preset: Preset, seed: int) -> Run:
-        """Starts a run, or opens the one of the same preset and seed that is already there.
+    def fresh(self) -> Self:
+        """The same run with parts of its own, that nobody else hooks or changes."""
+        other = copy(self)
+        other._parts, other._fast = {}, None
+        return other
 
-        Settings of stages that have not begun may differ from those the run was started
-        with, and replace them.
+    # What loads models is imported with the first look: TransformerLens takes seconds.
+
+    @property
+    @kept()
+    def world(self) -> World:
+        """Where the run's agents are: demonstrations, the exact Bayes filter, environments."""
+        from irl_lens.runs.parts import load_world
+
+        return load_world(self)
+
+    @property
+    def base(self) -> TrajectoryModel:
+        """The base that acts: as discovery left it where that trained it further."""
+        return self.pretrained if self.base_stage == "base" else self._trained_further
+
+    @property
+    @kept("base")
+    def pretrained(self) -> TrajectoryModel:
+        """The base as pretraining left it: ``base`` itself, unless that was trained further."""
+        from irl_lens.runs.parts import load_pretrained
+
+        return load_pretrained(self)
+
+    @property
+    @kept("metacontroller")
+    def _trained_further(self) -> TrajectoryModel:
+        from irl_lens.runs.parts import load_base
+
+        return load_base(self)
+
+    def snapshot(self, step: int) -> TrajectoryModel:
+        """The base after so many steps of pretraining, a new one at each call.
 
         Args:
-            folder: The run's folder, made when it is missing.
-            preset: The configuration of all stages.
-            seed: Where every random stream starts from.
-
-        Raises:
-            UserError: If a setting or the seed is out of range, or does not fit the others; or
-                the folder holds a run of another preset or seed, or other files.
-            BusyError: If something would have to be written while another process has the run.
+            step: One of ``stage("base").snapshots``.
         """
-        folder = Path(folder)
-        check_seed(seed)
-        try_world(preset, check_preset(preset))
-        if _config_to_write(folder, preset, seed) is not None:
-            with locked(folder):
-                config = _config_to_write(folder, preset, seed)  # another process may have been
-                if config is not None:
-                    write_sealed(folder / "config.json", "config", config)
-        return cls.open(folder)
+        from irl_lens.runs.parts import load_snapshot
 
-    @classmethod
-    def open(cls, folder: Path | str) -> Run:
-        """Opens a run folder.
-
-        Raises:
-            UserError: If it is none, or was written by a version with other settings.
-            CheckpointError: If its ``config.json`` is damaged or was edited.
-        """
-        folder = Path(folder)
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} is no run folder: it has no config.json")
-        return cls(folder, read_sealed(folder / "config.json", "config", REMEDY))
+        return load_snapshot(self, step)
 
     @property
-    def bundled(self) -> bool:
-        """Whether the run comes with the package: nothing is written into its folder then."""
-        return _BUNDLED in self.folder.parents
+    def fast(self) -> FastPath:
+        """The fast path of ``base``, in the precision that the stages trained and acted with."""
+        from irl_lens.models.fast import FastPath
 
-    def beside(self, name: str) -> Path:
-        """Where something made of it goes: its folder, or of a bundled one the working folder."""
-        return Path(f"{self.folder.name}-{name}") if self.bundled else self.folder / name
+        base = self.base
+        if self._fast is None or self._fast.model is not base:
+            self._fast = FastPath(base, self.preset.pretrain.precision)
+        return self._fast
 
-    def stage(self, name: str) -> Stage:
-        """One stage; the same object at each call.
+    @property
+    @kept("controllers")
+    def controllers(self) -> Banks:
+        """The supervised controllers by layer, and at a layer by subgoal."""
+        from irl_lens.runs.parts import load_controllers
+
+        return load_controllers(self)
+
+    def bank(self, layer: int) -> ControllerBank:
+        """The supervised controllers of one layer, by subgoal.
+
+        Raises:
+            UserError: There are none at that layer; names those there are.
+        """
+        if layer not in self.controllers:
+            there = ", ".join(map(str, self.controllers))
+            raise UserError(f"no controllers at layer {layer!r}; there are some at {there}")
+        return self.controllers[layer]
+
+    @property
+    @kept("metacontroller")
+    def discovered(self) -> Metacontroller:
+        """The metacontroller as discovery left it, before codes of segments were learned."""
+        from irl_lens.runs.parts import load_discovered
+
+        return load_discovered(self)
+
+    @property
+    @kept("metacontroller", "codes")
+    def metacontroller(self) -> CausalHalf:
+        """The metacontroller that acts and is analysed: gate, codes and their decoder."""
+        from irl_lens.runs.parts import load_metacontroller
+
+        return load_metacontroller(self)
+
+    def encode(self, trajectories: Trajectories, seed: int | None = None) -> MetaTrace:
+        """What the metacontroller makes of trajectories: codes, proposals, and its gate.
 
         Args:
-            name: One of :data:`STAGES`.
-
-        Raises:
-            UserError: If there is no such stage.
+            trajectories: Such as ``world.demonstrate(32, seed=0)``.
+            seed: Of the encoder's noise; its means are the proposals when not given.
         """
-        if name not in self._stages:
-            raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
-        return self._stages[name]
+        from irl_lens.models.trace import encode
+
+        return encode(self.metacontroller, self.fast, trajectories, seed)
 
     @property
-    def chain(self) -> tuple[str, ...]:
-        """The stages of its preset in their order, those left out that have nothing to learn.
+    @kept("metacontroller", "codes", "internal-rl")
+    def policy(self) -> LatentPolicy:
+        """The internal policy of the whole held-out task: an intervention that acts."""
+        from irl_lens.runs.parts import load_policy
 
-        That is ``codes`` without steps, and ``controllers`` in a world that names no subgoals.
-        """
-        wanted = {"codes": self.preset.codes.steps > 0, "controllers": self._labelled}
-        return tuple(name for name in STAGES if wanted.get(name, True))
-
-    @cached_property
-    def _labelled(self) -> bool:
-        return bool(make_world(self.preset.world).subgoal_names)
+        return load_policy(self)
 
     @property
-    def metacontroller_stage(self) -> str:
-        """The stage that leaves the metacontroller that acts and is analysed."""
-        return "codes" if "codes" in self.chain else "metacontroller"
+    @kept("raw-rl")
+    def raw(self) -> TrajectoryModel:
+        """The base as raw-action reinforcement learning left it."""
+        from irl_lens.runs.parts import load_raw
 
-    @property
-    def cotrained(self) -> bool:
-        """Whether discovery trains the base further, so that another base acts from then on."""
-        return self.preset.discovery.base_lr != 0
-
-    def take_base(self, other: Run) -> None:
-        """Copies the finished base of another run, of any seed; nothing if it is here already.
-
-        Raises:
-            UserError: If its settings differ, or this run has begun a base of its own.
-            BusyError: If another process has this run.
-            CheckpointError: If it is not finished, is a record, or a file is damaged.
-        """
-        mine, theirs = self.stage("base"), other.stage("base")
-        made, here = (
-            {part: run.preset.to_dict()[part] for part in READS["base"]} for run in (other, self)
-        )
-        if made != here:
-            was, now = first_difference(made, here)
-            raise UserError(
-                f"the base of {other.folder} has {was}, and {self.folder} is to have {now}; "
-                "give the same settings with --set"
-            )
-        theirs.weights()  # which a record has not
-        files = theirs.files()
-        with locked(self.folder):
-            if mine.begun:
-                if not mine.done or mine.files() != files:
-                    raise UserError(
-                        f"{self.folder} has a base that is not that of {other.folder}; choose "
-                        "another folder with --out"
-                    )
-                return
-            for name, data in files.items():
-                write_bytes(mine.folder / name, data)
-
-    def finished(self) -> dict[str, Stage]:
-        """The stages that are done, by name, in the order of the chain."""
-        return {name: self._stages[name] for name in self.chain if self._stages[name].done}
-
-
-def bundled_names() -> list[str]:
-    """The names of the models that come with the package."""
-    return sorted(path.parent.name for path in _BUNDLED.glob("*/config.json"))
+        return load_raw(self)
 
 
 def find_run(name_or_folder: Path | str) -> Run:
@@ -191,50 +201,4 @@ def find_run(name_or_folder: Path | str) -> Run:
     Raises:
         UserError: If it is neither.
     """
-    folder = Path(name_or_folder)
-    if not (folder / "config.json").is_file() and str(name_or_folder) in bundled_names():
-        return Run.open(_BUNDLED / str(name_or_folder))
-    if not folder.exists():
-        names = ", ".join(bundled_names()) or "none"
-        raise UserError(f"{folder} is neither a run folder nor a bundled model ({names})")
-    return Run.open(folder)
-
-
-def _config_to_write(folder: Path, preset: Preset, seed: int) -> dict[str, Any] | None:
-    """What ``config.json`` is to hold; None if it does."""
-    if (folder / "config.json").is_file():
-        run = _same(Run.open(folder), preset, seed)
-        return None if run.preset == preset else run.config | {"preset": preset.to_dict()}
-    if folder.exists() and (not folder.is_dir() or _holds_files(folder)):
-        raise UserError(f"{folder} exists and is no run folder; choose another with --out")
-    return {"preset": preset.to_dict(), "seed": seed} | describe()
-
-
-def _holds_files(folder: Path) -> bool:
-    """Whether there is anything but what a lock, or a process that was killed, leaves."""
-    return any(path.name not in FILES and not is_temporary(path) for path in folder.iterdir())
-
-
-def _same(run: Run, preset: Preset, seed: int) -> Run:
-    if run.preset.name != preset.name or run.seed != seed:
-        raise UserError(
-            f"{run.folder} holds preset {run.preset.name!r} seed {run.seed}, "
-            f"not preset {preset.name!r} seed {seed}; choose another folder with --out"
-        )
-    for stage, parts in READS.items():
-        old, new = ({part: of.to_dict()[part] for part in parts} for of in (run.preset, preset))
-        if old != new and run.stage(stage).begun:
-            was, now = first_difference(old, new)
-            raise UserError(
-                f"{run.folder} was made with {was}, and preset {preset.name!r} now has {now}; "
-                "choose another folder with --out"
-            )
-    return run
-
-
-def first_difference(old: Any, new: Any, path: str = "") -> tuple[str, str]:
-    """Names the first setting that differs, with either value."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        key = next(key for key in old | new if old.get(key) != new.get(key))
-        return first_difference(old.get(key), new.get(key), f"{path}.{key}".lstrip("."))
-    return f"{path} = {old!r}", f"{path} = {new!r}"
+    return Run.open(locate(name_or_folder))

@@ -6,6 +6,7 @@ of seeds quartiles would look narrower than what was seen.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,13 +15,10 @@ from typing import Any
 
 from irl_lens.errors import UserError
 from irl_lens.files.json_files import write_json
-from irl_lens.files.sealed import read_sealed, write_sealed
+from irl_lens.files.sealed import write_sealed
 from irl_lens.files.tensors import write_bytes
 from irl_lens.runs.copies import write_record
-from irl_lens.runs.run import Run
-
-EVALUATION = "evaluation.json"
-"""A run's measurements: sealed, under ``measured`` one flat mapping of names to numbers."""
+from irl_lens.runs.folder import RunFolder
 
 
 def write_evaluation(path: Path, measured: dict[str, float]) -> None:
@@ -29,7 +27,7 @@ def write_evaluation(path: Path, measured: dict[str, float]) -> None:
     write_sealed(path, "evaluation", {"measured": values})
 
 
-def write_summary(runs: Sequence[Run], folder: Path) -> Path:
+def write_summary(runs: Sequence[RunFolder], folder: Path) -> Path:
     """Writes ``summary.json``, the same as a table, ``runs.json`` with versions and hardware, and
     every run's record to ``runs/seed-N``, from which all of it can be made again.
 
@@ -58,7 +56,7 @@ def write_summary(runs: Sequence[Run], folder: Path) -> Path:
     return folder / "summary.json"
 
 
-def _check(runs: Sequence[Run]) -> None:
+def _check(runs: Sequence[RunFolder]) -> None:
     if not runs:
         raise UserError("a summary needs at least one run")
     for before, after in pairwise(runs):
@@ -71,13 +69,8 @@ def _check(runs: Sequence[Run]) -> None:
             raise UserError(f"{before.folder} and {after.folder} both have seed {after.seed}")
 
 
-def _evaluation(run: Run) -> dict[str, float]:
-    path = run.folder / EVALUATION
-    if not path.is_file():
-        raise UserError(f"{run.folder} is not evaluated; first: irl-lens evaluate {run.folder}")
-    remedy = f"measure again: irl-lens evaluate {run.folder}"
-    measured = read_sealed(path, "evaluation", remedy)["measured"]
-    return {name: value for name, value in measured.items() if value is not None}
+def _evaluation(run: RunFolder) -> dict[str, float]:
+    return {name: value for name, value in run.evaluation.items() if not math.isnan(value)}
 
 
 def _spread(preset: str, name: str, measured: dict[int, dict[str, float]]) -> dict[str, Any]:
@@ -109,7 +102,7 @@ def _table(preset: str, spread: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _provenance(run: Run) -> dict[str, Any]:
+def _provenance(run: RunFolder) -> dict[str, Any]:
     kept = ("seed", "versions", "commit", "cores", "threads")
     stages = {name: stage.made_with() for name, stage in run.finished().items()}
     return {key: run.config[key] for key in kept} | {"stages": stages}

@@ -34,7 +34,7 @@ from irl_lens.runs.provenance import describe
 
 
 class Stage:
-    """One stage's folder, made by :meth:`irl_lens.runs.run.Run.stage`.
+    """One stage's folder, made by :meth:`irl_lens.runs.folder.RunFolder.stage`.
 
     Attributes:
         name: The stage's name, also that of its folder.
@@ -52,6 +52,12 @@ class Stage:
     def done(self) -> bool:
         """Whether the stage has finished."""
         return (self.folder / RESULT).exists()
+
+    @property
+    def version(self) -> bytes | None:
+        """What tells a finished stage from the same one trained anew; None if it is not done."""
+        path = self.folder / RESULT
+        return path.read_bytes() if path.is_file() else None
 
     @property
     def begun(self) -> bool:

@@ -27,19 +27,17 @@ from irl_lens.config.schema import CodesConfig
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
-from irl_lens.files.tensors import copy_weights
-from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.models.trace import encode
 from irl_lens.progress import Progress
+from irl_lens.runs.parts import load_base, load_discovered
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.discovery import kl_weight, load_discovered, measure, noise_of, steered_nll
+from irl_lens.training.discovery import kl_weight, measure, noise_of, steered_nll
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 from irl_lens.training.switches import two_levels
 
@@ -161,24 +159,8 @@ def learn_codes(run: Run, progress: Progress) -> None:
             "codes.steps is 0: the metacontroller keeps its own codes; to learn others, start a "
             "run with --set codes.steps=2000"
         )
-    world, model = load_base(run)
-    base = FastPath(model, run.preset.pretrain.precision)
-    job = CodesJob(config, world, base, load_discovered(run), run.seed)
+    base = FastPath(load_base(run), run.preset.pretrain.precision)
+    job = CodesJob(config, run.world, base, load_discovered(run), run.seed)
     train(stage, job, progress)
     measured = job.measure(run.preset.evaluation.trajectories)
     finish(stage, job.meta.state_dict(), {**measured, "threshold": job.threshold})
-
-
-def load_metacontroller(run: Run) -> CausalHalf:
-    """A run's trained metacontroller with the codes it ended up with, gradients off.
-
-    Raises:
-        CheckpointError: If discovery is not done, its codes are to be learned yet, or a file is
-            missing or damaged.
-    """
-    if run.metacontroller_stage == "metacontroller":
-        return load_discovered(run)
-    meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
-    stage = run.stage("codes")
-    copy_weights(meta.state_dict(), stage.weights(), str(stage.folder))
-    return meta.requires_grad_(False).eval()

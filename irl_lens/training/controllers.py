@@ -11,7 +11,7 @@ base can be steered, and bounds what discovery can reach there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -20,8 +20,6 @@ from torch import Tensor
 from irl_lens.config.schema import ControllersConfig, Targets
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
-from irl_lens.envs.registry import make_world
-from irl_lens.errors import UserError
 from irl_lens.files.tensors import (
     copy_weights,
     join_parts,
@@ -29,40 +27,15 @@ from irl_lens.files.tensors import (
     split_parts,
     unpack_optimizer,
 )
-from irl_lens.hooks import ControllerBank
-from irl_lens.models.base import hook_name
+from irl_lens.models.controllers import bank_weights, controller_banks
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
+from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import decay
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
-
-Banks = dict[int, ControllerBank]
-
-
-def controller_banks(config: ControllersConfig, world: World, d_model: int) -> Banks:
-    """Untrained banks by layer: one named controller a subgoal (or a visit).
-
-    Raises:
-        UserError: The world names none.
-    """
-    names = world.subgoal_names if config.label == "subgoal" else world.visit_names
-    if not names:
-        raise UserError(
-            f"{type(world).__name__} names no {config.label}s, and supervised controllers are told "
-            "them; have the world label its demonstrations, or go on to the next stage without"
-        )
-    make: dict[str, Callable[[str], ControllerBank]] = {
-        "low-rank": lambda at: ControllerBank.low_rank(
-            names, d_model, config.rank, at, config.init
-        ),
-        "full": lambda at: ControllerBank.full(names, d_model, at, config.init),
-        "vector": lambda at: ControllerBank.vector(names, d_model, at),
-    }
-    return {layer: make[config.kind](hook_name(layer)) for layer in config.layers}
 
 
 class ControllersJob:
@@ -123,7 +96,7 @@ class ControllersJob:
         return dict(zip(names, (sums / tokens).tolist(), strict=True))
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights of all banks; see :func:`bank_weights`."""
+        """Weights of all banks; see :func:`irl_lens.models.controllers.bank_weights`."""
         return bank_weights(self.banks)
 
     def state(self) -> dict[str, Tensor]:
@@ -151,15 +124,6 @@ class ControllersJob:
         return torch.from_numpy(batch.trajectories.require(labels))
 
 
-def bank_weights(banks: Banks) -> dict[str, Tensor]:
-    """Weights of all banks, those of layer l prefixed ``layer{l}.``"""
-    return {
-        f"layer{layer}.{name}": value
-        for layer, bank in banks.items()
-        for name, value in bank.state_dict().items()
-    }
-
-
 @trains("controllers")
 def train_controllers(run: Run, progress: Progress) -> None:
     """The stage ``controllers``: trains the banks of a run.
@@ -170,23 +134,7 @@ def train_controllers(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage("controllers")
-    world, model = load_base(run, pretrained=True)
-    base = FastPath(model, run.preset.pretrain.precision)
-    job = ControllersJob(run.preset.controllers, world, base, run.seed)
+    base = FastPath(load_pretrained(run), run.preset.pretrain.precision)
+    job = ControllersJob(run.preset.controllers, run.world, base, run.seed)
     train(stage, job, progress)
     finish(stage, job.weights(), job.measure(run.preset.evaluation.trajectories))
-
-
-def load_controllers(run: Run) -> Banks:
-    """A run's trained banks by layer, gradients off.
-
-    Raises:
-        CheckpointError: If the controllers are not trained yet, or a file is missing or damaged.
-    """
-    world = make_world(run.preset.world)
-    banks = controller_banks(run.preset.controllers, world, run.preset.base.d_model)
-    stage = run.stage("controllers")
-    copy_weights(bank_weights(banks), stage.weights(), str(stage.folder))
-    for bank in banks.values():
-        bank.requires_grad_(False)
-    return banks

@@ -29,16 +29,16 @@ from irl_lens.config.schema import DiscoveryConfig, Targets
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.files.tensors import copy_weights, join_parts, split_parts
+from irl_lens.files.tensors import join_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import Progress
+from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
-from irl_lens.training.pretrain import load_base
 from irl_lens.training.stages import trains
 from irl_lens.training.switches import SwitchCounts
 
@@ -207,22 +207,7 @@ def discover(run: Run, progress: Progress) -> None:
         CheckpointError: If the base is not trained yet.
     """
     stage = run.stage("metacontroller")
-    world, model = load_base(run, pretrained=True)
-    base = FastPath(model, run.preset.pretrain.precision)
-    job = DiscoveryJob(run.preset.discovery, world, base, run.seed)
+    base = FastPath(load_pretrained(run), run.preset.pretrain.precision)
+    job = DiscoveryJob(run.preset.discovery, run.world, base, run.seed)
     train(stage, job, progress)
     finish(stage, job.weights(), job.measure(run.preset.evaluation.trajectories))
-
-
-def load_discovered(run: Run) -> Metacontroller:
-    """A run's metacontroller as discovery left it, gradients off.
-
-    Raises:
-        CheckpointError: If discovery is not done, or a file is missing or damaged.
-    """
-    meta = Metacontroller(run.preset.discovery, run.preset.base.d_model)
-    stage = run.stage("metacontroller")
-    weights = stage.weights()
-    own = split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights
-    copy_weights(meta.state_dict(), own, str(stage.folder))
-    return meta.requires_grad_(False).eval()

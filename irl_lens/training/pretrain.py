@@ -21,12 +21,11 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import Filtered, World, filtered
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.files.tensors import CheckpointError, join_parts, split_parts
+from irl_lens.files.tensors import join_parts, split_parts
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
-from irl_lens.runs.stage import Stage
 from irl_lens.training.batches import imitated
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import PretrainOptimizer, learning_rate
@@ -163,42 +162,3 @@ def snapshot_steps(steps: int) -> frozenset[int]:
     Evenly spaced in the logarithm, as training changes most in its beginning.
     """
     return frozenset({0} | {steps >> halvings for halvings in range(1, HALVINGS + 1)})
-
-
-def load_base(
-    run: Run, pretrained: bool = False, step: int | None = None
-) -> tuple[World, TrajectoryModel]:
-    """Rebuilds the world and the frozen base model of a run.
-
-    Args:
-        run: A run whose base stage is done.
-        pretrained: As pretraining left it, though discovery may have trained it further;
-            otherwise that which goes with the run's metacontroller once there is one.
-        step: As it was after so many steps of pretraining, of those that were kept.
-
-    Raises:
-        CheckpointError: The stage is not done, a file is missing or damaged, or the world is no
-            longer what the base was trained in.
-        UserError: Nothing was kept after ``step``.
-    """
-    world = make_world(run.preset.world)
-    model = TrajectoryModel(run.preset.base, world.observation, world.actions)
-    base, discovery = run.stage("base"), run.stage("metacontroller")
-    _check_world(base, model)
-    if step is not None:
-        return world, model.load_weights(base.snapshot(step), str(base.folder)).frozen()
-    if run.cotrained and discovery.done and not pretrained:
-        weights = split_parts(discovery.weights(), "meta", "base")["base"]
-        return world, model.load_weights(weights, str(discovery.folder)).frozen()
-    return world, model.load_weights(base.weights(), str(base.folder)).frozen()
-
-
-def _check_world(base: Stage, model: TrajectoryModel) -> None:
-    """Refuses a world that was changed since the base was trained in it."""
-    made, now = base.result.get("made_for") if base.done else None, model.made_for()
-    for what, was in (made or now).items():
-        if was != now[what]:
-            raise CheckpointError(
-                f"the base in {base.folder} was trained on the {what} {was}, and the world of "
-                f"its run now has {now[what]}; put the world back as it was, or start another run"
-            )

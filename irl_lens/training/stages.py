@@ -8,10 +8,13 @@ from functools import wraps
 
 from irl_lens.files.lock import locked
 from irl_lens.progress import Progress
-from irl_lens.runs.run import READS, Run
+from irl_lens.runs.chain import READS
+from irl_lens.runs.run import Run
 from irl_lens.training.finite import DivergedError
 
 StageFunction = Callable[[Run, Progress], None]
+TRAINERS: dict[str, StageFunction] = {}
+"""The function that runs each stage, of the modules imported so far; :func:`trains` adds it."""
 
 
 def trains(name: str) -> Callable[[StageFunction], StageFunction]:
@@ -38,6 +41,7 @@ def trains(name: str) -> Callable[[StageFunction], StageFunction]:
                 except DivergedError as error:
                     raise DivergedError(f"{error}; {_remedy(run, name)}") from error
 
+        TRAINERS[name] = train_once
         return train_once
 
     return decorate

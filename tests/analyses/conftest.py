@@ -26,7 +26,6 @@ from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.runs.run import Run
-from irl_lens.training.pretrain import load_base
 
 SUBGOALS, ACTIONS = 4, 3
 Planter = Callable[[int, int, bool], Trajectories]
@@ -150,7 +149,7 @@ def kept_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("runs") / "kept"
     shutil.copytree(irl_lens.load("grid").folder, folder)
     run = Run.open(folder)
-    world, final = load_base(run)
+    world, final = run.world, run.base
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         untrained = TrajectoryModel(run.preset.base, world.observation, world.actions)

@@ -91,15 +91,18 @@ def test_two_runs_are_held_against_each_other(
     wanted = {"one": Entry("planted:find", "One", against="planted:less")}
     run, other = find_run("grid"), find_run("grid")
     other.seed = run.seed + 3
-    assert write(run, wanted, tmp_path, QuietProgress(), other) == {"one-against": "It is 3."}
+    found = write(run, wanted, tmp_path, QuietProgress(), other)
+    assert found == {"one-against": Number(3)}
     assert {path.stem for path in tmp_path.iterdir()} == {"one-against"}
-    assert write(run, wanted, tmp_path, QuietProgress()) == {"one": f"It is {run.seed}."}
+    assert write(run, wanted, None, QuietProgress()) == {"one": Number(run.seed)}
+    assert {path.stem for path in tmp_path.iterdir()} == {"one-against"}
 
 
 def test_figure_table_and_numbers_are_written(tmp_path: Path) -> None:
-    captions = write(find_run("grid"), {"belief": entry("belief")}, tmp_path, QuietProgress())
+    found = write(find_run("grid"), {"belief": entry("belief")}, tmp_path, QuietProgress())
+    caption = found["belief"].caption()
     names = {"belief.html", "belief.csv", "belief.json", "belief.npz"}
     assert {path.name for path in tmp_path.iterdir()} == names
-    assert json.loads((tmp_path / "belief.json").read_text())["caption"] == captions["belief"]
+    assert json.loads((tmp_path / "belief.json").read_text())["caption"] == caption
     assert len(pd.read_csv(tmp_path / "belief.csv")) == 3
-    assert captions["belief"] in (tmp_path / "belief.html").read_text()
+    assert caption in (tmp_path / "belief.html").read_text()

@@ -17,15 +17,11 @@ import pytest
 from irl_lens.analyses.belief.bayes_gap import training_curve
 from irl_lens.analyses.learning.run_curves import learning_curves
 from irl_lens.errors import UserError
-from irl_lens.rl.internal import load_policy
 from irl_lens.runs.copies import write_bundle, write_record
+from irl_lens.runs.parts import load_policy
 from irl_lens.runs.run import Run
 from irl_lens.runs.seed_summary import write_evaluation, write_summary
 from irl_lens.runs.stage import Stage
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.discovery import load_discovered
-from irl_lens.training.pretrain import load_base
 from tests.damage.conftest import files_in, mutate, plain, put_back
 
 SOME, MANY = 300, 2_000
@@ -61,16 +57,16 @@ def ways_to_load(run: Run) -> dict[str, Callable[[Run, Path], Any]]:
     parts = [part.name for part in run.stage("internal-rl").parts()]
     found: dict[str, Callable[[Run, Path], Any]] = {
         "config": lambda run, out: {"preset": run.preset, "seed": run.seed, "config": run.config},
-        "base": lambda run, out: load_base(run)[1].weights(),
-        "pretrained": lambda run, out: load_base(run, pretrained=True)[1].weights(),
+        "base": lambda run, out: run.base.weights(),
+        "pretrained": lambda run, out: run.pretrained.weights(),
         "controllers": lambda run, out: {
             f"{layer}.{n}": w
-            for layer, bank in load_controllers(run).items()
+            for layer, bank in run.controllers.items()
             for n, w in bank.state_dict().items()
         },
-        "discovered": lambda run, out: load_discovered(run).state_dict(),
-        "metacontroller": lambda run, out: load_metacontroller(run).state_dict(),
-        "policy": lambda run, out: load_policy(run).state_dict(),
+        "discovered": lambda run, out: run.discovered.state_dict(),
+        "metacontroller": lambda run, out: run.metacontroller.state_dict(),
+        "policy": lambda run, out: run.policy.state_dict(),
         "curve": lambda run, out: training_curve(run.stage("base")),
         "record": lambda run, out: written(write_record(run, out)),
         "bundle": lambda run, out: written(write_bundle(run, out)),
@@ -81,7 +77,7 @@ def ways_to_load(run: Run) -> dict[str, Callable[[Run, Path], Any]]:
         },
     }
     for step in snapshots:
-        found[f"snapshot {step}"] = lambda run, out, at=step: load_base(run, step=at)[1].weights()
+        found[f"snapshot {step}"] = lambda run, out, at=step: run.snapshot(at).weights()
     for name in run.chain:
         found[f"stage {name}"] = lambda run, out, at=name: stage_content(run.stage(at))
     for name in parts:

@@ -7,6 +7,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
     GPT2Config,
     GPT2LMHeadModel,
     MixtralConfig,
@@ -40,6 +42,29 @@ def gpt2() -> TransformerBridge:
         initializer_range=0.2,
     )
     return _wrapped("gpt2", GPT2LMHeadModel, config)
+
+
+def bart() -> TransformerBridge:
+    """An encoder and a decoder."""
+    config = BartConfig(
+        d_model=16,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        max_position_embeddings=16,
+        vocab_size=VOCABULARY,
+        bos_token_id=0,
+        pad_token_id=1,
+        eos_token_id=2,
+        decoder_start_token_id=2,
+        forced_eos_token_id=None,
+        init_std=0.3,
+        dropout=0.0,
+    )
+    return _wrapped("facebook/bart-base", BartForConditionalGeneration, config)
 
 
 def mixtral() -> TransformerBridge:

@@ -249,5 +249,7 @@ def test_values_and_references_are_checked():
         AblatePatch(HOOK, "zero", x)
     with pytest.raises(ValueError, match="at least 2 rows"):
         AblatePatch(HOOK, "resample", torch.zeros(1, STEPS, D))
+    with pytest.raises(ValueError, match=r"a reference \(16,\); give at least 2 rows"):
+        AblatePatch(HOOK, "resample", torch.zeros(D))
     with pytest.raises(ValueError, match="'median'; there are"):
         AblatePatch(HOOK, "median")  # type: ignore[arg-type]

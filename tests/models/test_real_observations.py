@@ -72,6 +72,7 @@ def test_the_embedding_is_that_of_its_equation() -> None:
     embed = ObservationEmbedding(spec, 8)
     found = embed(torch.tensor([[1.0, 4.0, 0.3, -2.0]]))
     w = embed.W_E
+    assert embed.b_E is not None
     expected = w[1] + w[4] + 0.3 / 0.5 * w[5] - 2.0 / 4.0 * w[6] + embed.b_E
     torch.testing.assert_close(found[0], expected)
 

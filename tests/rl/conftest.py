@@ -18,7 +18,7 @@ from irl_lens.hooks import HypernetworkDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
-from irl_lens.rl.policy import GaussianNetwork, LatentPolicy
+from irl_lens.models.policy import GaussianNetwork, LatentPolicy
 
 DISCOVERY = DiscoveryConfig(
     layer=1, history=8, sequence=8, hidden=8, latent=3, decoder_hidden=8, rank=2

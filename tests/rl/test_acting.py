@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from irl_lens.hooks import CodeController, starting_at
-from irl_lens.rl.acting import THRESHOLD
+from irl_lens.models.acting import THRESHOLD
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 

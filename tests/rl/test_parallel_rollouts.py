@@ -69,8 +69,9 @@ def test_a_crew_plays_what_its_players_would_alone(parts: Parts, hooked: bool) -
 def test_padding_is_as_in_a_single_batch(parts: Parts) -> None:
     whole = crew(parts, player(parts)).play(SEEDS)
     assert whole.mask.shape[1] == whole.lengths.max()
-    assert (whole.subgoals[~whole.mask] == -1).all()
-    assert (whole.subgoals[whole.mask] >= 0).all()
+    subgoals = whole.require("subgoals")
+    assert (subgoals[~whole.mask] == -1).all()
+    assert (subgoals[whole.mask] >= 0).all()
     assert not whole.actions[~whole.mask].any()
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from irl_lens.errors import UserError
+from irl_lens.models.policy import GaussianNetwork
 from irl_lens.models.trace import MetaTrace
 from irl_lens.rl.internal import start_at_codes
-from irl_lens.rl.policy import GaussianNetwork
 from irl_lens.rl.trainer import parameters
 
 COVARIANCE = np.array([[4.0, 1.8, 0.0], [1.8, 1.0, 0.0], [0.0, 0.0, 0.01]])

@@ -12,7 +12,7 @@ import irl_lens.rl.runner as rollout_module
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, LowRankController, Mask, VectorController
 from irl_lens.hooks import Sequence as HookSequence
-from irl_lens.rl.policy import LatentPolicy
+from irl_lens.models.policy import LatentPolicy
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 
@@ -112,7 +112,7 @@ def test_deterministic_in_the_seed(parts: Parts) -> None:
 def test_reached_counts_abstract_subgoals(parts: Parts) -> None:
     # In this grammar an abstract subgoal is one visit.
     rollout = play(parts, n=200)
-    assert rollout.reached.max() > 0
+    assert rollout.require("reached").max() > 0
     assert (rollout.reached == rollout.visited).all()
 
 

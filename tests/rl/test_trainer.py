@@ -25,11 +25,11 @@ from irl_lens.rl.internal import (
     LEARNED,
     InternalAgent,
     internal_rl,
-    load_policy,
     spare,
 )
 from irl_lens.rl.raw import RawAgent, raw_rl
 from irl_lens.rl.trainer import RECENT, RLJob, draw_seed, parameters
+from irl_lens.runs.parts import load_policy
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
 from irl_lens.training.finite import DivergedError

@@ -12,13 +12,9 @@ import torch
 import irl_lens
 from irl_lens import cli
 from irl_lens.errors import UserError
-from irl_lens.rl.internal import load_policy
 from irl_lens.runs.copies import write_bundle, write_record
 from irl_lens.runs.run import Run
 from irl_lens.runs.seed_summary import write_summary
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.pretrain import load_base
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +49,12 @@ def test_a_bundle_acts_as_the_run_does(run: Run, tmp_path: Path) -> None:
     cli.main(["bundle", "grid", "--out", str(tmp_path / "bundle")])
     bundle = Run.open(tmp_path / "bundle")
     assert all(bundle.stage(name).weights().keys() for name in bundle.chain)
-    world, model = load_base(run)
+    world, model = run.world, run.base
     observations = torch.as_tensor(world.demonstrate(4, seed=0).observations)
     logits = model(observations)
-    torch.testing.assert_close(load_base(bundle)[1](observations), logits, atol=0.2, rtol=0.05)
-    parts = [(load(bundle), load(run)) for load in (load_metacontroller, load_policy)]
-    banks = load_controllers(bundle), load_controllers(run)
+    torch.testing.assert_close(bundle.base(observations), logits, atol=0.2, rtol=0.05)
+    parts = [(bundle.metacontroller, run.metacontroller), (bundle.policy, run.policy)]
+    banks = bundle.controllers, run.controllers
     parts += [(banks[0][layer], bank) for layer, bank in banks[1].items()]
     for mine, theirs in parts:
         for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):

@@ -15,16 +15,18 @@ from torch import Tensor
 
 from irl_lens import cli
 from irl_lens.files.tensors import CheckpointError, copy_weights, save_tensors
-from irl_lens.rl.internal import load_policy
 from irl_lens.runs.copies import write_bundle, write_record
 from irl_lens.runs.finished import RESULT, WEIGHTS
+from irl_lens.runs.parts import (
+    load_base,
+    load_controllers,
+    load_discovered,
+    load_metacontroller,
+    load_policy,
+)
 from irl_lens.runs.run import Run, find_run
 from irl_lens.runs.seed_summary import write_summary
 from irl_lens.runs.stage import Stage
-from irl_lens.training.codes import load_metacontroller
-from irl_lens.training.controllers import load_controllers
-from irl_lens.training.discovery import load_discovered
-from irl_lens.training.pretrain import load_base
 
 LOADS: dict[str, Callable[[Run], Any]] = {
     "base": load_base,
@@ -137,10 +139,10 @@ def test_snapshots_are_checked(run: Run) -> None:
     content = (folder / f"{first}.safetensors").read_bytes()
     flip(folder / f"{first}.safetensors")
     with pytest.raises(CheckpointError, match=r"damaged.*delete it to do without this snapshot"):
-        load_base(run, step=first)
+        run.snapshot(first)
     (folder / f"{second}.safetensors").write_bytes(content)
     with pytest.raises(CheckpointError, match="snapshot of another moment"):
-        load_base(run, step=second)
+        run.snapshot(second)
     (folder / f"{first}.safetensors").unlink()
     assert first not in run.stage("base").snapshots
 

@@ -1,210 +1,138 @@
+"""The trained parts of a run: loaded once, typed, never stale, and missing with a reason."""
+
 from __future__ import annotations
 
-import dataclasses
-import json
-import time
+import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-import irl_lens
 from irl_lens.config.presets import PRESETS
-from irl_lens.config.schema import Preset
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
-from irl_lens.runs.run import STAGES, Run, bundled_names, find_run
-from irl_lens.runs.stage import Stage
+from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.policy import LatentPolicy
+from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.runs.copies import write_record
+from irl_lens.runs.run import Run
 
-SMOKE = PRESETS["smoke"]
+PARTS = {
+    "base": "base",
+    "fast": "base",
+    "pretrained": "base",
+    "controllers": "controllers",
+    "discovered": "metacontroller",
+    "metacontroller": "codes",
+    "policy": "internal-rl",
+    "raw": "raw-rl",
+}
+"""Each part and the stage that leaves it."""
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run.create(tmp_path / "run", SMOKE, seed=3)
+def run(smoke_run: Run, tmp_path: Path) -> Run:
+    """A finished run of the test's own."""
+    return Run.open(shutil.copytree(smoke_run.folder, tmp_path / "run"))
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_open_gives_back_what_create_was_given(tmp_path: Path, name: str) -> None:
-    Run.create(tmp_path / name, PRESETS[name], seed=5)
-    opened = Run.open(tmp_path / name)
-    assert opened.preset == PRESETS[name] and hash(opened.preset) == hash(PRESETS[name])
-    assert opened.seed == 5
+def test_every_part_is_there_and_has_no_gradients(run: Run) -> None:
+    assert isinstance(run.base, TrajectoryModel) and run.base is run.pretrained
+    assert isinstance(run.metacontroller, SegmentMetacontroller)
+    assert isinstance(run.policy, LatentPolicy)
+    assert run.fast.model is run.base
+    assert list(run.controllers) == [1] and run.bank(1) is run.controllers[1]
+    assert tuple(run.bank(1)) == run.world.subgoal_names
+    modules = run.base, run.raw, run.bank(1), run.discovered, run.metacontroller, run.policy
+    assert not any(p.requires_grad for module in modules for p in module.parameters())
+    left = run.stage("raw-rl").weights()
+    assert all(torch.equal(weights, left[name]) for name, weights in run.raw.weights().items())
 
 
-def test_config_says_what_made_the_run(run: Run) -> None:
-    assert {"python", "torch", "transformer-lens", "numpy", "gymnasium", "irl-lens"} == set(
-        run.config["versions"]
-    )
-    assert run.config["versions"]["numpy"] == np.__version__
-    assert run.config["threads"] == torch.get_num_threads()
-    assert {"commit", "command", "cores"} < set(run.config)
+def test_parts_are_loaded_once_and_are_a_runs_own(run: Run) -> None:
+    for others in (Run.open(run.folder), run.fresh()):
+        for name in ("world", *PARTS):
+            assert getattr(run, name) is getattr(run, name)
+            assert getattr(others, name) is not getattr(run, name)
+        with torch.no_grad():
+            others.base.hooked.unembed.W_U.zero_()
+        assert run.base.hooked.unembed.W_U.any()
 
 
-def test_create_again_opens_the_same_run(run: Run) -> None:
-    before = (run.folder / "config.json").read_bytes()
-    assert Run.create(run.folder, SMOKE, seed=3).preset == run.preset
-    assert (run.folder / "config.json").read_bytes() == before
+def test_looking_at_a_part_leaves_the_users_random_numbers_alone(run: Run) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    for name in PARTS:
+        getattr(run, name)
+    assert torch.equal(torch.rand(3), expected)
 
 
-def test_other_preset_or_seed_is_refused_with_both_named(run: Run) -> None:
-    with pytest.raises(UserError, match=r"'smoke' seed 3, not preset 'grid' seed 3.*--out"):
-        Run.create(run.folder, PRESETS["grid"], seed=3)
-    with pytest.raises(UserError, match=r"'smoke' seed 3, not preset 'smoke' seed 4"):
-        Run.create(run.folder, SMOKE, seed=4)
+@pytest.mark.parametrize(("part", "stage"), PARTS.items())
+def test_a_missing_part_names_the_stage_to_run(run: Run, part: str, stage: str) -> None:
+    shutil.rmtree(run.folder / stage)
+    with pytest.raises(CheckpointError, match=rf"'{stage}'.*irl-lens train {stage} "):
+        getattr(run, part)
 
 
-def test_changed_setting_is_refused_with_both_values(run: Run) -> None:
-    run.stage("base").save_state(1, {"w": torch.zeros(1)})
-    with pytest.raises(UserError, match=r"pretrain\.lr = 0\.002.*pretrain\.lr = 0\.5"):
-        Run.create(run.folder, changed("pretrain", lr=0.5), seed=3)
+def test_a_layer_without_controllers_is_refused_with_those_there_are(run: Run) -> None:
+    with pytest.raises(UserError, match="no controllers at layer 7; there are some at 1"):
+        run.bank(7)
 
 
-def test_settings_may_change_until_their_stage_begins(run: Run) -> None:
-    run.stage("base").finish({"w": torch.zeros(1)}, {})
-    later = changed("discovery", steps=7)
-    assert Run.create(run.folder, later, seed=3).preset == later
-    assert Run.open(run.folder).preset == later
-    assert Run.open(run.folder).config["commit"] == run.config["commit"]
-    run.stage("metacontroller").save_state(1, {"w": torch.zeros(1)})
-    with pytest.raises(UserError, match=r"discovery\.steps = 7.*discovery\.steps = 40"):
-        Run.create(run.folder, SMOKE, seed=3)
-    assert Run.open(run.folder).preset == later
+def test_a_record_has_no_parts(run: Run, tmp_path: Path) -> None:
+    record = Run.open(write_record(run, tmp_path / "record"))
+    for part in PARTS:
+        with pytest.raises(CheckpointError, match="is a record, without weights"):
+            getattr(record, part)
 
 
-def test_without_codes_to_learn_that_stage_is_not_in_the_chain(tmp_path: Path) -> None:
-    whole = Run.create(tmp_path / "whole", SMOKE, seed=0)
-    assert whole.chain == STAGES
-    without = Run.create(tmp_path / "without", changed("codes", steps=0), seed=0)
-    assert without.chain == tuple(name for name in STAGES if name != "codes")
+def test_a_part_whose_stage_was_trained_anew_is_loaded_anew(run: Run) -> None:
+    base, bank, meta, fast = run.base, run.bank(1), run.metacontroller, run.fast
+    weights = {name: value + 1 for name, value in base.weights().items()}
+    shutil.rmtree(run.folder / "base")
+    with pytest.raises(CheckpointError, match="'base'"):
+        _ = run.base
+    run.stage("base").finish(weights, {})
+    assert run.base is not base and run.fast is not fast
+    assert torch.equal(run.base.weights()["hooked.unembed.b_U"], weights["hooked.unembed.b_U"])
+    assert run.fast.model is run.base is run.base
+    assert run.bank(1) is bank and run.metacontroller is meta  # their stages are as they were
 
 
-def changed(part: str, **settings: Any) -> Preset:
-    """The smoke preset with other settings in one of its parts."""
-    return dataclasses.replace(
-        SMOKE, **{part: dataclasses.replace(getattr(SMOKE, part), **settings)}
-    )
+def test_a_stage_that_finishes_later_leaves_other_parts_as_they_are(
+    smoke_run: Run, tmp_path: Path
+) -> None:
+    shutil.copytree(smoke_run.folder / "base", tmp_path / "run" / "base")
+    shutil.copy(smoke_run.folder / "config.json", tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    base = run.base
+    for stage in ("metacontroller", "codes"):
+        with pytest.raises(CheckpointError, match="not finished"):
+            _ = run.metacontroller
+        shutil.copytree(smoke_run.folder / stage, run.folder / stage)
+    assert isinstance(run.metacontroller, SegmentMetacontroller)
+    assert run.base is base
 
 
-def test_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="no run folder"):
-        Run.create(tmp_path, SMOKE, seed=0)
-    with pytest.raises(UserError, match="no run folder"):
-        Run.create(tmp_path / "thesis.tex", SMOKE, seed=0)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+def test_settings_that_were_changed_since_are_noticed(tmp_path: Path) -> None:
+    smoke = PRESETS["smoke"]
+    run = Run.create(tmp_path / "run", smoke, seed=0)
+    wider = replace(smoke, base=replace(smoke.base, d_model=48))
+    now = Run.create(tmp_path / "run", wider, seed=0)
+    now.stage("base").finish(TrajectoryModel(*_sizes(now)).weights(), {})
+    with pytest.raises(UserError, match=r"base\.d_model = 32 and now has base\.d_model = 48"):
+        _ = run.base
+    assert now.base.d_model == 48
 
 
-def test_damaged_or_foreign_config_is_refused(run: Run) -> None:
-    path = run.folder / "config.json"
-    config = json.loads(path.read_text())
-    config["preset"]["base"]["n_layers"] += 1
-    path.write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"config\.json is damaged or was edited.*--set"):
-        Run.open(run.folder)
-    path.write_text(path.read_text()[:100])
-    with pytest.raises(CheckpointError, match="damaged"):
-        Run.open(run.folder)
+def _sizes(run: Run) -> tuple:
+    return run.preset.base, run.world.observation, run.world.actions
 
 
-def test_load_opens_folders_and_names_what_there_is(run: Run, tmp_path: Path) -> None:
-    assert irl_lens.load(run.folder).seed == 3
-    with pytest.raises(UserError, match="neither a run folder nor a bundled model"):
-        irl_lens.load("gird")
-    with pytest.raises(UserError, match="no run folder"):
-        irl_lens.load(tmp_path)
-
-
-@pytest.mark.parametrize("name", bundled_names())
-def test_bundled_models_open_by_name(name: str) -> None:
-    opened = find_run(name)
-    assert opened.bundled and opened.stage("base").done
-
-
-def test_stage_names(run: Run) -> None:
-    assert [run.stage(name).name for name in STAGES] == list(STAGES)
-    assert run.stage("base") is run.stage("base")
-    with pytest.raises(UserError, match=r"no stage 'bass'.*base, controllers"):
-        run.stage("bass")
-
-
-def test_state_round_trip(run: Run) -> None:
-    stage = run.stage("base")
-    assert stage.load_state() is None
-    stage.save_state(7, {"weight": torch.arange(3.0)})
-    found = run.open(run.folder).stage("base").load_state()
-    assert found is not None
-    assert found[0] == 7 and torch.equal(found[1]["weight"], torch.arange(3.0))
-
-
-def test_state_of_another_stage_is_refused(run: Run) -> None:
-    run.stage("base").save_state(7, {})
-    (run.folder / "raw-rl").mkdir()
-    (run.folder / "base" / "state.safetensors").rename(run.folder / "raw-rl" / "state.safetensors")
-    with pytest.raises(CheckpointError, match="'base', not 'raw-rl'"):
-        run.stage("raw-rl").load_state()
-
-
-def test_resuming_cuts_the_log_to_the_checkpoint(run: Run) -> None:
-    stage = run.stage("base")
-    for step in range(1, 6):
-        stage.log(step, loss=step / 2)
-    stage.save_state(3, {})
-    with (stage.folder / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6, "lo')  # the power went here
-    assert len(stage.metrics()) == 5
-    stage.load_state()
-    assert [row["step"] for row in stage.metrics()] == [1, 2, 3]
-    stage.log(4, loss=9.0)
-    assert stage.metrics()[-1]["loss"] == 9.0
-
-
-def test_starting_afresh_empties_the_log(run: Run) -> None:
-    stage = run.stage("base")
-    stage.log(1, loss=1.0)
-    stage.load_state()
-    assert stage.metrics() == []
-
-
-def test_finish_keeps_results_and_drops_the_checkpoint(run: Run) -> None:
-    stage = run.stage("controllers")
-    stage.load_state()
-    stage.log(1, loss=1.0)
-    stage.save_state(1, {})
-    curve = np.arange(6, dtype=np.int64).reshape(2, 3)[:, ::-1]
-    stage.finish({"a": torch.ones(2)}, {"nll": 0.3}, {"curve": curve})
-    again = Run.open(run.folder).stage("controllers")
-    assert again.done and again.result == {"nll": 0.3}
-    assert torch.equal(again.weights()["a"], torch.ones(2))
-    np.testing.assert_array_equal(again.arrays()["curve"], curve)
-    assert again.load_state() is None and len(again.metrics()) == 1
-    assert not (stage.folder / "state.safetensors").exists()
-    assert list(run.finished()) == ["controllers"]
-
-
-def test_finish_without_arrays(run: Run) -> None:
-    run.stage("base").finish({}, {})
-    made = run.stage("base").made_with()
-    assert made["versions"]["torch"] == torch.__version__
-    assert made["seconds"] >= 0
-    assert run.stage("base").arrays() == {}
-
-
-def test_unfinished_stage_says_so(run: Run) -> None:
-    stage = run.stage("base")
-    assert not stage.done and run.finished() == {}
-    for read in (stage.weights, stage.arrays, lambda: stage.result):
-        with pytest.raises(CheckpointError, match=r"'base' of .* is not finished"):
-            read()
-
-
-def test_seconds_add_up_over_interruptions(tmp_path: Path) -> None:
-    for _ in range(3):
-        stage = Stage(tmp_path / "base")
-        stage.load_state()
-        time.sleep(0.02)
-        stage.save_state(1, {})
-    stage.finish({}, {})
-    assert 0.06 <= Stage(tmp_path / "base").seconds < 5
+def test_the_trace_is_that_of_its_own_base(run: Run) -> None:
+    episodes = run.world.demonstrate(3, seed=0)
+    trace = run.encode(episodes)
+    assert trace.z.shape == (*episodes.mask.shape, run.metacontroller.decoder.n_z)
+    assert (trace.beta[:, 0] == 1).all() and not trace.z[~episodes.mask].any()

@@ -38,6 +38,7 @@ def test_the_policys_loss_is_the_mean_of_the_actions_losses(world: World, base: 
     batch = Batch.of(world.demonstrate(6, 3))
     stream = batch.residuals(base, (2,))[2]
     logits = base.logits(resid=stream, start=2)[batch.mask].log_softmax(-1)
+    assert batch.policy is not None
     expected = -(batch.policy[batch.mask] * logits).sum(-1).mean()
     torch.testing.assert_close(batch.nll(base, stream, 2, "policy"), expected)
     drawn = batch.policy[batch.mask].gather(1, batch.actions[batch.mask][:, None])

@@ -20,7 +20,7 @@ from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.codes import CodesJob, learn_codes, load_metacontroller
+from irl_lens.training.codes import CodesJob, learn_codes
 from irl_lens.training.discovery import discover
 
 CODES = CodesConfig(steps=4, layer=1, history=5, hidden=8, latent=3, batch=12)
@@ -111,12 +111,12 @@ def test_the_stage_leaves_what_acts(
         learn_codes(run, quiet)
     discover(run, quiet)
     with pytest.raises(CheckpointError, match="codes"):
-        load_metacontroller(run)
+        _ = run.metacontroller
     learn_codes(run, quiet)
     stage = run.stage("codes")
     assert {"nll", "nll_without", "kl", "f1"} <= stage.result.keys()
     assert {"nll", "kl", "gate", "agreement", "alpha"} <= stage.metrics()[-1].keys()
-    meta = load_metacontroller(run)
+    meta = run.metacontroller
     assert isinstance(meta, SegmentMetacontroller) and meta.layer == 1
     assert not any(p.requires_grad for p in meta.parameters())
 
@@ -129,4 +129,4 @@ def test_without_steps_the_metacontroller_keeps_its_codes(
     discover(run, quiet)
     with pytest.raises(UserError, match=r"codes\.steps is 0"):
         learn_codes(run, quiet)
-    assert isinstance(load_metacontroller(run), Metacontroller)
+    assert isinstance(run.metacontroller, Metacontroller)

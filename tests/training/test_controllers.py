@@ -14,7 +14,6 @@ from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.controllers import (
     ControllersJob,
-    load_controllers,
     train_controllers,
 )
 
@@ -42,7 +41,7 @@ def test_labels_are_subgoals_and_not_positions_in_the_task(
     batch = Batch.of(world.demonstrate(12, 0))
     truth = batch.trajectories
     labels = job._labels(batch).numpy()
-    assert np.array_equal(labels, truth.subgoals)
+    assert np.array_equal(labels, truth.require("subgoals"))
     # Subgoals recur at other positions, so labels by progress would be other labels.
     first, second = truth.mask & (truth.progress == 0), truth.mask & (truth.progress == 1)
     assert set(labels[first]) & set(labels[second])
@@ -107,7 +106,7 @@ def test_the_stage_leaves_banks_and_their_losses(run: Run, quiet: QuietProgress)
     stage = run.stage("controllers")
     assert set(stage.result) == {"nll_without", "nll_layer1", "nll_layer2"}
     assert {name.split(".")[0] for name in stage.weights()} == {"layer1", "layer2"}
-    banks = load_controllers(run)
+    banks = run.controllers
     for layer, bank in banks.items():
         for name, weight in bank.state_dict().items():
             assert torch.equal(weight, stage.weights()[f"layer{layer}.{name}"])

@@ -18,8 +18,7 @@ from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
-from irl_lens.training.discovery import DiscoveryJob, discover, evaluate, load_discovered, noise_of
-from irl_lens.training.pretrain import load_base
+from irl_lens.training.discovery import DiscoveryJob, discover, evaluate, noise_of
 
 
 def fresh(base: FastPath) -> FastPath:
@@ -124,13 +123,13 @@ def test_whoever_loads_the_metacontroller_gets_the_base_that_goes_with_it(
     chosen = replace(small, discovery=replace(small.discovery, base_lr=1e-2))
     run = Run.create(tmp_path / "run", chosen, seed=0)
     run.stage("base").finish(base.model.weights(), {})
-    assert load_base(run)[1].hash() == base.model.hash()  # nothing else is there yet
+    assert run.base.hash() == base.model.hash()  # nothing else is there yet
     discover(run, quiet)
-    (_, acting), (_, pretrained) = load_base(run), load_base(run, pretrained=True)
+    acting, pretrained = run.base, run.pretrained
     assert pretrained.hash() == base.model.hash() != acting.hash()
     assert not any(p.requires_grad for p in acting.parameters())
     kept = run.stage("metacontroller").weights()
-    loaded = join_parts(meta=load_discovered(run).state_dict(), base=acting.weights())
+    loaded = join_parts(meta=run.discovered.state_dict(), base=acting.weights())
     assert kept.keys() == loaded.keys()
     assert all(torch.equal(kept[name], loaded[name]) for name in kept)
     bench = LoadedRun(run)
@@ -142,4 +141,4 @@ def test_with_a_frozen_base_there_is_but_one(run: Run, base: FastPath) -> None:
     discover(run, QuietProgress())
     bench = LoadedRun(run)
     assert bench.pretrained is bench
-    assert bench.base.model.hash() == load_base(run, pretrained=True)[1].hash() == base.model.hash()
+    assert bench.base.model.hash() == run.pretrained.hash() == base.model.hash()

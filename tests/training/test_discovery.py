@@ -19,7 +19,6 @@ from irl_lens.training.discovery import (
     discover,
     evaluate,
     kl_weight,
-    load_discovered,
 )
 
 
@@ -156,7 +155,7 @@ def test_episodes_without_a_switch_have_a_finite_loss(job: DiscoveryJob, batch: 
         job.meta.switch.out.bias.fill_(-50.0)
     terms = evaluate(job.meta, job.base, batch, _noise(job, batch))
     (terms.nll + terms.kl).backward()
-    assert terms.switches.fired == 0
+    assert terms.switches is not None and terms.switches.fired == 0
     assert terms.nll.isfinite() and terms.kl.isfinite()
     assert all(p.grad is None or p.grad.isfinite().all() for p in job.meta.parameters())
 
@@ -211,7 +210,7 @@ def test_the_stage_leaves_a_metacontroller_and_its_scores(run: Run, quiet: Quiet
         stage.result
     )
     assert {"nll", "kl", "alpha", "f1"} <= set(stage.metrics()[-1])
-    meta = load_discovered(run)
+    meta = run.discovered
     assert not any(p.requires_grad for p in meta.parameters())
     assert all(torch.equal(meta.state_dict()[n], w) for n, w in stage.weights().items())
     discover(run, quiet)  # done: nothing to do

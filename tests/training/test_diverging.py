@@ -6,17 +6,17 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
 from irl_lens import cli
-from irl_lens.cli.training import STAGES
+from irl_lens.commands.chain import run_stage
 from irl_lens.config.overrides import changed
 from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
-from irl_lens.runs.run import READS, Run
+from irl_lens.runs.chain import READS
+from irl_lens.runs.run import Run
 from irl_lens.training.finite import DivergedError
 
 
@@ -38,7 +38,7 @@ def _until(stage: str, preset: Preset, folder: Path, base: FastPath) -> Run:
 
 
 def _train(stage: str, run: Run) -> None:
-    resolve_name(STAGES[stage])(run, QuietProgress())
+    run_stage(stage, run, QuietProgress())
 
 
 @pytest.mark.parametrize(

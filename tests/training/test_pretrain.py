@@ -115,6 +115,7 @@ def test_the_experts_probabilities_have_the_gradient_of_its_actions_on_average()
         loss, _ = job.loss(trajectories, tokens)
         return torch.autograd.grad(loss, job.model.hooked.unembed.b_U)[0]
 
+    assert batch.policy is not None
     draws = []
     for _ in range(200):
         uniform = rng.random((*batch.mask.shape, 1))
@@ -147,7 +148,7 @@ def test_it_learns():
     job = PretrainJob(SMOKE, 0)
     figures = [job.step(i) for i in range(30)]
     assert figures[-1]["nll"] < figures[0]["nll"] - 0.2
-    assert job.floor < figures[-1]["nll"]
+    assert job.floor is not None and job.floor < figures[-1]["nll"]
 
 
 def test_muon_steps_block_matrices_and_adamw_the_rest():

@@ -13,7 +13,7 @@ from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.copies import write_record
 from irl_lens.runs.run import Run
-from irl_lens.training.pretrain import HALVINGS, PretrainJob, load_base, pretrain, snapshot_steps
+from irl_lens.training.pretrain import HALVINGS, PretrainJob, pretrain, snapshot_steps
 
 SMOKE = preset("smoke")
 PRESET = replace(SMOKE, pretrain=replace(SMOKE.pretrain, steps=6))
@@ -60,7 +60,7 @@ def test_the_base_is_kept_from_untrained_to_half_trained(run: Run) -> None:
     assert stage.snapshots == (0, 1, 3)
     for step in range(4):
         if step in stage.snapshots:
-            model = load_base(run, step=step)[1]
+            model = run.snapshot(step)
             for name, weights in job.model.weights().items():
                 rounded = weights.bfloat16().float() if weights.ndim > 1 else weights
                 assert torch.equal(model.weights()[name], rounded)
@@ -79,7 +79,7 @@ def test_no_interruption_loses_doubles_or_changes_one(
 
 def test_a_stage_begun_afresh_drops_those_of_before(run: Run, tmp_path: Path) -> None:
     stage = Run.create(tmp_path / "run", PRESET, seed=3).stage("base")
-    weights = load_base(run)[1].weights()
+    weights = run.base.weights()
     for step in (0, 2, 5):
         stage.save_snapshot(step, weights)
     assert kept(trained(tmp_path / "run")) == kept(run)
@@ -96,4 +96,4 @@ def test_copies_leave_them_out(run: Run, tmp_path: Path) -> None:
 
 def test_what_was_not_kept_is_said_with_what_was(run: Run) -> None:
     with pytest.raises(UserError, match="no snapshot after step 2; there are 0, 1, 3"):
-        load_base(run, step=2)
+        run.snapshot(2)

@@ -16,10 +16,10 @@ from irl_lens.config.presets import preset
 from irl_lens.conformance import Adapter, Discovery, Rollout
 from irl_lens.envs.registry import make_world
 from irl_lens.hooks import CodeController
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
-from irl_lens.rl.acting import GatedActor
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import evaluate
 

@@ -38,6 +38,7 @@ class Gaussian(ActionHead):
     """
 
     action_dtype = torch.float32
+    log_deviation: nn.Parameter | None
 
     def __init__(
         self,

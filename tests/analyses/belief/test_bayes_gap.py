@@ -14,7 +14,6 @@ from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.envs.registry import make_world
 from irl_lens.models.fast import FastPath
 from irl_lens.runs.run import Run
-from irl_lens.training.pretrain import load_base
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
     world = make_world(smoke_run.preset.world)
-    base = FastPath(load_base(smoke_run)[1])
+    base = FastPath(smoke_run.base)
     sample = draw(world, 0, "test", 40)
     with np.errstate(divide="ignore"):
         log_probs = np.log(sample.floor.require("probs"))
@@ -36,7 +35,7 @@ def test_a_base_that_is_the_filter_has_no_gap(smoke_run: Run) -> None:
 
 def test_bins_of_certainty_make_up_all_steps(smoke_run: Run) -> None:
     sample = draw(make_world(smoke_run.preset.world), 0, "test", 40)
-    result = compare_with_floor(FastPath(load_base(smoke_run)[1]), sample)
+    result = compare_with_floor(FastPath(smoke_run.base), sample)
     scores = [s for s in result.scores if s.model == "base"]
     whole, bins = scores[0], scores[1:]
     assert sum(s.share for s in bins) == pytest.approx(1)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from irl_lens.analyses.belief.belief_over_time import belief_steps, source
+from irl_lens.analyses.belief.belief_over_time import belief_steps
+from irl_lens.analyses.belief.belief_source import source
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.runs.run import find_run

@@ -19,11 +19,8 @@ from irl_lens.analyses.belief.direction_overlap import (
     overlaps,
     random_pvalue,
 )
-from irl_lens.analyses.belief.probe_directions import (
-    LayerDirections,
-    layer_directions,
-    probe_directions,
-)
+from irl_lens.analyses.belief.layer_directions import LayerDirections, layer_directions
+from irl_lens.analyses.belief.probe_directions import probe_directions
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.stats.significance import exchange_pvalues

@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import mutual_info_score
 
-from irl_lens.analyses.codes.clusters import (
-    LatentSpace,
-    _exchanged,
-    _ordinals,
-    describe_codes,
-    latent_space,
+from irl_lens.analyses.codes.cluster_scores import (
+    exchanged,
     mutual_information,
+    ordinals,
     purity,
-    unrolled,
 )
+from irl_lens.analyses.codes.clusters import LatentSpace, describe_codes, latent_space, unrolled
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.errors import UserError
@@ -108,10 +105,10 @@ def test_information_is_scikit_learns_in_bits() -> None:
 
 
 def test_labels_are_exchanged_between_equal_places_only() -> None:
-    order = _ordinals(np.array([0, 0, 0, 3, 3, 7]))
+    order = ordinals(np.array([0, 0, 0, 3, 3, 7]))
     np.testing.assert_array_equal(order, [0, 1, 2, 0, 1, 0])
     labels = np.arange(6)
-    seen = {tuple(_exchanged(labels, order, np.random.default_rng(i))) for i in range(60)}
+    seen = {tuple(exchanged(labels, order, np.random.default_rng(i))) for i in range(60)}
     assert {row[2] for row in seen} == {2}
     assert {row[1] for row in seen} == {1, 4} and {row[0] for row in seen} == {0, 3, 5}
     assert all(sorted(row) == list(range(6)) for row in seen)

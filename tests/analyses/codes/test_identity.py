@@ -12,7 +12,6 @@ from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
 from irl_lens.runs.run import Run
-from irl_lens.training.codes import load_metacontroller
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter
@@ -35,7 +34,7 @@ def _trace(trajectories: Trajectories, separation: float, seed: int) -> MetaTrac
 def test_identity_is_what_was_planted(
     smoke_run: Run, plant: Planter, separation: float, low: float, high: float
 ) -> None:
-    bench, meta = LoadedRun(smoke_run), load_metacontroller(smoke_run)
+    bench, meta = LoadedRun(smoke_run), smoke_run.metacontroller
     fit, test = (plant(200, seed, True) for seed in (0, 1))
     result = codes_at_switches(
         (_trace(fit, separation, 2), fit),

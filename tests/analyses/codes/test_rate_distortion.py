@@ -21,8 +21,7 @@ from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.trace import encode
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.discovery import evaluate, load_discovered
-from irl_lens.training.pretrain import load_base
+from irl_lens.training.discovery import evaluate
 from tests.analyses.conftest import Steered
 
 EPISODES = 60
@@ -122,8 +121,8 @@ def test_a_gate_that_knows_nothing_is_not_aligned(planted: Planter, bias: float)
 
 
 def test_distortion_is_the_loss_of_discovery(smoke_run: Run) -> None:
-    world, model = load_base(smoke_run)
-    meta, base, sample = load_discovered(smoke_run), FastPath(model), world.demonstrate(20, 3)
+    world, model = smoke_run.world, smoke_run.base
+    meta, base, sample = smoke_run.discovered, FastPath(model), world.demonstrate(20, 3)
     trace = encode(meta, base, sample)
     nll = controlled_nll(meta, base, sample, trace)
     terms = evaluate(meta, base, Batch.of(sample), None)

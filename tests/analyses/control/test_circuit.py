@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from irl_lens.analyses.control.circuit import Circuit, circuit, drawn_pvalue, recruited
+from irl_lens.analyses.control.circuit import Circuit, circuit, recruited
 from irl_lens.analyses.control.on_off_runs import ALL, Switched
+from irl_lens.analyses.control.part_shares import drawn_pvalue
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.spaces import DiscreteActions, ObservationSpec

@@ -12,7 +12,7 @@ import pytest
 from irl_lens.analyses.gate.boundary_f1 import score_gate
 from irl_lens.analyses.gate.counterfactual import edit_gate, in_force, what_if
 from irl_lens.analyses.gate.detection import BoundaryDetection, boundary_detection, science
-from irl_lens.analyses.gate.detection_figure import REACH
+from irl_lens.analyses.gate.detection_scores import REACH
 from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, moved, poisson
 from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.envs.trajectories import Trajectories

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +15,15 @@ from torch import nn
 
 from irl_lens.hooks import (
     AblatePatch,
+    Controller,
     ControllerBank,
     FullController,
     LowRankController,
     Scale,
     VectorController,
     export_fwd_hooks,
+    load,
+    save,
 )
 
 D = 16
@@ -65,7 +70,7 @@ def test_scripts_stand_alone(tmp_path):
         script = export_fwd_hooks(part, tmp_path / f"{number}")
         assert sorted(path.name for path in script.parent.iterdir()) == [
             "fwd_hooks.py",
-            "fwd_hooks.safetensors",
+            "fwd_hooks.weights.safetensors",
         ]
         jobs.append((str(script), names))
     command = [sys.executable, "-c", CHILD, json.dumps(jobs)]
@@ -79,7 +84,7 @@ def test_scripts_stand_alone(tmp_path):
 def test_in_plain_transformer_lens(tmp_path, model, tokens):
     bank = ControllerBank.low_rank("ab", D, 4, HOOK, 0.5)
     script = export_fwd_hooks(bank, tmp_path / "steer.py")
-    assert script == tmp_path / "steer.py" and (tmp_path / "steer.safetensors").exists()
+    assert script == tmp_path / "steer.py" and (tmp_path / "steer.weights.safetensors").exists()
     namespace: dict = {"__file__": str(script)}
     exec(compile(script.read_text(), script, "exec"), namespace)
     with bank["b"].attached(model):
@@ -88,6 +93,33 @@ def test_in_plain_transformer_lens(tmp_path, model, tokens):
     torch.testing.assert_close(steered, expected, atol=1e-5, rtol=1e-5)
     with pytest.raises(ValueError):
         namespace["fwd_hooks"]("c")
+
+
+def test_a_saved_controller_of_the_same_name_stays(tmp_path):
+    controller = VectorController(torch.arange(D) * 1.0, HOOK)
+    file = save(controller, tmp_path / "steer.safetensors")
+    export_fwd_hooks(controller, tmp_path / "steer.py")
+    assert torch.equal(load(file).state_dict()["v"], controller.v)
+
+
+@pytest.mark.parametrize("banked", [False, True])
+def test_at_attention_scores_only_what_adds_is_the_same_without_us(tmp_path, model, tokens, banked):
+    scores, steps = "blocks.1.attn.hook_attn_scores", tokens.shape[1]
+
+    def export(controller: Controller) -> Path:
+        part = ControllerBank.of({"a": controller}) if banked else controller
+        return export_fwd_hooks(part, tmp_path)
+
+    low = LowRankController.random(steps, 2, scores)
+    for matrix in (FullController.random(steps, scores), low):
+        with pytest.raises(ValueError, match="multiplies what attention hides"):
+            export(matrix)
+    vector = VectorController(torch.arange(steps) * 1.0, scores)
+    namespace = runpy.run_path(str(export(vector)))
+    with vector.attached(model):
+        expected = model(tokens)
+    steered = model.run_with_hooks(tokens, fwd_hooks=namespace["fwd_hooks"]())
+    torch.testing.assert_close(steered, expected, atol=1e-5, rtol=1e-5)
 
 
 HOSTILE = '"""\nraise SystemExit("run")\n"""\\'

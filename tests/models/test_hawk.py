@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from irl_lens.rl.hawk import RGLRU, HawkLayer
+from irl_lens.models.hawk import RGLRU, HawkLayer
 
 
 def test_steps_equal_the_sequence() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from irl_lens.rl.decisions import Decisions
+from irl_lens.models.decisions import Decisions
 
 
 def record() -> Decisions:

@@ -22,10 +22,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from irl_lens.models.acting import GatedActor
 from irl_lens.models.causal import CausalHalf
-from irl_lens.rl.acting import GatedActor
-from irl_lens.rl.decisions import DecisionSequences
-from irl_lens.rl.hawk import HawkLayer
+from irl_lens.models.decisions import DecisionSequences
+from irl_lens.models.hawk import HawkLayer
 
 MEAN_GAIN = 0.01
 """Scale of the mean's weights at initialisation, relative to PyTorch's default."""
@@ -103,7 +103,7 @@ class LatentPolicy(GatedActor):
 
     Args:
         network: The trained part; fed only when the gate opens.
-        meta: The frozen metacontroller, see :class:`irl_lens.rl.acting.GatedActor`.
+        meta: The frozen metacontroller, see :class:`irl_lens.models.acting.GatedActor`.
     """
 
     def __init__(self, network: GaussianNetwork, meta: CausalHalf) -> None:

@@ -8,7 +8,7 @@ unit are one environment with abstract actions z (arXiv 2512.20605, App. E):
     e_t   <- e_t + U(z_t) e_t
 
 :class:`GatedActor` does all of this but the choice of the new code, which a subclass
-makes: a policy draws it (:mod:`irl_lens.rl.policy`), an oracle looks it up
+makes: a policy draws it (:mod:`irl_lens.models.policy`), an oracle looks it up
 (:mod:`irl_lens.rl.oracle`). An actor is an :class:`irl_lens.hooks.Intervention` like any
 other: it runs in cached roll-outs, one step at a time, and on whole sequences in a plain
 TransformerLens forward, with the same result.
@@ -25,7 +25,7 @@ from torch import Tensor
 from irl_lens.hooks import Intervention
 from irl_lens.hooks.core.decoding import goes_on, sequence
 from irl_lens.models.causal import THRESHOLD, CausalHalf
-from irl_lens.rl.decisions import Decisions
+from irl_lens.models.decisions import Decisions
 
 
 class Actor(Intervention):

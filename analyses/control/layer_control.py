@@ -1,0 +1,48 @@
+"""What the controllers of one layer do: the measures that every figure of controllers draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from irl_lens.analyses.core.trial import Outcome
+from irl_lens.analyses.stats.estimates import Estimate
+
+
+@dataclass(frozen=True)
+class LayerControl:
+    """What the controllers of one layer do.
+
+    Attributes:
+        layer: Output of which block.
+        nll: Action NLL with them [nats].
+        gap_closed: See :mod:`irl_lens.analyses.control.by_layer`.
+        random_gap_closed: The same with the control.
+        outcome: Held-out task, true subgoals in order.
+        random: The same with the control.
+        p: Of the subgoals reached against the control's on the same solvable boards, by
+            exchanging the two; among several layers adjusted for all.
+    """
+
+    layer: int
+    nll: Estimate
+    gap_closed: Estimate
+    random_gap_closed: Estimate
+    outcome: Outcome
+    random: Outcome
+    p: float
+
+    @property
+    def steers(self) -> bool:
+        """Whether some of the gap is closed, and more than by the control."""
+        return self.gap_closed.low > max(0.0, self.random_gap_closed.high)
+
+    def columns(self) -> dict[str, float]:
+        """Returns all numbers as columns of a table."""
+        return (
+            self.nll.columns("nll")
+            | self.gap_closed.columns("gap_closed")
+            | self.random_gap_closed.columns("random_gap_closed")
+            | self.outcome.columns()
+            | self.random.columns("random_")
+            | {"p": self.p}
+        )

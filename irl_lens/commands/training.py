@@ -1,0 +1,235 @@
+"""Training: the whole chain, one stage of it, or stages over several settings and seeds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from irl_lens.commands.looking import measure
+from irl_lens.commands.opening import load, showing_progress
+from irl_lens.errors import UserError
+from irl_lens.files.targets import require_writable
+from irl_lens.runs.chain import STAGES
+
+if TYPE_CHECKING:
+    from irl_lens.config.schema import Preset
+    from irl_lens.runs.run import Run
+
+THREADS_A_CORE = 16
+"""Most that can be asked for. torch takes any number, and fails when it starts them."""
+
+
+def run(
+    preset: Preset | str,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    base: Run | Path | str | None = None,
+    settings: Sequence[str] = (),
+) -> Run:
+    """Runs the whole chain, evaluates it and writes its report. The same call continues.
+
+    Ctrl-C loses nothing: the stage's state is saved at the end of the step.
+
+    Args:
+        preset: ``"grid"``, ``"smoke"``, ``"paper-grid"``, or one of your own.
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with meanwhile; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
+        settings: Settings that replace the preset's, such as ``"base.d_model=256"``; a list's
+            items stand between commas.
+
+    Returns:
+        The run, with ``evaluation.json`` and ``report.html`` in its folder.
+
+    Raises:
+        UserError: A setting is not possible, or the folder holds something else.
+        KeyboardInterrupt: After Ctrl-C; names the stage and the step.
+    """
+    with _opened_for_training(preset, settings, out, seed, threads, base) as opened:
+        evaluation, page = (opened.folder / name for name in ("evaluation.json", "report.html"))
+        require_writable(evaluation)
+        require_writable(page)
+        _run_stages(opened.chain, opened)
+        measure(opened, evaluation, page)
+        return opened
+
+
+def train(
+    stage: str,
+    preset: Preset | str,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    base: Run | Path | str | None = None,
+    settings: Sequence[str] = (),
+) -> Run:
+    """Runs one stage of the chain; the stages before it must be finished.
+
+    Args:
+        stage: ``"base"``, ``"controllers"``, ``"metacontroller"``, ``"codes"``,
+            ``"internal-rl"`` or ``"raw-rl"``.
+        preset: As for :func:`run`, and so are the others.
+        out: The run's folder; runs/PRESET-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with meanwhile; its own choice when not given.
+        base: A run whose finished base is copied in place of training one.
+        settings: Settings that replace the preset's.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: There is no such stage, a setting is not possible, or the folder holds
+            something else.
+        CheckpointError: A stage before is not finished; names the command that runs it.
+        KeyboardInterrupt: After Ctrl-C; the same call continues.
+    """
+    _check_stages([stage])
+    with _opened_for_training(preset, settings, out, seed, threads, base) as opened:
+        _run_stages([stage], opened)
+        return opened
+
+
+def sweep(
+    stages: Sequence[str],
+    preset: Preset | str,
+    *,
+    over: Sequence[str] = (),
+    seeds: Sequence[int] = (0,),
+    out: Path | str | None = None,
+    threads: int | None = None,
+    base: Run | Path | str | None = None,
+    settings: Sequence[str] = (),
+) -> list[Run]:
+    """Runs stages of one run for each combination of settings and seed, one after the other.
+
+    The same call continues. :func:`irl_lens.compare` then looks at all of them.
+
+    Args:
+        stages: The stages, in their order; those before them must be finished, or come with
+            ``base``.
+        preset: As for :func:`run`.
+        over: Settings that are varied, such as ``"discovery.alpha=0,0.1"``, a key once for each
+            of its values; all combinations are run.
+        seeds: Seeds of each combination.
+        out: Folder of the runs' folders; runs/PRESET-sweep when not given.
+        threads: Threads that torch computes with meanwhile; its own choice when not given.
+        base: A run whose finished base all share.
+        settings: Settings that replace the preset's in all of them.
+
+    Returns:
+        The runs.
+
+    Raises:
+        UserError: There is no such stage, or a setting is not possible; nothing is run then.
+        KeyboardInterrupt: After Ctrl-C; the same call continues.
+    """
+    return list(swept(stages, preset, over, seeds, out, threads, base, settings))
+
+
+def swept(
+    stages: Sequence[str],
+    preset: Preset | str,
+    over: Sequence[str],
+    seeds: Sequence[int],
+    out: Path | str | None,
+    threads: int | None,
+    base: Run | Path | str | None,
+    settings: Sequence[str],
+) -> Iterator[Run]:
+    """The runs of a sweep, each as soon as it is done; see :func:`sweep`."""
+    from irl_lens.config.overrides import combinations
+
+    if not stages:
+        raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
+    if not seeds:
+        raise UserError("a sweep needs a seed; write --seeds 0, or leave --seeds out")
+    _check_stages(stages)
+    choices = [(*settings, *choice) for choice in combinations(over)]
+    for chosen, seed in product(choices, seeds):  # all of them, before the first is trained
+        name = _checked(preset, chosen, seed).name
+    folder = Path("runs") / f"{name}-sweep" if out is None else Path(out)
+    for chosen, seed in product(choices, seeds):
+        own = folder / "_".join((*chosen[len(settings) :], f"seed{seed}"))
+        with _opened_for_training(preset, chosen, own, seed, threads, base) as opened:
+            _run_stages(stages, opened)
+        yield opened
+
+
+def _run_stages(stages: Sequence[str], opened: Run) -> None:
+    from irl_lens.commands.chain import run_stage
+
+    with showing_progress() as shown:
+        for name in stages:
+            run_stage(name, opened, shown)
+
+
+def _check_stages(stages: Sequence[str]) -> None:
+    for name in stages:
+        if name not in STAGES:
+            raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
+
+
+@contextmanager
+def _opened_for_training(
+    preset: Preset | str,
+    settings: Sequence[str],
+    out: Path | str | None,
+    seed: int,
+    threads: int | None,
+    base: Run | Path | str | None,
+) -> Iterator[Run]:
+    """A run that no other process trains in meanwhile."""
+    chosen = _checked(preset, settings, seed)
+    with _threads(threads):
+        from irl_lens.files.lock import locked
+        from irl_lens.runs.run import Run
+
+        source = None if base is None else load(base)
+        folder = Path("runs") / f"{chosen.name}-seed{seed}" if out is None else Path(out)
+        Run.create(folder, chosen, seed)  # which leaves no lock in the folder of something else
+        with locked(folder):
+            opened = Run.create(folder, chosen, seed)  # its settings are nobody else's to change
+            if source is not None:
+                opened.take_base(source)
+            yield opened
+
+
+def _checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:
+    """A preset with settings, both of which are possible; torch is not needed to say so."""
+    from irl_lens.config.overrides import changed
+    from irl_lens.config.presets import preset as named
+    from irl_lens.config.validation import check_preset, check_seed, try_world
+
+    check_seed(seed)
+    chosen = changed(named(preset) if isinstance(preset, str) else preset, settings)
+    try_world(chosen, check_preset(chosen))
+    return chosen
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Lets torch compute with so many threads."""
+    most = THREADS_A_CORE * (os.cpu_count() or 1)
+    if threads is not None and not 1 <= threads <= most:
+        raise UserError(
+            f"--threads {threads}: take 1 to {most} here, {THREADS_A_CORE} a core; more than "
+            "there are cores make nothing faster"
+        )
+    import torch
+
+    before = torch.get_num_threads()
+    if threads is not None:
+        torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
