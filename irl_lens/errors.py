@@ -7,5 +7,5 @@ class UserError(ValueError):
     """A wrong value, file or folder: the message names it, the limit and the remedy."""
 
 
-class NotOffered(UserError):  # noqa: N818  (a state of things, not a mistake)
+class NotOffered(UserError):
     """What is asked for is nothing that this world offers: a filter, labels, situations, .."""
