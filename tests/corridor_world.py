@@ -36,7 +36,7 @@ class CorridorEnv(gym.Env[dict[str, Any], int]):
         self.length, self.tasks = length, tasks
         cell, sites = spaces.Discrete(length), spaces.MultiDiscrete([length] * len(SITES))
         self.observation_space = spaces.Dict({"agent": cell, "sites": sites})
-        self.action_space = spaces.Discrete(2)
+        self.action_space = spaces.Discrete(2)  # type: ignore[assignment]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from irl_lens.envs.protocol import Seed
+from irl_lens.envs.registry import register_world
 from irl_lens.envs.spaces import ContinuousActions, ObservationSpec, RealColumn
 from irl_lens.envs.trajectories import Trajectories
 
 SITES = np.array([[-0.7, -0.7], [0.7, -0.7], [0.7, 0.7], [-0.7, 0.7]])
 TASKS = np.array([[0, 1], [1, 2], [2, 3], [3, 0]])
 HELDOUT = (0, 2)
-STEP, NEAR, NOISE = 0.4, 0.3, 0.1
+STEP, NEAR, NOISE, SCALE = 0.4, 0.3, 0.1, 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PointWorld:
         self.subgoal_names = ("sw", "se", "ne", "nw") if config.labelled else ()
         self.visit_names = self.subgoal_names
         self.heldout_subgoals = HELDOUT if config.labelled else ()
-        reals = (RealColumn("x", 0.5), RealColumn("y", 0.5))
+        reals = (RealColumn("x", SCALE), RealColumn("y", SCALE))
         counted = (("reached",), (3,), (0,)) if config.counts else ((), (), ())
         self.observation = ObservationSpec(*counted, reals)
 
@@ -119,3 +120,6 @@ class PointEnv:
         observation = np.concatenate([*counted, self.place], 1).astype(np.float32)
         labels = {"subgoal": self.sought(), "visit": self.sought(), "progress": self.reached}
         return observation, {n: x.copy() for n, x in labels.items() if self.world.config.labelled}
+
+
+register_world("test-point", PointConfig, PointWorld)

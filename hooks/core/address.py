@@ -9,7 +9,8 @@ TransformerLens has three layouts, told apart by the hook point's name and the n
 In the last, a step is that of the query and an attended step that of the key. In cached
 decoding all hold the new steps alone, but for keys that were rotated, hook_rot_k, and attended
 steps: those begin at the start of the sequence. Hook points with another layout, such as a
-mixture of experts' inside, where rows and steps are one axis, are refused.
+mixture of experts' inside, where rows and steps are one axis, are refused; so are those of a
+bridge that have another than their name says (:mod:`irl_lens.hooks.core.bridges`).
 """
 
 from __future__ import annotations
@@ -32,8 +33,6 @@ OTHERWISE = re.compile(
     r"|\.hook_(expert_indices|router_scores|cos|sin|q_normed|k_normed)$"
 )
 """Names of hook points not laid out by row and step that the number of axes does not tell."""
-POSITIONS = re.compile(r"(^|_)pos_embed(\.hook_out)?$")
-"""Names of hook points of position embeddings, where a model may carry one row for all."""
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 Indices = Iterable[Any]
 """Integers of Python, NumPy or torch; see :func:`indices`."""
@@ -161,8 +160,6 @@ class Address:
                 continue
             if axis is None:
                 raise ValueError(f"{what}s {wanted} at {hook_name}, which has no axis of {what}s")
-            if what == "row":
-                check_own_rows(x, hook_name)
             here = range(first, first + x.shape[axis])
             if windowed and "step" in what:  # the others come later, or came before
                 wanted = [index for index in wanted if index in here]
@@ -229,32 +226,18 @@ def check_mask(what: str, mask: Tensor, size: tuple[int, ...]) -> None:
 def check_layout(x: Tensor, hook_name: str) -> None:
     """Raises ValueError unless `x`, met at a hook point, has rows first and then steps.
 
-    Tokens, which are integers, have no width.
+    Tokens, which are integers, have no width; the numbers of experts do.
 
     Examples:
         >>> check_layout(torch.zeros(10, 8), "blocks.0.mlp.gate.hook_out")
         Traceback (most recent call last):
         ValueError: blocks.0.mlp.gate.hook_out carries (10, 8), not [rows, steps, ..]; act ...
     """
-    if OTHERWISE.search(hook_name) or x.ndim < (3 if x.is_floating_point() else 2):
+    tokens = not x.is_floating_point() and ".gate." not in hook_name
+    if OTHERWISE.search(hook_name) or x.ndim < (2 if tokens else 3):
         raise ValueError(
             f"{hook_name} carries {tuple(x.shape)}, not [rows, steps, ..]; act where the block "
             "has them apart, such as at hook_mlp_out"
-        )
-
-
-def check_own_rows(x: Tensor, hook_name: str) -> None:
-    """Raises ValueError if the row of `x` may stand for every row of the batch.
-
-    Examples:
-        >>> check_own_rows(torch.zeros(1, 5, 8), "hook_pos_embed")
-        Traceback (most recent call last):
-        ValueError: hook_pos_embed carries a single row, which may be that of the whole batch; ...
-    """
-    if x.shape[0] == 1 and POSITIONS.search(hook_name):
-        raise ValueError(
-            f"{hook_name} carries a single row, which may be that of the whole batch; address no "
-            "rows there, or act at the residual stream"
         )
 
 

@@ -11,27 +11,28 @@ and 0 would mean another score after a longer input.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from irl_lens.hooks.core.address import PATTERNS, ROTATED_KEYS, SCORES, check_layout
+from irl_lens.hooks.core.address import PATTERNS, SCORES, check_layout
+from irl_lens.hooks.core.bridges import check_bridge, running
 from irl_lens.hooks.core.decoding import start
 
 
 def hidden(scores: Tensor) -> Bool[Tensor, "*_"]:
     """Returns where a mask keeps attention out: minus infinity, or about the least number.
 
+    About, as CodeGen divides it by the root of the width of its heads.
+
     Examples:
         >>> hidden(torch.tensor([-torch.inf, torch.finfo(torch.float32).min, -1e9]))
         tensor([ True,  True, False])
     """
-    return scores <= torch.finfo(scores.dtype).min / 2
+    return scores <= -(torch.finfo(scores.dtype).max ** 0.9)
 
 
 def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
@@ -56,31 +57,23 @@ def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
                   [0., 0.]]]])
     """
     check_layout(x, hook_name)
-    if not hook_name.endswith((*PATTERNS, ROTATED_KEYS)):
-        return intervention(x)
-    frame = _running_attention()
-    if hook_name.endswith(ROTATED_KEYS):
-        _check_all_keys(frame, hook_name)
-        return intervention(x)
-    if frame is not None and frame.f_code.co_qualname == "AttentionBridge.forward":
-        raise ValueError(
-            f"{hook_name} of this TransformerBridge is read after attention has been computed "
-            "elsewhere, and changing it changes nothing; act at attn.hook_z, or on a "
-            "HookedTransformer"
-        )
+    check_bridge(x, hook_name)
+    if hook_name.endswith(PATTERNS):
+        _check_from_the_first(x, hook_name)
     if not hook_name.endswith(SCORES):
         return intervention(x)
-    return _visible(intervention, x, _lowered(frame, x, intervention, hook_name))
+    low = _lowered(running("hook_attn_scores"), x, intervention, hook_name)
+    return _visible(intervention, x, low)
 
 
-def _check_all_keys(frame: FrameType | None, hook_name: str) -> None:
-    """Refuses a bridge's rotated keys in cached decoding: those of the new steps alone."""
-    bridged = frame is not None and type(frame.f_locals["self"]).__name__.endswith("Bridge")
-    if bridged and start():
+def _check_from_the_first(x: Tensor, hook_name: str) -> None:
+    """Refuses attended steps that a cache has dropped the first of, as of sliding windows."""
+    stop = (start() or 0) + x.shape[-2]
+    if x.shape[-1] < stop and start() and "cross_attn" not in hook_name:
         raise ValueError(
-            f"{hook_name} of a TransformerBridge carries the keys of the new steps alone when it "
-            "decodes with a cache, that of a HookedTransformer those of all; act at hook_k, or "
-            "run whole sequences"
+            f"{hook_name} carries {x.shape[-1]} attended steps of the {stop} so far: the cache of "
+            "this layer keeps a sliding window alone, in which no attended step stays where it is; "
+            "act at attn.hook_z, or run whole sequences"
         )
 
 
@@ -110,15 +103,3 @@ def _lowered(
             "again, and run this without a longer input in between"
         )
     return table[:, -1, keys - 1].to(x)[:, None, None]
-
-
-def _running_attention() -> FrameType | None:
-    """Returns the call of the attention layer whose hook point is running.
-
-    From its stack, as a hook point does not know what it is a part of, and with plain
-    ``run_with_hooks`` nothing of ours has seen the model.
-    """
-    frame: Any = sys._getframe(2)
-    while frame is not None and not hasattr(frame.f_locals.get("self"), "hook_attn_scores"):
-        frame = frame.f_back
-    return frame

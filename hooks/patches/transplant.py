@@ -16,7 +16,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from irl_lens.hooks.core.activations import cached
-from irl_lens.hooks.core.address import INTEGERS, Axes, Indices, check_own_rows, indices
+from irl_lens.hooks.core.address import INTEGERS, Axes, Indices, indices
 from irl_lens.hooks.patches.patch import Patch
 
 if TYPE_CHECKING:
@@ -89,7 +89,6 @@ class TransplantPatch(Patch):
 
     def replacement(self, x: Tensor) -> Tensor:
         self.check_dtype(self.source, x)
-        check_own_rows(x, self.hook_name)
         step = Axes.of(self.hook_name).step
         moved, source = x.movedim(step, 1), self.seen(self.source, x).to(x).movedim(step, 1)
         if moved.shape[2:] != source.shape[2:]:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from irl_lens.hooks import Intervention
 from irl_lens.hooks.core.decoding import goes_on, sequence
-from irl_lens.models.causal import THRESHOLD, CausalHalf
+from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaState
 from irl_lens.models.decisions import Decisions
 
 
@@ -93,12 +93,13 @@ class GatedActor(Actor):
         super().__init__(meta.hook_name)
         self.meta = meta
         self.generator: torch.Generator | None = None
-        self._rows, self._state = torch.arange(0), meta.start(0)
+        self._state = meta.start(0)
+        self._rows = _numbers(self._state)
 
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""
-        self._episodes, self._rows = rows, torch.arange(rows)
-        self._state = self.meta.start(rows)
+        self._episodes, self._state = rows, self.meta.start(rows)
+        self._rows = _numbers(self._state)
         self._log: list[tuple[Tensor, ...]] = []
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
@@ -146,7 +147,7 @@ class GatedActor(Actor):
         """Decides for the rows ``index``, and returns the codes now in force in all rows."""
         # Noise for all episodes: what one draws must not depend on which others have ended.
         size = (self._episodes, self.meta.decoder.n_z)
-        noise = torch.randn(size, generator=self.generator)
+        noise = torch.randn(size, generator=self.generator).to(residual.device)
         if not len(index):
             return self._state.code
         rows, residual = self._rows[index], residual[index]
@@ -154,3 +155,7 @@ class GatedActor(Actor):
         step = torch.full_like(rows, self._state.steps)
         self._log.append((rows, step, residual, codes, log_prob))
         return self._state.code.index_copy(0, index, codes)
+
+
+def _numbers(state: MetaState) -> Int[Tensor, " rows"]:
+    return torch.arange(len(state.code), device=state.code.device)

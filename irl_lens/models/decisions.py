@@ -44,8 +44,9 @@ class Decisions:
         """
         names = [field.name for field in fields(cls)]
         columns = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-        first = torch.tensor([0, *episodes[:-1]]).cumsum(0)
-        columns["rows"] += first.repeat_interleave(torch.tensor([len(p.rows) for p in parts]))
+        numbers = columns["rows"].new_tensor
+        first = numbers([0, *episodes[:-1]]).cumsum(0)
+        columns["rows"] += first.repeat_interleave(numbers([len(p.rows) for p in parts]))
         return cls(**columns).ordered()
 
     def ordered(self) -> Decisions:
@@ -54,12 +55,12 @@ class Decisions:
 
     def where(self, mask: Bool[Tensor, "rows steps"]) -> Decisions:
         """Returns the decisions made at steps that are True in ``mask``."""
-        return self._take(mask[self.rows, self.steps])
+        return self._take(mask.to(self.rows.device)[self.rows, self.steps])
 
     def select(self, episodes: Int[Tensor, " kept"]) -> Decisions:
         """Returns the decisions of some episodes, numbered anew in the order given."""
         numbers = self.rows.new_full((int(self.rows.max()) + 1,), -1)
-        numbers[episodes] = torch.arange(len(episodes))
+        numbers[episodes.to(numbers.device)] = torch.arange(len(episodes), device=numbers.device)
         kept = self._take(numbers[self.rows] >= 0)
         return replace(kept, rows=numbers[kept.rows])
 

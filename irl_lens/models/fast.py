@@ -66,7 +66,7 @@ class FastPath:
     def __init__(self, model: TrajectoryModel, precision: Precision = "float32") -> None:
         self.model = model
         self.precision: Precision = precision
-        self.weights = FusedWeights(model, matmul_dtype(precision, self._device))
+        self.weights = FusedWeights(model, matmul_dtype(precision, self.device))
         self._bias: Tensor | None = None
         self._settings = settings_of(model)
         self._inner = Bypassed(model, within_blocks)
@@ -87,13 +87,14 @@ class FastPath:
         return self.model.action_head
 
     @property
-    def _device(self) -> torch.device:
+    def device(self) -> torch.device:
+        """Where the weights are, and what runs through them has to be."""
         return self.model.hooked.unembed.W_U.device
 
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache for ``rows`` sequences of at most ``steps`` steps."""
         cfg = self.model.hooked.cfg
-        return KVCache(cfg.n_layers, rows, cfg.n_heads, steps, cfg.d_head, self._device)
+        return KVCache(cfg.n_layers, rows, cfg.n_heads, steps, cfg.d_head, self.device)
 
     def residual(
         self,

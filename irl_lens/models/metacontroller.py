@@ -43,9 +43,10 @@ class SequenceEmbedder(nn.Module):
         self, stream: Float[Tensor, "steps batch d_model"], lengths: Int[Tensor, " batch"]
     ) -> Float[Tensor, "batch size"]:
         """Embeds time-major sequences, each read up to its length only."""
-        last, rows = lengths - 1, torch.arange(len(lengths))
+        last, rows = lengths - 1, torch.arange(len(lengths), device=stream.device)
         # The second lane reads each row from its own last step, not from the padding.
-        backward = (last - torch.arange(len(stream)).unsqueeze(1)).clamp(min=0)
+        steps = torch.arange(len(stream), device=stream.device)
+        backward = (last - steps.unsqueeze(1)).clamp(min=0)
         states = self.gru(torch.stack([stream, stream[backward, rows]]))
         return self.out(states[:, last, rows].transpose(0, 1).flatten(1))
 
@@ -68,7 +69,8 @@ class LookAhead(nn.Module):
     ) -> Float[Tensor, "steps batch size"]:
         """Embeds the future of each step of time-major sequences, none of it padding."""
         drive, n = self.gru.drive(stream), len(stream)
-        happened = (torch.arange(n).unsqueeze(1) < lengths).unsqueeze(-1)
+        steps = torch.arange(n, device=stream.device)
+        happened = (steps.unsqueeze(1) < lengths).unsqueeze(-1)
         state = drive.new_zeros(*drive.shape[:2], self.gru.size)
         for ahead in range(min(self.steps, n - 1), -1, -1):
             before = state[: n - ahead]

@@ -71,7 +71,7 @@ def encode(
     names = {"codes": "z", "beta": "beta", "mu": "mu", "log_sigma": "log_sigma"}
     names["proposals"] = "proposals"
     joined = {new: torch.cat([getattr(part, old) for part in parts]) for old, new in names.items()}
-    arrays = {name: values.numpy() for name, values in joined.items()}
+    arrays = {name: values.cpu().numpy() for name, values in joined.items()}
     for values in arrays.values():
         values[~mask] = 0.0
     return MetaTrace(**arrays, mask=mask)
@@ -85,9 +85,12 @@ def _encode(
     rows: slice,
     generator: torch.Generator | None,
 ) -> MetaCodes:
-    mask = torch.from_numpy(trajectories.mask[rows])
-    stream = base.residual(torch.from_numpy(trajectories.observations[rows]), meta.layer)
+    mask, observations = (
+        torch.from_numpy(x[rows]).to(base.device)
+        for x in (trajectories.mask, trajectories.observations)
+    )
+    stream = base.residual(observations, meta.layer)
     noise = None
     if generator is not None:
-        noise = torch.randn(*mask.shape, meta.decoder.n_z, generator=generator)
+        noise = torch.randn(*mask.shape, meta.decoder.n_z, generator=generator).to(base.device)
     return meta(stream, mask, noise)

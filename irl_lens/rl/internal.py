@@ -71,13 +71,14 @@ class InternalAgent:
             torch.manual_seed(seed)
             self.trained = GaussianNetwork(
                 fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
-            )
+            ).to(fast.device)
         self.policy = LatentPolicy(self.trained, meta)
         self.player = RolloutRunner(fast, horizon, self.policy, config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the recorded decisions into padded sequences."""
         assert rollout.decisions is not None
+        advantages = advantages.to(rollout.decisions.rows.device)
         return [
             Chunk(
                 partial(self.trained.score, part), part.log_probs, part.mask, advantages[part.rows]

@@ -76,7 +76,7 @@ class Rollout:
         """Marks the steps at which the hook decided; nowhere if it makes no decisions."""
         if self.decisions is None:
             return np.zeros_like(self.mask)
-        return self.decisions.switches(*self.mask.shape).numpy()
+        return self.decisions.switches(*self.mask.shape).cpu().numpy()
 
     def rows(
         self, index: Int[NDArray[np.intp], " kept"] | Bool[NDArray[np.bool_], " n"]
@@ -149,7 +149,7 @@ class RolloutRecorder:
         self.rows, self.live, self.step = np.arange(n), np.ones(n, bool), 0
         self._told = {kept: said for kept, said in LABELS.items() if said in info}
         labels = {name: np.full((n, horizon), -1) for name in self._told}
-        counts: dict[str, Any] = {
+        counts = {
             count: np.zeros(n, np.int64)
             for count, label in (("reached", "subgoals"), ("visited", "progress"))
             if label in labels
@@ -161,9 +161,8 @@ class RolloutRecorder:
             mask=np.zeros((n, horizon), bool),
             rewards=np.zeros(n),
             solvable=np.array(info.get("solvable", np.ones(n, bool))),
-            **labels,
-            **counts,
         )
+        self._kept = replace(self._kept, **labels, **counts)
 
     def before(
         self,

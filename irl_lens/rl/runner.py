@@ -107,18 +107,20 @@ class RolloutRunner:
     ) -> Rollout:
         observation, info = env.reset(seed=seed)
         tape = RolloutRecorder(observation, info, self.horizon, env.actions)
-        cache, head = self.fast.cache(env.num_envs, self.horizon), self.fast.action_head
+        cache = self.fast.cache(env.num_envs, self.horizon)
+        head, device = self.fast.action_head, self.fast.device
         while tape.live.any() and tape.step < self.horizon:
-            rows = torch.from_numpy(tape.rows)
+            rows = torch.from_numpy(tape.rows)  # here, not where the model is
             self._tell(info, rows)
-            noise = head.noise(env.num_envs, generator)[rows]
-            outputs = self.fast.logits(torch.from_numpy(observation)[rows, None], cache=cache)[:, 0]
+            noise = head.noise(env.num_envs, generator)[rows].to(device)
+            seen = torch.from_numpy(observation)[rows, None].to(device)
+            outputs = self.fast.logits(seen, cache=cache)[:, 0]
             if given is not None and tape.step < given.shape[1]:
-                actions = given[rows, tape.step]
+                actions = given[rows, tape.step].to(device)
                 log_probs = head.log_prob(outputs, actions, self.temperature)
             else:
                 actions, log_probs = head.sample(outputs, noise, self.temperature)
-            chosen = tape.before(observation, info, actions.numpy(), log_probs.numpy())
+            chosen = tape.before(observation, info, actions.cpu().numpy(), log_probs.cpu().numpy())
             observation, reward, terminated, truncated, info = env.step(chosen)
             tape.after(reward, terminated | truncated, info)
             self._compact(tape, cache)
@@ -127,18 +129,20 @@ class RolloutRunner:
     def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):
             told = info.keys() & {"subgoal", "visit"}
-            self.hook.observe({name: torch.from_numpy(info[name])[rows] for name in told})
+            labels = {name: torch.from_numpy(info[name])[rows] for name in told}
+            self.hook.observe({name: x.to(self.fast.device) for name, x in labels.items()})
 
     def _compact(self, tape: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
         driven = self.hook is None or isinstance(self.hook, Actor)
         if not driven or tape.live.mean() >= CROWDED or not tape.live.any():
             return
-        index = _gaps_filled(tape.live)
-        cache.keep(torch.from_numpy(index))
+        kept = _gaps_filled(tape.live)
+        index = torch.from_numpy(kept).to(self.fast.device)
+        cache.keep(index)
         if isinstance(self.hook, Actor):
-            self.hook.keep(torch.from_numpy(index))
-        tape.keep(index)
+            self.hook.keep(index)
+        tape.keep(kept)
 
 
 def _gaps_filled(live: Bool[NDArray[np.bool_], " rows"]) -> Int[NDArray[np.int64], " kept"]:

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from irl_lens.arrays import NDArray
 from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
@@ -45,16 +47,28 @@ class Batch:
     pieces: tuple[Piece, ...]
 
     @classmethod
-    def of(cls, trajectories: Trajectories, chunk: int = 24) -> Batch:
-        """Sorts ``trajectories`` and cuts them into slices of at most ``chunk`` rows."""
+    def of(
+        cls, trajectories: Trajectories, chunk: int = 24, device: torch.device | None = None
+    ) -> Batch:
+        """Sorts ``trajectories`` and cuts them into slices of at most ``chunk`` rows.
+
+        Args:
+            trajectories: What to sort.
+            chunk: Rows of a slice.
+            device: Where the base is that they will run through; the CPU if None.
+        """
+
+        def tensor(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(array).to(device)
+
         ordered = trajectories.rows(np.argsort(-trajectories.lengths, kind="stable"))
         starts = range(0, len(ordered), chunk)
         return cls(
             ordered,
-            torch.from_numpy(ordered.observations),
-            torch.from_numpy(ordered.actions),
-            None if ordered.policy is None else torch.from_numpy(ordered.policy),
-            torch.from_numpy(ordered.mask),
+            tensor(ordered.observations),
+            tensor(ordered.actions),
+            None if ordered.policy is None else tensor(ordered.policy),
+            tensor(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
         )
 
@@ -69,7 +83,7 @@ class Batch:
         """The stream at the output of each of ``layers``, without a graph; 0 on padding."""
         order = sorted(set(layers))
         shape = (*self.mask.shape, base.model.d_model)
-        streams = {layer: torch.zeros(shape) for layer in order}
+        streams = {layer: torch.zeros(shape, device=self.mask.device) for layer in order}
 
         @torch.no_grad()
         def run(first: int, end: int, steps: int) -> None:

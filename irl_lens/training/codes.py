@@ -87,7 +87,7 @@ class CodesJob:
         self.stream = Demonstrations(world, seed, "codes", config.batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.meta = SegmentMetacontroller(config, base.model.d_model)
+            self.meta = SegmentMetacontroller(config, base.model.d_model).to(base.device)
         self.optimizer = SteeringOptimizer(self.meta, config)
         self.threshold = self._threshold()
 
@@ -95,7 +95,7 @@ class CodesJob:
         """One optimisation step; deterministic in (seed, i) and the state."""
         fraction = i / self.steps
         alpha = kl_weight(self.config.alpha, fraction)
-        terms = self.terms(Batch.of(self.stream[i]), i)
+        terms = self.terms(Batch.of(self.stream[i], device=self.base.device), i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
         figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
         agreement = {} if terms.agreement is None else {"agreement": terms.agreement}

@@ -56,6 +56,8 @@ class ControllersJob:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.banks = controller_banks(config, world, base.model.d_model)
+        for bank in self.banks.values():
+            bank.to(base.device)
         parameters = [p for bank in self.banks.values() for p in bank.parameters()]
         self.optimizer = torch.optim.AdamW(
             parameters, config.lr, weight_decay=config.weight_decay, fused=True
@@ -63,7 +65,7 @@ class ControllersJob:
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step of every bank, one after the other on the same batch."""
-        batch = Batch.of(self.stream[i])
+        batch = Batch.of(self.stream[i], device=self.base.device)
         streams = batch.residuals(self.base, self.config.layers)
         self.optimizer.zero_grad(set_to_none=True)
         for group in self.optimizer.param_groups:
@@ -86,11 +88,11 @@ class ControllersJob:
         fresh = Demonstrations(self.world, self.seed, "controllers-check", self.config.batch)
         sums, tokens, layers = torch.zeros(1 + len(self.banks)), 0, tuple(self.banks)
         for i in range(math.ceil(rows / self.config.batch)):
-            batch = Batch.of(fresh[i])
+            batch = Batch.of(fresh[i], device=self.base.device)
             streams = batch.residuals(self.base, layers)
             losses = [batch.nll(self.base, streams[layers[-1]], layers[-1])]
             losses += [self._nll(batch, streams[layer], layer) for layer in layers]
-            sums += torch.stack(losses) * len(batch.valid)
+            sums += torch.stack(losses).cpu() * len(batch.valid)
             tokens += len(batch.valid)
         names = ("nll_without", *(f"nll_layer{layer}" for layer in layers))
         return dict(zip(names, (sums / tokens).tolist(), strict=True))
@@ -121,7 +123,7 @@ class ControllersJob:
 
     def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
         labels = {"subgoal": "subgoals", "visit": "visits"}[self.config.label]
-        return torch.from_numpy(batch.trajectories.require(labels))
+        return torch.from_numpy(batch.trajectories.require(labels)).to(self.base.device)
 
 
 @trains("controllers")

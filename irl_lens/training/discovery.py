@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +88,8 @@ def steered_nll(
 ) -> Float[Tensor, ""]:
     """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t."""
     valid = batch.valid
-    with torch.autocast("cpu", torch.bfloat16, enabled=base.dtype == torch.bfloat16):
+    near = base.dtype == torch.bfloat16
+    with torch.autocast(stream.device.type, torch.bfloat16) if near else nullcontext():
         delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
     return batch.nll(base, batch.add(stream, delta), meta.layer, targets)
 
@@ -110,7 +112,7 @@ def evaluate(
 def _switches(codes: MetaCodes, truth: Trajectories) -> SwitchCounts | None:
     if truth.subgoals is None:
         return None
-    opened = (codes.beta.detach() >= THRESHOLD).numpy()
+    opened = (codes.beta.detach() >= THRESHOLD).cpu().numpy()
     return SwitchCounts.of(opened, truth.boundaries(), truth.mask)
 
 
@@ -125,10 +127,10 @@ def measure(
     fresh = Demonstrations(world, seed, purpose, CHECKED_AT_ONCE)
     sums, tokens, counts = torch.zeros(3), 0, []
     for i in range(math.ceil(rows / CHECKED_AT_ONCE)):
-        batch = Batch.of(fresh[i])
+        batch = Batch.of(fresh[i], device=base.device)
         terms = evaluate(meta, base, batch, noise_of(seed, purpose, i, batch, meta.decoder.n_z))
         without = batch.nll(base, batch.residuals(base, (meta.layer,))[meta.layer], meta.layer)
-        sums += torch.stack([terms.nll, without, terms.kl]) * terms.tokens
+        sums += torch.stack([terms.nll, without, terms.kl]).cpu() * terms.tokens
         tokens += terms.tokens
         counts += [terms.switches] if terms.switches else []
     means = (sums / tokens).tolist()
@@ -142,7 +144,7 @@ def noise_of(
     """The encoder's noise for the ``i``-th batch of a purpose."""
     draw = np.random.SeedSequence(stream_seed(seed, f"{purpose}-noise", i))
     generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
-    return torch.randn(*batch.mask.shape, latent, generator=generator)
+    return torch.randn(*batch.mask.shape, latent, generator=generator).to(batch.mask.device)
 
 
 class DiscoveryJob:
@@ -162,7 +164,7 @@ class DiscoveryJob:
         self.stream = Demonstrations(world, seed, "discovery", config.batch)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.meta = Metacontroller(config, base.model.d_model)
+            self.meta = Metacontroller(config, base.model.d_model).to(base.device)
         trained = base.model.requires_grad_(True) if config.base_lr else None
         self.optimizer = SteeringOptimizer(self.meta, config, trained, config.base_lr)
         self.batches = WholeBatch if config.base_lr else Batch
@@ -170,7 +172,7 @@ class DiscoveryJob:
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
         alpha = kl_weight(self.config.alpha, i / self.steps)
-        batch = self.batches.of(self.stream[i])
+        batch = self.batches.of(self.stream[i], device=self.base.device)
         noise = noise_of(self.seed, "discovery", i, batch, self.config.latent)
         terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
         self.optimizer.step(terms.nll + alpha * terms.kl, i / self.steps)

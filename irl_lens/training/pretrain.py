@@ -44,13 +44,14 @@ class PretrainJob:
     Args:
         preset: The configuration.
         seed: Seed of the weights and of the data.
+        device: Where to train; weights and data are drawn on the CPU, the same everywhere.
     """
 
-    def __init__(self, preset: Preset, seed: int) -> None:
+    def __init__(self, preset: Preset, seed: int, device: torch.device | str = "cpu") -> None:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
         world = make_world(preset.world)
         torch.manual_seed(seed)
-        self.model = TrajectoryModel(preset.base, world.observation, world.actions)
+        self.model = TrajectoryModel(preset.base, world.observation, world.actions).to(device)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
@@ -89,12 +90,15 @@ class PretrainJob:
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
         outputs, observation = predictions(self.model, self.fast, chunk)
-        head, drawn = self.model.action_head, torch.as_tensor(chunk.actions[chunk.mask])
-        policy = None if chunk.policy is None else torch.as_tensor(chunk.policy[chunk.mask])
+        drawn = torch.as_tensor(chunk.actions[chunk.mask]).to(self.fast.device)
+        policy = chunk.policy
+        if policy is not None:
+            policy = torch.as_tensor(policy[chunk.mask]).to(self.fast.device)
+        head = self.model.action_head
         loss_of, wanted = imitated(head, self.config.targets, drawn, policy)
         action = loss_of(outputs, wanted, "sum")
         loss = action + self.config.observation_weight * observation.sum()
-        nll = head.nll(outputs.detach(), drawn, "sum")
+        nll = head.nll(outputs, drawn, "sum").detach()
         return loss / tokens, {"nll": float(nll) / tokens}
 
     def state(self) -> dict[str, Tensor]:
@@ -118,7 +122,9 @@ def predictions(
     model: TrajectoryModel, fast: FastPath, batch: Trajectories
 ) -> tuple[Float[Tensor, "valid outputs"], Float[Tensor, " valid_pairs"]]:
     """What the action head reads at each valid step, and -ln p [nats] of each next observation."""
-    observations, mask = torch.as_tensor(batch.observations), torch.as_tensor(batch.mask)
+    observations, mask = (
+        torch.as_tensor(x).to(fast.device) for x in (batch.observations, batch.mask)
+    )
     stream = fast.final(observations)
     outputs = model.hooked.unembed(stream[mask])
     pairs = mask[:, 1:]

@@ -125,13 +125,10 @@ def test_rows_of_position_embeddings_that_all_rows_share_are_refused(bridge):
     assert len(plain[name]) == 1
     for one in (AblatePatch(name, rows=[0]), Mask(AblatePatch(name), rows=[0])):
         with (
-            pytest.raises(ValueError, match="may be that of the whole batch"),
+            pytest.raises(ValueError, match="one row that stands for every row"),
             one.attached(bridge),
         ):
             whole(bridge)
-    with AblatePatch(name, steps=[1]).attached(bridge):
-        _, changed = bridge.run_with_cache(READS, decoder_input=WRITES)
-    assert (changed[name] != plain[name]).any(-1).tolist() == [[False, True, False, False, False]]
 
 
 @pytest.mark.parametrize("name", ["hook_pos_embed", "pos_embed.hook_out"])
@@ -141,6 +138,6 @@ def test_they_are_where_hugging_face_runs_a_decoder_alone(name):
     for one in (AblatePatch(name, rows=[0]), TransplantPatch(source, name, {(0, 1): (1, 2)})):
         with one.attached(bridge):
             changed = bridge(READS)
-            with pytest.raises(ValueError, match="may be that of the whole batch"):
+            with pytest.raises(ValueError, match="one row that stands for every row"):
                 bridge.original_model(READS)
         assert torch.equal(changed[1:], plain[1:]) and not torch.equal(changed, plain)

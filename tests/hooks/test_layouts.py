@@ -18,7 +18,18 @@ from transformer_lens import (
 
 from irl_lens.hooks import AblatePatch, VectorController, hook_points
 from irl_lens.hooks.core.address import Axes, check_layout
-from tests.hooks.bridges import gpt2, mixtral, native, qwen
+from irl_lens.hooks.core.bridges import check_bridge
+from tests.hooks.bridges import (
+    bart,
+    deepseek,
+    gpt2,
+    granite,
+    mixtral,
+    native,
+    qwen,
+    qwen_gated,
+    switch,
+)
 
 ROWS, STEPS, HEADS = 3, 5, 4
 TOKENS = torch.randint(11, (ROWS, STEPS), generator=torch.Generator().manual_seed(0))
@@ -72,7 +83,35 @@ MODELS: dict[str, Callable[[], Any]] = {
     "GPT-2": gpt2,
     "Mixtral": mixtral,
     "Qwen": qwen,
+    "DeepSeek": deepseek,
+    "Qwen, gated": qwen_gated,
+    "Granite": granite,
+    "BART": bart,
+    "Switch": switch,
 }
+ROTARY = {
+    *(f"rotary_emb.hook_{x}" for x in ("in", "cos", "sin")),
+    *(f"blocks.N.attn.hook_{x}" for x in ("cos", "sin")),
+}
+BY_HEAD = {
+    *(
+        f"blocks.N.attn.{x}_norm.hook_{at}"
+        for x in "qk"
+        for at in ("in", "scale", "normalized", "out")
+    ),
+    *(f"blocks.N.attn.hook_{x}_normed" for x in "qk"),
+}
+ROUTER = {"blocks.N.mlp.gate.hook_in", "blocks.N.mlp.gate.hook_out"}
+
+
+def shown(*attention: str) -> set[str]:
+    return {f"{at}.hook_{x}" for at in attention for x in ("attn_scores", "pattern")}
+
+
+def inside(*norms: str) -> set[str]:
+    return {f"{norm}.hook_{x}" for norm in norms for x in ("scale", "normalized")}
+
+
 REFUSED = {
     "experts": {
         "blocks.N.mlp.experts.N.hook_gate",
@@ -81,50 +120,61 @@ REFUSED = {
         "blocks.N.mlp.hook_expert_weights",
         "blocks.N.mlp.hook_expert_indices",
     },
-    "native bridge": {"pos_embed.hook_in"},
+    "native bridge": {"pos_embed.hook_in", *shown("blocks.N.attn")},
     "GPT-2": {"pos_embed.hook_in"},
-    "Mixtral": {
-        "rotary_emb.hook_cos",
-        "rotary_emb.hook_sin",
-        "blocks.N.attn.hook_cos",
-        "blocks.N.attn.hook_sin",
-        "blocks.N.mlp.gate.hook_in",
+    "Mixtral": ROTARY | ROUTER,
+    "Qwen": ROTARY | BY_HEAD,
+    "DeepSeek": {
+        *ROTARY,
         "blocks.N.mlp.gate.hook_out",
+        *(f"blocks.N.attn.{x}" for x in ("hook_q", "hook_k", "hook_v", "hook_z", "o.hook_in")),
     },
-    "Qwen": {
-        "rotary_emb.hook_cos",
-        "rotary_emb.hook_sin",
-        "blocks.N.attn.hook_cos",
-        "blocks.N.attn.hook_sin",
-        *(
-            f"blocks.N.attn.{x}{at}"
-            for x in "qk"
-            for at in ("_norm.hook_in", "_norm.hook_normalized", "_norm.hook_out")
-        ),
-        *(f"blocks.N.attn.{x}_norm.hook_scale" for x in "qk"),
-        *(f"blocks.N.attn.hook_{x}_normed" for x in "qk"),
+    "Qwen, gated": {
+        *(ROTARY | BY_HEAD),
+        *("blocks.N.attn.hook_q", "blocks.N.attn.q.hook_out"),
+        *inside("blocks.N.lnN", "ln_final"),
+    },
+    "Granite": ROTARY | ROUTER,
+    "BART": {"pos_embed.hook_in", "decoder_pos_embed.hook_in", "decoder_pos_embed.hook_out"},
+    "Switch": {
+        *(f"{x}pos_embed.hook_{at}" for x in ("", "decoder_") for at in ("in", "out")),
+        "hook_pos_embed",
+        *shown("encoder_blocks.N.attn"),
+        *shown("decoder_blocks.N.self_attn", "decoder_blocks.N.cross_attn"),
+        *inside("encoder_blocks.N.lnN", "encoder_ln_final"),
+        *inside("decoder_blocks.N.lnN", "decoder_ln_final"),
     },
 }
 
 
-def carried(model: Any) -> dict[str, Tensor]:
-    """What each hook point carries, under every name that it has."""
+def carried(model: Any) -> tuple[dict[str, Tensor], set[str]]:
+    """What each hook point carries, under every name that it has; and which are refused."""
     found: dict[str, Tensor] = {}
+    others: set[str] = set()
+
+    def meet(x: Any, name: str) -> None:
+        if isinstance(x, Tensor) and refused(name, x):
+            others.add(re.sub(r"\d+", "N", name))
+        elif isinstance(x, Tensor):
+            found[name] = x
+
     points = hook_points(model)
     for name, point in points.items():
-        point.add_hook(lambda tensor, hook, name=name: found.update({name: tensor}))
+        point.add_hook(lambda tensor, hook, name=name: meet(tensor, name))
     decoder = (TOKENS,) if isinstance(model, HookedEncoderDecoder) else ()
+    both = {"decoder_input": TOKENS} if "decoder_embed.hook_in" in points else {}
     with torch.no_grad():
-        model(TOKENS, *decoder)
+        model(TOKENS, *decoder, **both)
     model.reset_hooks()
-    return {name: x for name, x in found.items() if isinstance(x, Tensor)}
+    return found, others
 
 
 def refused(name: str, x: Tensor) -> bool:
     try:
         check_layout(x, name)
+        check_bridge(x, name)
     except ValueError as error:
-        assert str(tuple(x.shape)) in str(error)
+        assert name.rsplit(".", 1)[-1] in str(error)
         return True
     return False
 
@@ -132,11 +182,9 @@ def refused(name: str, x: Tensor) -> bool:
 @pytest.mark.filterwarnings("ignore:HookedEncoder is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", MODELS)
 def test_rows_and_steps_are_where_they_are_taken_to_be(kind):
-    wrong, others = [], set()
-    for name, x in carried(MODELS[kind]()).items():
-        if refused(name, x):
-            others.add(re.sub(r"\d+", "N", name))
-            continue
+    wrong = []
+    found_at, others = carried(MODELS[kind]())
+    for name, x in found_at.items():
         axes = Axes.of(name)
         found = [x.shape[0], x.shape[axes.step]]
         expected = [ROWS, STEPS]
@@ -144,7 +192,7 @@ def test_rows_and_steps_are_where_they_are_taken_to_be(kind):
             found.append(x.shape[axes.key])
             expected.append(STEPS)
         if x.ndim == 4:
-            assert x.shape[axes.head] in (2, HEADS), name
+            assert x.shape[axes.head] in (1, 2, HEADS), name
         if found != expected:
             wrong.append((name, tuple(x.shape)))
     assert not wrong

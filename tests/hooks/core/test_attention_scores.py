@@ -24,7 +24,7 @@ from irl_lens.hooks import (
     TransplantPatch,
     VectorController,
 )
-from tests.hooks.bridges import gpt2, mixtral, native
+from tests.hooks.bridges import codegen, gpt2, mixtral, native
 
 ROWS, STEPS, HEADS = 3, 6, 2
 SCORES, PATTERN = "blocks.1.attn.hook_attn_scores", "blocks.1.attn.hook_pattern"
@@ -60,6 +60,7 @@ MODELS = {
     "ALiBi": alibi,
     "GPT-2": gpt2,
     "GPT-2, compatible": compatible(gpt2),
+    "CodeGen": codegen,
     "Mixtral": mixtral,
     "Mixtral, compatible": compatible(mixtral),
 }

@@ -1,0 +1,94 @@
+"""A second device on any machine: what meets a tensor of the other one there is an error.
+
+Tensors with content that say they are on the device ``meta``. Within :func:`elsewhere`, tensors
+made on that device are such, ``.to("meta")`` brings one there, ``.cpu()`` brings it back, and an
+operation on tensors of both, numbers apart, fails as it would with a graphics card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")
+COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+
+
+class Elsewhere(Tensor):
+    """A tensor that is on the other device."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> Elsewhere:
+        made = Tensor._make_wrapper_subclass(
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=DEVICE,
+        )
+        made.held = held
+        return made
+
+    def __repr__(self) -> str:  # type: ignore[override]
+        return f"Elsewhere({self.held!r})"
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return run(func, args, kwargs or {})
+
+
+class _Mode(TorchDispatchMode):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return run(func, args, kwargs or {})
+
+
+class _FromNumbers(TorchFunctionMode):
+    """Makes tensors of Python's numbers here and brings them there; torch leaves them empty."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is Tensor.new_tensor and isinstance(args[0], Elsewhere):
+            return torch.tensor(args[1], dtype=args[0].dtype, **kwargs).to(DEVICE)
+        if func is torch.tensor and kwargs.get("device") not in (None, "cpu"):
+            return torch.tensor(*args, **kwargs | {"device": "cpu"}).to(kwargs["device"])
+        return func(*args, **kwargs)
+
+
+def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Runs an operation on what is held, if all of it is on one device."""
+    tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    there = [x for x in tensors if isinstance(x, Elsewhere)]
+    here = [x for x in tensors if not isinstance(x, Elsewhere) and x.dim()]
+    if there and here and func not in COPIES:
+        sizes = ", ".join(f"{type(x).__name__}{tuple(x.shape)}" for x in tensors)
+        raise RuntimeError(f"{func} of tensors on two devices: {sizes}")
+    wrapped = bool(there)
+    if kwargs.get("device") is not None:
+        wrapped, kwargs = kwargs["device"] == DEVICE, {**kwargs, "device": "cpu"}
+    same = {id(x.held): x for x in there}
+    args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
+    made = func(*args, **kwargs)
+
+    def back(x: Any) -> Any:
+        if not (wrapped and isinstance(x, Tensor)):
+            return x
+        return same[id(x)] if id(x) in same else Elsewhere(x)
+
+    return tree_map(back, made)
+
+
+@contextmanager
+def elsewhere() -> Iterator[torch.device]:
+    """Lends the device."""
+    with _Mode(), _FromNumbers():
+        yield DEVICE
