@@ -25,7 +25,7 @@ from irl_lens.runs.run import Run
 from tests.point_world import PointConfig, PointWorld
 
 POINT = replace(preset("smoke"), name="point", world=PointConfig(horizon=12))
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
