@@ -1,12 +1,14 @@
 """Everything measured on a run, live from its weights, in the order of the chain.
 
-An analysis whose stage is not finished is left out. All share one sample of fresh
-demonstrations, and all that act meet the same boards of the held-out task.
+An analysis whose stage is not finished, or that needs what the world does not offer, is left out.
+All share one sample of fresh demonstrations, and all that act meet the same boards of the held-out
+task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +32,7 @@ from irl_lens.analyses.learning.run_curves import LearningResult, learning_curve
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import NotOffered
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.progress import Progress
@@ -135,7 +138,8 @@ def analyse(run: Run, progress: Progress) -> Findings:
         return Findings()
     bench, found = LoadedRun(run), {}
     for done, name in enumerate(wanted, start=1):
-        found[name] = ANALYSES[name][1](bench)
+        with suppress(NotOffered):  # the world has no labels, or no filter
+            found[name] = ANALYSES[name][1](bench)
         progress.update(done)
     started = any(run.stage(name).done for name in ("internal-rl", "raw-rl"))
     learning = learning_curves(run, len(bench.world.heldout_subgoals)) if started else None
