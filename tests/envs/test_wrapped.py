@@ -18,6 +18,7 @@ from irl_lens.envs.contracts import Recorded
 from irl_lens.envs.protocol import Filtered, VectorWorld, World
 from irl_lens.envs.scenes import Stageable
 from irl_lens.envs.spaces import ContinuousActions, DiscreteActions, RealColumn
+from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.wrapped.actions import Actions
 from irl_lens.envs.wrapped.columns import Columns
 from irl_lens.envs.wrapped.rows import WrappedRows
@@ -316,3 +317,15 @@ def test_an_expert_that_never_succeeds_is_not_waited_for() -> None:
     lazy = GymnasiumWorld(DriftEnv, 5, lambda env, seen, rng: np.zeros(2), success=lambda *_: False)
     with pytest.raises(UserError, match="completed its task in 0 of 200 episodes within 5 steps"):
         lazy.demonstrate(3, seed=0)
+
+
+def test_how_exact_labels_are_goes_with_the_demonstrations(tmp_path: Path) -> None:
+    vague = GymnasiumWorld(
+        DriftEnv, 20, pushed, subgoals=("home",), subgoal=lambda env: 0, boundary_tolerance=2
+    )
+    shown = vague.demonstrate(4, seed=0)
+    assert shown.tolerance == shown.rows(slice(2)).tolerance == 2
+    assert Trajectories.from_arrays(shown.arrays()).tolerance == 2
+    assert make_world(CONFIG).demonstrate(2, seed=0).tolerance == 0
+    with pytest.raises(UserError, match="boundary_tolerance 20; take 0 to 19"):
+        GymnasiumWorld(DriftEnv, 20, pushed, boundary_tolerance=20)
