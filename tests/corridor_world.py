@@ -5,14 +5,13 @@ The agent sees where it is and where the three are, and not which it is asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from irl_lens.config.presets import preset, register_preset
 from irl_lens.envs import GymnasiumWorld, register_world
 
 SITES = ("key", "lever", "door")
@@ -84,4 +83,3 @@ def make(config: CorridorConfig) -> GymnasiumWorld:
 
 
 register_world("corridor", CorridorConfig, make)
-register_preset(replace(preset("smoke"), name="corridor", world=CorridorConfig()))

@@ -78,7 +78,7 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
     parts = run.fresh()  # let go of afterwards: a sweep may have many runs
     base, meta = parts.fast, parts.discovered
     trace, mask, true = encode(meta, base, sample, seed), sample.mask, sample.boundaries()
-    scores = score_gate(trace.switches, true, mask, seed)
+    scores = score_gate(trace.switches, true, mask, seed, tolerance=sample.tolerance)
     beta = trace.beta
     split = (beta >= two_levels(beta[:, 1:][mask[:, 1:]])) & mask
     return Point(
@@ -92,7 +92,7 @@ def measure(run: Run, sample: Trajectories, seed: int = 0) -> Point:
         mean(later(trace.switches, mask).sum(axis=1)),
         scores.f1,
         scores.f1_null,
-        SwitchCounts.of(split, true, mask).scores()["f1"],
+        SwitchCounts.of(split, true, mask, sample.tolerance).scores()["f1"],
     )
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite, nan
+
+import numpy as np
+from jaxtyping import Bool, Int
 
 from irl_lens.analyses.stats.estimates import Estimate, mean, proportion
+from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
@@ -57,8 +62,8 @@ class Outcome:
     Attributes:
         success_solvable: Share of solvable boards on which the task was completed.
         success_all: The same over all boards.
-        subgoals: Abstract subgoals completed, solvable boards.
-        visits: Visits completed, solvable boards.
+        subgoals: Abstract subgoals completed, solvable boards; NaN where the world does not tell.
+        visits: Visits completed, likewise.
     """
 
     success_solvable: Estimate
@@ -73,17 +78,18 @@ class Outcome:
         return cls(
             proportion(rollout.success[solvable]),
             proportion(rollout.success),
-            mean(rollout.require("reached")[solvable]),
-            mean(rollout.require("visited")[solvable]),
+            *(_counted(count, solvable) for count in (rollout.reached, rollout.visited)),
         )
 
     def sentence(self) -> str:
         """Says how much of the task is done."""
         solvable, everywhere = self.success_solvable, self.success_all
+        told = isfinite(self.subgoals.value)
         return (
             f"success {percent(solvable.value)} on solvable boards (95 % {percent(solvable.low)} "
-            f"to {percent(solvable.high)}; {percent(everywhere.value)} on all) and "
-            f"{self.subgoals.value:.2f} subgoals reached"
+            f"to {percent(solvable.high)}; {percent(everywhere.value)} on all)"
+            + f" and {self.subgoals.value:.2f} subgoals reached"
+            * told
         )
 
     def columns(self, prefix: str = "") -> dict[str, float]:
@@ -92,6 +98,12 @@ class Outcome:
         for name in ("success_solvable", "success_all", "subgoals", "visits"):
             columns |= getattr(self, name).columns(prefix + name)
         return columns
+
+
+def _counted(
+    count: Int[NDArray[np.int64], " n"] | None, solvable: Bool[NDArray[np.bool_], " n"]
+) -> Estimate:
+    return Estimate(nan, nan, nan) if count is None else mean(count[solvable])
 
 
 def percent(value: float) -> str:

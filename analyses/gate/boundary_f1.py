@@ -2,10 +2,10 @@
 
     precision = hits / switches,  recall = hits / boundaries,  F1 = 2 hits / (switches + boundaries)
 
-The hard gate (beta >= 0.5) against the true boundaries at the exact step, no tolerance. The
-first step of an episode is left out: its switch is forced. The null moves each episode's
-switches by a random number of steps, round the episode: same rate, same spacing, no timing.
-The paper shows this by example traces only (arXiv 2512.20605, Fig. 6).
+The hard gate (beta >= 0.5) against the true boundaries, at the exact step unless labels are less
+exact than that. The first step of an episode is left out: its switch is forced. The null moves
+each episode's switches by a random number of steps, round the episode: same rate, same spacing, no
+timing. The paper shows this by example traces only (arXiv 2512.20605, Fig. 6).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.trace import MetaTrace
-from irl_lens.training.switches import SwitchCounts
+from irl_lens.training.switches import SwitchCounts, hits
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def gate_against_boundaries(
         episodes: How many to keep for the raster.
     """
     boundaries, mask = trajectories.boundaries(), trajectories.mask
-    scores = score_gate(trace.switches, boundaries, mask, seed)
+    scores = score_gate(trace.switches, boundaries, mask, seed, tolerance=trajectories.tolerance)
     steps = int(trajectories.lengths[:episodes].max())
     switches = trace.switches.copy()
     switches[:, 0] = False
@@ -189,7 +189,12 @@ def gate_against_boundaries(
 
 
 def score_gate(
-    switches: Marks, boundaries: Marks, mask: Marks, seed: int = 0, draws: int = 50
+    switches: Marks,
+    boundaries: Marks,
+    mask: Marks,
+    seed: int = 0,
+    draws: int = 50,
+    tolerance: int = 0,
 ) -> GateScores:
     """Scores switches as detections of boundaries.
 
@@ -199,25 +204,24 @@ def score_gate(
         mask: Steps that happened.
         seed: Seed of the null.
         draws: Random shifts of all episodes.
+        tolerance: Steps by which a switch may be off.
     """
     counted = mask.copy()
     counted[:, 0] = False
     fired, true = (marks & counted for marks in (switches, boundaries))
-    hits, fired_n, true_n, steps = (x.sum(axis=1) for x in (fired & true, fired, true, counted))
+    fired_n, true_n, steps = (x.sum(axis=1) for x in (fired, true, counted))
+    found = hits(fired, true, tolerance)
     rng = np.random.default_rng(seed)
-    null = [_f1(circular_shift(switches, mask, rng), boundaries, mask) for _ in range(draws)]
+    shifted = (circular_shift(switches, mask, rng) for _ in range(draws))
+    null = [SwitchCounts.of(x, boundaries, mask, tolerance).scores()["f1"] for x in shifted]
     return GateScores(
-        ratio(hits, fired_n),
-        ratio(hits, true_n),
-        ratio(2 * hits, fired_n + true_n),
+        ratio(found, fired_n),
+        ratio(found, true_n),
+        ratio(2 * found, fired_n + true_n),
         Estimate(float(np.mean(null)), *np.quantile(null, (0.025, 0.975)).tolist()),
         ratio(fired_n, steps),
         ratio(true_n, steps),
     )
-
-
-def _f1(switches: Marks, boundaries: Marks, mask: Marks) -> float:
-    return SwitchCounts.of(switches, boundaries, mask).scores()["f1"]
 
 
 def _steps(colours: Sequence[str]) -> list[list]:

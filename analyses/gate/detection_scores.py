@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from irl_lens.analyses.gate.event_scores import NONE, Marks, hits, rand_index
+from irl_lens.analyses.gate.event_scores import NONE, Marks, rand_index
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import bootstrap_ci, permutation_pvalue
 from irl_lens.arrays import NDArray
+from irl_lens.training.switches import hits
 
 REACH = 5
 """Latencies beyond so many steps are counted together."""

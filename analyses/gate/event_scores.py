@@ -1,10 +1,7 @@
-"""Switches as detections of boundaries, with tolerance; as segmentations; and how late they are.
+"""Switches as segmentations, how late they are, and switches that know nothing.
 
-    precision = hits / switches,  recall = hits / boundaries,  F1 = 2 hits / (switches + boundaries)
-
-A switch hits a boundary at most ``tolerance`` steps away. Each is used once: pairs at the same
-step first, then those one step apart, and so on, of equals the late switch first. The first
-step of an episode is left out: its switch is forced.
+As detections of boundaries they are counted in :mod:`irl_lens.training.switches`. The first step of
+an episode is left out: its switch is forced.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ from irl_lens.arrays import NDArray
 from irl_lens.hooks import circularly_shifted
 
 Marks = Bool[NDArray[np.bool_], "n steps"]
-Counts = Int[NDArray[np.int64], " n"]
 NONE = np.iinfo(np.int64).max
 """Latency of a boundary in an episode without a switch."""
 
@@ -28,33 +24,6 @@ def later(marks: Marks, mask: Marks) -> Marks:
     kept = marks & mask
     kept[:, 0] = False
     return kept
-
-
-def hits(switches: Marks, boundaries: Marks, tolerance: int) -> Counts:
-    """Counts each episode's hits.
-
-    Args:
-        switches: Where the hard gate opens, see :func:`later`.
-        boundaries: Where a new subgoal begins, likewise.
-        tolerance: Steps.
-    """
-    left, free, found = switches.copy(), boundaries.copy(), np.zeros(len(switches), np.int64)
-    for distance in range(tolerance + 1):
-        for offset in sorted({distance, -distance}, reverse=True):
-            pairs = left & moved(free, offset)
-            left &= ~pairs
-            free &= ~moved(pairs, -offset)
-            found += pairs.sum(axis=1)
-    return found
-
-
-def moved(marks: Marks, by: int) -> Marks:
-    """Returns marks ``by`` steps later (earlier if negative); what leaves the episode is lost."""
-    result = np.zeros_like(marks)
-    steps = marks.shape[1]
-    if abs(by) < steps:
-        result[:, max(by, 0) : steps + min(by, 0)] = marks[:, max(-by, 0) : steps - max(by, 0)]
-    return result
 
 
 def rand_index(switches: Marks, boundaries: Marks, mask: Marks) -> Float[NDArray[np.float64], " n"]:

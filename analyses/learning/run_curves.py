@@ -9,6 +9,7 @@ solvable boards.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import nan
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -157,5 +158,6 @@ def learning_curves(run: Run, subgoals: int) -> LearningResult:
 
 def _curve(stage: Stage, name: str, prefix: int | None) -> LearningCurve:
     rows = stage.metrics()
-    columns = (tuple(r[key] for r in rows) for key in ("episodes", "success", "subgoals"))
+    # A world without labels does not tell how many subgoals were completed.
+    columns = (tuple(r.get(k, nan) for r in rows) for k in ("episodes", "success", "subgoals"))
     return LearningCurve(name, prefix, *columns)

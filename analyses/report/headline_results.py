@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import ANALYSES
+from irl_lens.errors import NotOffered
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 
@@ -28,7 +31,8 @@ def headline_results(run: Run, progress: Progress) -> dict[str, Result]:
         progress: Told of every analysis.
 
     Returns:
-        The results by name; those whose stage is not finished are left out.
+        The results by name; those whose stage is not finished, or that need what the world does
+        not offer, are left out.
     """
     wanted = [ANALYSES[name] for name in NAMES if ANALYSES[name].missing(run) is None]
     progress.stage("analyses", len(wanted))
@@ -36,6 +40,7 @@ def headline_results(run: Run, progress: Progress) -> dict[str, Result]:
         return {}
     loaded, found = LoadedRun(run), {}
     for done, analysis in enumerate(wanted, start=1):
-        found[analysis.name] = analysis.of(loaded)
+        with suppress(NotOffered):  # the world has no labels, or no filter
+            found[analysis.name] = analysis.of(loaded)
         progress.update(done)
     return found

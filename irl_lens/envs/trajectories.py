@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Trajectories:
         progress: Visits completed before each step.
         tasks: Index of the task among the training tasks, -1 for another one, ``[n]``.
         extras: Arrays of the world's own by name, one row a trajectory; opaque outside it.
+        tolerance: Steps by which a boundary between subgoals may be off, where labels are no
+            more exact than that: a switch so near counts as on it.
     """
 
     observations: Shaped[NDArray[Any], "n steps columns"]
@@ -46,6 +48,7 @@ class Trajectories:
     progress: Int[NDArray[np.int64], "n steps"] | None = None
     tasks: Int[NDArray[np.int64], " n"] | None = None
     extras: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    tolerance: int = 0
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -78,8 +81,9 @@ class Trajectories:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Returns everything there is as named arrays, the world's own prefixed ``extras.``"""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "extras"}
-        known = {name: array for name, array in plain.items() if array is not None}
+        named = (*BY_STEP, "tasks")
+        known = {name: x for name in named if (x := getattr(self, name)) is not None}
+        known |= {"tolerance": np.array(self.tolerance)} if self.tolerance else {}
         return known | {f"extras.{name}": array for name, array in self.extras.items()}
 
     @classmethod
@@ -87,7 +91,8 @@ class Trajectories:
         """Undoes :meth:`arrays`."""
         plain = {name: value for name, value in arrays.items() if "." not in name}
         extras = {n.removeprefix("extras."): v for n, v in arrays.items() if "." in n}
-        return cls(**plain, extras=extras)
+        tolerance = int(plain.pop("tolerance", 0))
+        return cls(**plain, extras=extras, tolerance=tolerance)
 
     def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:
         """Returns the selected rows, cut to the longest of them."""

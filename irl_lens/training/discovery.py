@@ -113,7 +113,7 @@ def _switches(codes: MetaCodes, truth: Trajectories) -> SwitchCounts | None:
     if truth.subgoals is None:
         return None
     opened = (codes.beta.detach() >= THRESHOLD).cpu().numpy()
-    return SwitchCounts.of(opened, truth.boundaries(), truth.mask)
+    return SwitchCounts.of(opened, truth.boundaries(), truth.mask, truth.tolerance)
 
 
 @torch.no_grad()

@@ -1,6 +1,10 @@
 """How well switches fall on the boundaries between true abstract subgoals.
 
-Exact step, no tolerance; the first step of an episode never counts, as its switch is forced.
+At the exact step unless labels are less exact than that; the first step of an episode never
+counts, as its switch is forced. A switch hits a boundary at most ``tolerance`` steps away. Each is
+used once: pairs at the same step first, then those one step apart, and so on, of equals the late
+switch first.
+
 The paper shows this by example traces only (arXiv 2512.20605, Fig. 6); here it is scored.
 """
 
@@ -9,7 +13,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 
@@ -24,7 +28,7 @@ class SwitchCounts:
         steps: Steps that happened, first steps excluded.
         fired: Those at which the hard gate opens.
         true: Those at which a new abstract subgoal begins.
-        hits: Those at which both happen.
+        hits: Those at which both happen, or nearly.
     """
 
     steps: int = 0
@@ -33,12 +37,15 @@ class SwitchCounts:
     hits: int = 0
 
     @classmethod
-    def of(cls, switches: Marks, boundaries: Marks, mask: Marks) -> SwitchCounts:
+    def of(
+        cls, switches: Marks, boundaries: Marks, mask: Marks, tolerance: int = 0
+    ) -> SwitchCounts:
         """Counts in one batch; ``mask`` is True on steps that happened."""
         counted = mask.copy()
         counted[:, :1] = False
         fired, true = switches & counted, boundaries & counted
-        return cls(*(int(marks.sum()) for marks in (counted, fired, true, fired & true)))
+        found = hits(fired, true, tolerance)
+        return cls(*(int(marks.sum()) for marks in (counted, fired, true, found)))
 
     def __add__(self, other: SwitchCounts) -> SwitchCounts:
         return SwitchCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -54,6 +61,33 @@ class SwitchCounts:
             "recall": _ratio(self.hits, self.true),
             "f1": _ratio(2 * self.hits, self.fired + self.true),
         }
+
+
+def hits(switches: Marks, boundaries: Marks, tolerance: int) -> Int[NDArray[np.int64], " rows"]:
+    """Counts each episode's hits.
+
+    Args:
+        switches: Where the hard gate opens, but on first steps.
+        boundaries: Where a new subgoal begins, likewise.
+        tolerance: Steps.
+    """
+    left, free, found = switches.copy(), boundaries.copy(), np.zeros(len(switches), np.int64)
+    for distance in range(tolerance + 1):
+        for offset in sorted({distance, -distance}, reverse=True):
+            pairs = left & moved(free, offset)
+            left &= ~pairs
+            free &= ~moved(pairs, -offset)
+            found += pairs.sum(axis=1)
+    return found
+
+
+def moved(marks: Marks, by: int) -> Marks:
+    """Returns marks ``by`` steps later (earlier if negative); what leaves the episode is lost."""
+    result = np.zeros_like(marks)
+    steps = marks.shape[1]
+    if abs(by) < steps:
+        result[:, max(by, 0) : steps + min(by, 0)] = marks[:, max(-by, 0) : steps - max(by, 0)]
+    return result
 
 
 def two_levels(values: Float[NDArray[np.floating], " n"], bins: int = 200) -> float:

@@ -29,6 +29,13 @@ def test_first_steps_and_padding_do_not_count() -> None:
     assert set(counts.scores().values()) == {0.0}
 
 
+def test_labels_that_are_no_more_exact_than_so_many_steps() -> None:
+    marks = _marks(".x..x.x."), _marks("..x....x"), _marks("xxxxxxxx")
+    exact, near = (SwitchCounts.of(*marks, tolerance=steps) for steps in (0, 1))
+    assert (exact.hits, near.hits) == (0, 2)
+    assert near.scores()["recall"] == 1 and near.scores()["precision"] == 2 / 3
+
+
 def test_batches_add_up() -> None:
     one = SwitchCounts.of(_marks(".x"), _marks(".x"), _marks("xx"))
     other = SwitchCounts.of(_marks(".x"), _marks(".."), _marks("xx"))

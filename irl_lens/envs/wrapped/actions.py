@@ -51,7 +51,7 @@ class Actions:
             return np.asarray(int(action) - int(self.space.start), np.int64)
         return np.ravel((np.asarray(action) - self._middle) / self._half).astype(np.float32)
 
-    def given(self, action: Shaped[NDArray[Any], "*size"]) -> Any:
+    def given(self, action: Any) -> Any:
         """Returns a kept action as the environment takes it, within its limits."""
         if isinstance(self.space, spaces.Discrete):
             return int(action) + int(self.space.start)

@@ -114,7 +114,7 @@ class WrappedRows:
         for env in self.envs:
             env.close()
 
-    def _step(self, row: int, action: Shaped[NDArray[Any], "*size"]) -> None:
+    def _step(self, row: int, action: Any) -> None:
         env, reading = self.envs[row], self.reading
         seen, reward, terminated, truncated, info = env.step(reading.actions.given(action))
         self.raw[row] = seen

@@ -9,6 +9,7 @@ Bayes filter, and nothing to draw or edit: the analyses that need them say so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -55,6 +56,7 @@ class GymnasiumWorld:
             one of training tasks when not given.
         subgoals: Names of the subgoals, if they are known.
         subgoal: Returns the number of the subgoal that is pursued, given the environment.
+        boundary_tolerance: Steps by which ``subgoal`` may be late or early.
         heldout_subgoals: Those of the held-out task in order, if they are known.
         success: Whether a step completed the task, given its reward, terminated, truncated and
             info; :func:`rewarded` when not given.
@@ -78,6 +80,7 @@ class GymnasiumWorld:
         heldout: Callable[[], gym.Env] | None = None,
         subgoals: Sequence[str] = (),
         subgoal: Subgoal | None = None,
+        boundary_tolerance: int = 0,
         heldout_subgoals: Sequence[int] = (),
         success: Success = rewarded,
         scales: Mapping[str, float] | None = None,
@@ -86,6 +89,8 @@ class GymnasiumWorld:
     ) -> None:
         if not 1 <= horizon <= MAX_HORIZON:
             raise UserError(f"horizon {horizon}; take 1 to {MAX_HORIZON}")
+        if not 0 <= boundary_tolerance < horizon:
+            raise UserError(f"boundary_tolerance {boundary_tolerance}; take 0 to {horizon - 1}")
         if sum(source is not None for source in (expert, policy, episodes)) != 1:
             raise UserError(
                 "give one of expert, policy and episodes: where demonstrations are from"
@@ -107,7 +112,7 @@ class GymnasiumWorld:
         )
         if policy is not None and not isinstance(self.actions, DiscreteActions):
             raise UserError("a policy gives probabilities of discrete actions; give an expert")
-        self._episodes = episodes
+        self._episodes, self._tolerance = episodes, boundary_tolerance
 
     @property
     def observation(self) -> ObservationSpec:
@@ -143,7 +148,7 @@ class GymnasiumWorld:
                     f"the expert completed its task in {len(kept)} of {played} episodes within "
                     f"{self.horizon} steps; see whether 'success' knows, or take a longer horizon"
                 )
-        return stacked(kept)
+        return replace(stacked(kept), tolerance=self._tolerance)
 
     def recorded(
         self,
@@ -172,7 +177,7 @@ class GymnasiumWorld:
             )
         order = np.random.default_rng(0).permutation(len(self._recorded))[low:high]
         chosen = np.random.default_rng(seed).permutation(order)[:n]
-        return self._recorded.rows(chosen)
+        return replace(self._recorded.rows(chosen), tolerance=self._tolerance)
 
     @property
     def has_recorded(self) -> bool:

@@ -14,12 +14,13 @@ from irl_lens.analyses.gate.boundary_f1 import score_gate
 from irl_lens.analyses.gate.counterfactual import edit_gate, what_if
 from irl_lens.analyses.gate.detection import BoundaryDetection, boundary_detection, science
 from irl_lens.analyses.gate.detection_scores import REACH
-from irl_lens.analyses.gate.event_scores import NONE, hits, latencies, moved, poisson
+from irl_lens.analyses.gate.event_scores import NONE, latencies, poisson
 from irl_lens.analyses.rollouts.patched_actor import in_force
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.trace import MetaTrace
 from irl_lens.runs.run import Run, find_run
+from irl_lens.training.switches import hits, moved
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter, Steered
