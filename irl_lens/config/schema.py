@@ -54,7 +54,7 @@ class BaseConfig:
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
     act_fn: Activation = "relu"
     deviation: Deviation = "state"
-    """Of continuous actions; discrete ones have none."""
+    """How wide continuous actions are drawn; discrete ones have no deviation."""
 
 
 @dataclass(frozen=True)

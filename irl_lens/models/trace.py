@@ -58,7 +58,7 @@ def encode(
         meta: The metacontroller.
         base: The base it was trained on.
         trajectories: What to encode.
-        seed: Of the encoder's noise; its means are the proposals when not given.
+        seed: Seed of the encoder's noise; its means are the proposals when not given.
         chunk: Rows at a time.
 
     Returns:

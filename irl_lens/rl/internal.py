@@ -61,7 +61,7 @@ class InternalAgent:
         meta: The frozen metacontroller.
         config: Width and initial standard deviation of the policy, temperature.
         horizon: Most steps of an episode.
-        seed: Of the policy's initial weights.
+        seed: Seed of the policy's initial weights.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ class RolloutRunner:
 
         Args:
             env: A vector environment whose rows end and stay put.
-            seed: Of the episodes' layouts, of the actions and of the hook's noise.
+            seed: Seed of the episodes' layouts, of the actions and of the hook's noise.
             given: Actions to take at the first steps, in place of those drawn: episodes
                 that fork where these end.
 

@@ -172,7 +172,7 @@ class Run(RunFolder):
 
         Args:
             trajectories: Such as ``world.demonstrate(32, seed=0)``.
-            seed: Of the encoder's noise; its means are the proposals when not given.
+            seed: Seed of the encoder's noise; its means are the proposals when not given.
         """
         from irl_lens.models.trace import encode
 

@@ -45,7 +45,7 @@ class ControllersJob:
         config: Layers, labels, sizes and schedule.
         world: Where demonstrations come from.
         base: The frozen base.
-        seed: Of initialisation and demonstrations.
+        seed: Seed of initialisation and demonstrations.
     """
 
     def __init__(self, config: ControllersConfig, world: World, base: FastPath, seed: int) -> None:
