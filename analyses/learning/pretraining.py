@@ -35,10 +35,10 @@ class TrainingCurve(Result):
         """Says where the base's training ended."""
         if not self.steps:
             return "No step of pretraining was logged."
+        floor = "" if self.floor is None else f"; the exact Bayes filter has {self.floor:.3f}"
         return (
             f"The base's action NLL goes from {self.nll[0]:.3f} to {self.nll[-1]:.3f} nats in "
-            f"{self.steps[-1]:,} steps of pretraining; the exact Bayes filter has "
-            f"{self.floor:.3f}. Every batch was fresh."
+            f"{self.steps[-1]:,} steps of pretraining{floor}. Every batch was fresh."
         )
 
     def figure(self) -> go.Figure:
