@@ -147,7 +147,7 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
 def pretrain(run: Run, progress: Progress) -> None:
     """Trains the base model of ``run``, resuming where it stopped; nothing when done."""
     stage = run.stage("base")
-    job = PretrainJob(run.preset, run.seed)
+    job = PretrainJob(run.preset, run.seed, run.device)
     kept = snapshot_steps(job.steps)
 
     def after(completed: int) -> None:
