@@ -29,9 +29,9 @@ def rotated(bank: ControllerBank, seed: int = 0) -> ControllerBank:
     """Returns controllers that change the stream by as much, in random directions."""
     stack, generator = bank.stack, torch.Generator().manual_seed(seed)
     square = torch.randn(len(bank), stack.d_model, stack.d_model, generator=generator)
-    rotations = torch.linalg.qr(square).Q
     tensors = {name: tensor.detach() for name, tensor in stack.tensors().items()}
     written = WRITTEN[type(stack)]
+    rotations = torch.linalg.qr(square).Q.to(tensors[written].device)
     if isinstance(stack, VectorController):
         tensors[written] = (rotations @ tensors[written][..., None])[..., 0]
     else:

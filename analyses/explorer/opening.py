@@ -97,13 +97,13 @@ def _ranked(workbench: Workbench, states: list[State]) -> list[State]:
     """Those in which the edit changes the preferred action, most of all first."""
     if not states:
         return []
-    at = torch.arange(len(states)), torch.tensor([state.step for state in states])
+    rows, at = range(len(states)), [state.step for state in states]
     clean, edited = (
-        _logits(workbench, [_watched(workbench, s, side) for s in states])[at]
+        _logits(workbench, [_watched(workbench, s, side) for s in states])[rows, at]
         for side in ("clean", "edited")
     )
     best, other = clean.argmax(dim=-1), edited.argmax(dim=-1)
-    gains = (clean - edited)[at[0], best] + (edited - clean)[at[0], other]
+    gains = (clean - edited)[rows, best] + (edited - clean)[rows, other]
     order = gains.argsort(descending=True).tolist()
     return [states[i] for i in order if best[i] != other[i]]
 
@@ -119,7 +119,7 @@ def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
     steps = max(map(len, seen))
     padded = np.stack([x[np.minimum(np.arange(steps), len(x) - 1)] for x in seen])
     with workbench.lock:
-        return workbench.loaded.base.logits(torch.from_numpy(padded)).float()
+        return workbench.loaded.base.logits(workbench.loaded.base.tensor(padded)).float()
 
 
 def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | None, list[str]]:

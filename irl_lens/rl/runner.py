@@ -113,7 +113,7 @@ class RolloutRunner:
             rows = torch.from_numpy(tape.rows)  # here, not where the model is
             self._tell(info, rows)
             noise = head.noise(env.num_envs, generator)[rows].to(device)
-            seen = torch.from_numpy(observation)[rows, None].to(device)
+            seen = self.fast.tensor(observation[tape.rows, None])
             outputs = self.fast.logits(seen, cache=cache)[:, 0]
             if given is not None and tape.step < given.shape[1]:
                 actions = given[rows, tape.step].to(device)
@@ -138,7 +138,7 @@ class RolloutRunner:
         if not driven or tape.live.mean() >= CROWDED or not tape.live.any():
             return
         kept = _gaps_filled(tape.live)
-        index = torch.from_numpy(kept).to(self.fast.device)
+        index = self.fast.tensor(kept)
         cache.keep(index)
         if isinstance(self.hook, Actor):
             self.hook.keep(index)

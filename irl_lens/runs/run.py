@@ -82,6 +82,14 @@ class Run(RunFolder):
         other._parts, other._fast = {}, None
         return other
 
+    def on(self, device: torch.device) -> Self:
+        """The run with its parts on a device: itself, or the same with parts of its own there."""
+        if device == self.device:
+            return self
+        other = self.fresh()
+        other.device = device
+        return other
+
     # What loads models is imported with the first look: TransformerLens takes seconds.
 
     @property

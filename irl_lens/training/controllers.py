@@ -123,7 +123,7 @@ class ControllersJob:
 
     def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
         labels = {"subgoal": "subgoals", "visit": "visits"}[self.config.label]
-        return torch.from_numpy(batch.trajectories.require(labels)).to(self.base.device)
+        return self.base.tensor(batch.trajectories.require(labels))
 
 
 @trains("controllers")
