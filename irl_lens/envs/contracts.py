@@ -128,6 +128,11 @@ class Recorded(Protocol):
         ...
 
 
+def has_recorded(world: object) -> bool:
+    """Whether a world's demonstrations are recorded ones, of which there are only so many."""
+    return isinstance(world, Recorded) and world.has_recorded
+
+
 _OFFERS: dict[type, str] = {
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
