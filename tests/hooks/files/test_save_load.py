@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from irl_lens.hooks.files.kinds import KINDS
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -30,7 +31,6 @@ from irl_lens.hooks import (
     model_hash,
     save,
 )
-from irl_lens.hooks.files.kinds import KINDS
 from irl_lens.hooks.files.model_hash import content_hash
 from irl_lens.hooks.files.save_load import HEADER_LIMIT
 
@@ -56,7 +56,7 @@ def test_round_trip_is_bit_exact(tmp_path, intervention):
 
 
 def test_banks_and_decoders_are_saved_too(tmp_path):
-    bank = ControllerBank.low_rank(["left", "right"], D, 4, HOOK)
+    bank = ControllerBank.trainable(LowRankController, ["left", "right"], D, HOOK, rank=4)
     loaded = load(save(bank, tmp_path / "bank.safetensors"))
     assert isinstance(loaded, ControllerBank) and loaded.names == ("left", "right")
     x = torch.randn(2, 3, D)
@@ -75,7 +75,7 @@ def test_every_kind_is_known():
 
 def test_header(tmp_path):
     file = save(
-        ControllerBank.low_rank("ab", D, 4, HOOK),
+        ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=4),
         tmp_path / "new" / "folder",
         base="abc",
         environment="irl_lens/GridPinpad-v0",
