@@ -376,8 +376,8 @@ def controller_kind(name: str) -> type[Controller]:
     """
     if name not in _KINDS:
         raise ValueError(
-            f"no kind of controller {name[:60]!r} is known; take {', '.join(_KINDS)}, or import the "
-            'module of your own, a class NAME(irl_lens.hooks.Controller, kind="...")'
+            f"no kind of controller {name[:60]!r} is known; take {', '.join(_KINDS)}, or import "
+            'the module that defines yours, class Mine(Controller, kind="...")'
         )
     return _KINDS[name]
 

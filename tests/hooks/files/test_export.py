@@ -154,6 +154,6 @@ def test_names_are_no_code(tmp_path, names):
     ],
 )
 def test_what_is_not_constant_is_refused(tmp_path, part, said):
-    with pytest.raises(ValueError, match=f"{said}.*export a low-rank"):
+    with pytest.raises(ValueError, match=f"{said}.*export a controller"):
         export_fwd_hooks(part, tmp_path / "none")
     assert not (tmp_path / "none").exists()

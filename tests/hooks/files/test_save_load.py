@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from irl_lens.hooks.files.kinds import KINDS
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -32,6 +31,7 @@ from irl_lens.hooks import (
     save,
 )
 from irl_lens.hooks.files.model_hash import content_hash
+from irl_lens.hooks.files.part_classes import part_classes
 from irl_lens.hooks.files.save_load import HEADER_LIMIT
 
 D, ROWS, STEPS = 16, 3, 6
@@ -70,7 +70,9 @@ def test_banks_and_decoders_are_saved_too(tmp_path):
 def test_every_kind_is_known():
     exported = {getattr(hooks, name) for name in hooks.__all__}
     parts = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Part)}
-    assert {kind for kind in parts if not isabstract(kind)} - {Part} == set(KINDS.values())
+    assert {kind for kind in parts if not isabstract(kind)} - {Part} == {
+        known for known in part_classes().values() if known.__module__.startswith("irl_lens.")
+    }
 
 
 def test_header(tmp_path):
@@ -274,6 +276,6 @@ class Unknown(VectorController):
 
 
 def test_unknown_kinds_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="a Unknown cannot be saved; those that can: LowRank"):
+    with pytest.raises(ValueError, match="a Unknown cannot be saved; those that can: FullCon"):
         save(Unknown(torch.ones(D), HOOK), tmp_path)
     assert issubclass(Unknown, Controller)
