@@ -108,7 +108,7 @@ def test_the_command_line_is_told_of_the_world(tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     refused = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert refused.returncode and "no preset 'corridor'" in refused.stderr
-    env |= {"IRL_LENS_WORLDS": str(ROOT / "tests" / "corridor_preset.py")}
+    env |= {"IRL_LENS_MODULES": str(ROOT / "tests" / "corridor_preset.py")}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     run = Run.open(tmp_path / "run")

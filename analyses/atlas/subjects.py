@@ -18,12 +18,11 @@ from jaxtyping import Float
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from irl_lens.analyses.core.label_controllers import decoded
 from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.hooks import (
     Controller,
     ControllerBank,
-    FullController,
-    LinearDecoder,
     LowRankController,
     Spectrum,
     VectorController,
@@ -55,7 +54,7 @@ class Subject:
     def placebo(self, generator: torch.Generator) -> LowRankController | VectorController:
         """Draws a controller of the same singular values in random directions."""
         values, reads, writes = random_directions(self.spectrum, generator)
-        if isinstance(self.controller, VectorController):
+        if self.controller.constant:
             return VectorController(values[0] * writes[0], self.controller.hook_name)
         return LowRankController(reads, (writes * values[:, None]).mT, self.controller.hook_name)
 
@@ -116,11 +115,3 @@ def cluster_subjects(
 def bank_subjects(bank: ControllerBank) -> list[Subject]:
     """Supervised controllers of abstract subgoals, in their order."""
     return [Subject(name, own, bank[name]) for own, name in enumerate(bank)]
-
-
-@torch.no_grad()
-def decoded(meta: CausalHalf, code: Float[Tensor, " latent"]) -> LowRankController | FullController:
-    """Returns the controller that a code stands for."""
-    if isinstance(meta.decoder, LinearDecoder):
-        return FullController.from_latent(meta.decoder, code, meta.hook_name)
-    return LowRankController.from_latent(meta.decoder, code, meta.hook_name)

@@ -37,7 +37,7 @@ HOOK, PATTERN = "blocks.1.hook_resid_post", "blocks.1.attn.hook_pattern"
 X = torch.zeros(ROWS, STEPS, D)
 BETA = torch.tensor([[1.0, 0.2, 0.9, 0.1]] * ROWS)
 add = VectorController(torch.ones(D), HOOK)
-bank = ControllerBank.vector("ab", D, HOOK)
+bank = ControllerBank.trainable(VectorController, "ab", D, HOOK)
 
 TAKERS: dict[str, Callable[[Any], Any]] = {
     "mask rows": lambda given: Mask(add, rows=given),

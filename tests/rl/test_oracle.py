@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.rl.oracle import OracleCodes, OracleControllers
 from irl_lens.rl.runner import RolloutRunner
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -> None:
     names, hook_name = parts.world.subgoal_names, parts.meta.hook_name
-    bank = ControllerBank.low_rank(names, 16, 2, hook_name, init=1.0).requires_grad_(False)
+    bank = ControllerBank.trainable(
+        LowRankController, names, 16, hook_name, rank=2, init=1.0
+    ).requires_grad_(False)
     player = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
     rollout = player.play(parts.world.vector_env(16), seed=1)
     assert rollout.decisions is None
@@ -49,7 +51,9 @@ def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:
 
 
 def test_labels_are_of_one_step_and_used_once(parts: Parts) -> None:
-    bank = ControllerBank.low_rank("abcd", 16, 2, parts.meta.hook_name, init=1.0)
+    bank = ControllerBank.trainable(
+        LowRankController, "abcd", 16, parts.meta.hook_name, rank=2, init=1.0
+    )
     x, told = torch.randn(2, 3, 16), {"subgoal": torch.tensor([0, 1])}
     for oracle in (OracleControllers(bank), OracleCodes(torch.randn(4, 3), parts.meta)):
         oracle.observe(told)

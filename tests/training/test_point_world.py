@@ -18,7 +18,7 @@ from irl_lens.config.schema import (
     RLConfig,
 )
 from irl_lens.errors import UserError
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -148,7 +148,9 @@ def test_a_fork_takes_the_given_actions_first() -> None:
 
 def test_oracles_need_labels() -> None:
     world = WORLDS["unlabelled"]
-    bank = ControllerBank.low_rank(("a", "b", "c", "d"), 16, 2, hook_name(1), 0.1)
+    bank = ControllerBank.trainable(
+        LowRankController, ("a", "b", "c", "d"), 16, hook_name(1), rank=2, init=0.1
+    )
     player = RolloutRunner(base_of(world), world.horizon, OracleControllers(bank))
     with pytest.raises(UserError, match="does not tell which subgoal"):
         player.play(world.vector_env(4), 0)
