@@ -73,7 +73,7 @@ class InternalAgent:
                 fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
             ).to(fast.device)
         self.policy = LatentPolicy(self.trained, meta)
-        self.player = RolloutRunner(fast, horizon, self.policy, config.temperature)
+        self.runner = RolloutRunner(fast, horizon, self.policy, config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the recorded decisions into padded sequences."""

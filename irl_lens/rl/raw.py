@@ -48,7 +48,7 @@ class RawAgent:
         # In float32: the ratio of PPO compares log-probabilities of two passes.
         self.fast = FastPath(model, "float32")
         self.temperature = config.temperature
-        self.player = RolloutRunner(self.fast, horizon, temperature=config.temperature)
+        self.runner = RolloutRunner(self.fast, horizon, temperature=config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the episodes, the longest first, into chunks as long as their longest."""

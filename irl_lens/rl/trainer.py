@@ -46,7 +46,7 @@ class Agent(Protocol):
         ...
 
     @property
-    def player(self) -> RolloutRunner:
+    def runner(self) -> RolloutRunner:
         """Acts with it."""
         ...
 
@@ -152,7 +152,7 @@ class RLJob:
 
     def _parallel(self, episodes: int, solvable: bool) -> ParallelRollouts:
         make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return ParallelRollouts(self.agent.player, make, episodes)
+        return ParallelRollouts(self.agent.runner, make, episodes)
 
     def _play(self, parallel: ParallelRollouts, purpose: str, i: int) -> Rollout:
         return parallel.play(
