@@ -97,13 +97,14 @@ def _ranked(workbench: Workbench, states: list[State]) -> list[State]:
     """Those in which the edit changes the preferred action, most of all first."""
     if not states:
         return []
-    rows, at = range(len(states)), [state.step for state in states]
+    tensor = workbench.loaded.base.tensor
+    at = tensor(np.arange(len(states))), tensor(np.array([state.step for state in states]))
     clean, edited = (
-        _logits(workbench, [_watched(workbench, s, side) for s in states])[rows, at]
+        _logits(workbench, [_watched(workbench, s, side) for s in states])[at]
         for side in ("clean", "edited")
     )
     best, other = clean.argmax(dim=-1), edited.argmax(dim=-1)
-    gains = (clean - edited)[rows, best] + (edited - clean)[rows, other]
+    gains = (clean - edited)[at[0], best] + (edited - clean)[at[0], other]
     order = gains.argsort(descending=True).tolist()
     return [states[i] for i in order if best[i] != other[i]]
 
