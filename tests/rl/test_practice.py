@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.envs.practice import Lesson, Practice, Practised, PracticeRows
+from irl_lens.envs.practice import Lesson, Practice, PracticeRows, Practised
 from irl_lens.files.tensors import load_tensors
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.practice.actor_critic import ActorCritic, log_density

@@ -45,11 +45,12 @@ _LEGS = (np.arange(4)[:, None] + np.arange(4)) % 4
 _MIDDLE, _JOINT_SCALE = np.array([0.0, 0.87]), np.array([2.0, 2.8])
 _FASTEST = 3.0
 
-States = Float[NDArray[np.floating[Any]], "n numbers"]
+Positions = Float[NDArray[np.floating[Any]], "n 15"]
+Velocities = Float[NDArray[np.floating[Any]], "n 14"]
 Angles = Float[NDArray[np.floating[Any]], " n"]
 
 
-def heading(qpos: States) -> Float[NDArray[np.float64], " n"]:
+def heading(qpos: Positions) -> Float[NDArray[np.float64], " n"]:
     """Returns the torso's twist about its vertical axis [rad], from its quaternion."""
     return 2 * np.arctan2(qpos[:, 6], qpos[:, 3]).astype(np.float64)
 
@@ -60,7 +61,7 @@ def quarters(command: Angles, facing: Angles) -> Int[NDArray[np.int64], " n"]:
 
 
 def gait_observation(
-    qpos: States, qvel: States, command: Angles
+    qpos: Positions, qvel: Velocities, command: Angles
 ) -> tuple[Float[NDArray[np.float32], "n 28"], Int[NDArray[np.int64], " n"]]:
     """Returns what the network reads, and the quarters by which the body is seen turned.
 
@@ -143,7 +144,7 @@ class Gait:
         return cls(layers, deviation)
 
     def torques(
-        self, qpos: States, qvel: States, command: Angles
+        self, qpos: Positions, qvel: Velocities, command: Angles
     ) -> Float[NDArray[np.float32], "n 8"]:
         """Returns the torques that the gait means, each within -1 and 1.
 

@@ -28,9 +28,9 @@ from irl_lens.files.tensors import (
     split_parts,
     unpack_optimizer,
 )
+from irl_lens.rl.ppo import surrogate
 from irl_lens.rl.practice.actor_critic import ActorCritic, log_density
 from irl_lens.rl.practice.advantages import generalised_advantages
-from irl_lens.rl.ppo import surrogate
 from irl_lens.rl.trainer import draw_seed
 
 CLIP, TRACE = 0.2, 0.95
