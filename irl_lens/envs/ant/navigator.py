@@ -45,12 +45,14 @@ class Navigator:
         objects: Cells of the colours and walls.
         centres: Where each cell's centre is [m].
         half: Half the side of a cell [m].
+        table: The cell in each column (along x) and row (along y), ``[columns, rows]``.
     """
 
     paths: Int[NDArray[np.int64], "n colours cells ahead"]
     objects: Int[NDArray[np.int64], "n objects"]
     centres: Float[NDArray[np.float64], "cells 2"]
     half: float
+    table: Int[NDArray[np.int64], "columns rows"]
 
     @classmethod
     def of(
@@ -79,11 +81,22 @@ class Navigator:
                 goal = layouts.objects[:, :colours, None]
                 following = following.copy()
                 np.put_along_axis(following, goal, goal, axis=2)
-        return cls(paths, layouts.objects, centres, side / 2)
+        table = np.empty((board.size, board.size), np.int64)
+        column, row = np.rint((centres - centres.min(axis=0)) / side).astype(np.int64).T
+        table[column, row] = np.arange(cells)
+        return cls(paths, layouts.objects, centres, side / 2, table)
 
     def rows(self, index: NDArray[Any] | slice) -> Navigator:
         """Returns the navigator of some of the layouts."""
-        return Navigator(self.paths[index], self.objects[index], self.centres, self.half)
+        paths, objects = self.paths[index], self.objects[index]
+        return Navigator(paths, objects, self.centres, self.half, self.table)
+
+    def cells(self, places: Places) -> Whole:
+        """Returns the cell that each place is in; of one outside, the nearest."""
+        low = self.centres.min(axis=0) - self.half
+        column, row = np.floor((places - low) / (2 * self.half)).astype(np.int64).T
+        most = len(self.table) - 1
+        return self.table[np.clip(column, 0, most), np.clip(row, 0, most)]
 
     def directions(
         self, places: Places, velocities: Places, cells: Whole, goals: Whole
