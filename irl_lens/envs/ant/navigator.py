@@ -142,7 +142,7 @@ class Navigator:
         met = np.abs(away[..., 0]) <= half + span_x
         met &= np.abs(away[..., 1]) <= half + span_y
         met &= np.abs(cross) <= half * (span_x + span_y)
-        return (met & blocking[:, None]).any(axis=2)
+        return np.any(met & blocking[:, None], axis=2)
 
 
 def _following(board: BoardSpec, layouts: Layouts) -> Int[NDArray[np.int64], "n colours cells"]:

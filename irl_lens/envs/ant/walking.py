@@ -128,7 +128,7 @@ class Walking:
         self.command, self.age = state["command"].copy(), state["age"].copy()
 
     def _rewards(
-        self, torques: Float[NDArray[np.float64], "n 8"], fell: Bool[NDArray[np.bool_], " n"]
+        self, torques: Float[NDArray[np.floating[Any]], "n 8"], fell: Bool[NDArray[np.bool_], " n"]
     ) -> tuple[Float[NDArray[np.float64], " n"], dict[str, NDArray[Any]]]:
         weights, qpos, qvel = self.rewards, self.physics.qpos, self.physics.qvel
         cos, sin = np.cos(self.command), np.sin(self.command)
