@@ -85,7 +85,7 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         raise RuntimeError(f"{func} of tensors on two devices: {sizes}")
     wrapped = bool(there)
     if kwargs.get("device") is not None:
-        wrapped = torch.device(kwargs["device"]).type == DEVICE.type
+        wrapped = torch.device(kwargs["device"]).type != "cpu"
         kwargs = {**kwargs, "device": "cpu"}
     same = {id(x.held): x for x in there}
     args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
@@ -100,10 +100,14 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def elsewhere() -> Iterator[torch.device]:
-    """Lends the device, to the calling thread."""
+def elsewhere(card: bool = False) -> Iterator[torch.device]:
+    """Lends the device, to the calling thread.
+
+    Args:
+        card: What is brought to ``cuda`` comes there too, and torch says that it sees a card.
+    """
     with ExitStack() as stack:
-        for where, name, value in STANDING_IN:
+        for where, name, value in STANDING_IN + CARD * card:
             stack.enter_context(patch.object(import_module(where), name, value, create=True))
         stack.enter_context(_Mode())
         stack.enter_context(_FromNumbers())
@@ -135,3 +139,9 @@ STANDING_IN: tuple[tuple[str, str, Any], ...] = (
     ("transformer_lens.HookedTransformer", "type", _class),
 )
 """Module, name, and what is there meanwhile."""
+CARD: tuple[tuple[str, str, Any], ...] = (
+    ("torch.cuda", "is_available", lambda: True),
+    ("torch.cuda", "current_device", lambda: 0),
+    ("torch.cuda", "get_device_name", lambda device: "a card"),
+    ("torch.cuda", "_lazy_init", lambda: None),
+)
