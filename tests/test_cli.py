@@ -277,7 +277,7 @@ def test_the_device_asked_for_goes_before_that_of_the_environment(
     assert Run.open(tmp_path / "run").stage("base").made_with()["device"] == "cpu"
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "auto"])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_a_run_trains_and_is_analysed_on_the_device_of_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import product
@@ -75,7 +75,7 @@ class StopAfter(QuietProgress):
             signal.raise_signal(signal.SIGINT)
 
 
-def modules(run: Run) -> dict[str, nn.Module]:
+def modules(run: Run) -> Mapping[str, nn.Module]:
     """All parts of a run that have weights."""
     names = ("base", "raw", "discovered", "metacontroller", "policy")
     banks = {f"bank {layer}": bank for layer, bank in run.controllers.items()}
@@ -88,10 +88,10 @@ def test_all_parts_of_a_run_are_on_its_device(smoke_run: Run, lent: Lent) -> Non
         there = smoke_run.on(device)
         assert there.on(device) is there and there.fresh().device == device
         here = modules(smoke_run)
-        for name, module in (modules(there) | {"kept": there.pretrained}).items():
+        for name, module in {**modules(there), "pretrained": there.pretrained}.items():
             tensors = [*module.parameters(), *module.buffers()]
             assert {x.device.type for x in tensors} == {device.type}, name
-            own = here[name if name in here else "base"].state_dict()
+            own = here.get(name, here["base"]).state_dict()
             assert all(torch.equal(x.cpu(), own[k]) for k, x in module.state_dict().items())
         assert there.fast.device.type == device.type
         assert smoke_run.device == smoke_run.fast.device == torch.device("cpu")
@@ -117,7 +117,7 @@ def test_a_stage_goes_on_on_another_device(
     assert found.stage(stage).made_with()["device"].split(":")[0] == then.device.type
     # A card adds up in another order, and Adam makes a whole step, a thousandth or two, of what is
     # rounding alone.
-    near = 1e-4 if lent is elsewhere else 1e-2
+    near = 5e-4 if lent is elsewhere else 1e-2
     weights, others = found.stage(stage).weights(), expected.stage(stage).weights()
     assert weights.keys() == others.keys()
     apart = {name: float((weights[name] - x).abs().max()) for name, x in others.items()}
