@@ -162,7 +162,9 @@ def _sizes(space: spaces.Space) -> list[int]:
 def _within(space: spaces.Space, found: NDArray[Any]) -> bool:
     """Whether values are in a simple space, up to rounding; those of a Box may be of any type."""
     if not isinstance(space, spaces.Box):
-        return whole(found - _start(space), np.reshape(_sizes(space), space.shape)) is not None
+        return (
+            whole(found - _start(space), np.reshape(_sizes(space), space.shape or ())) is not None
+        )
     slack = ROUNDING * np.maximum(np.abs(found), 1)
     within = (found >= space.low - slack) & (found <= space.high + slack)
     return bool((within & np.isfinite(found)).all())
