@@ -37,7 +37,11 @@ from irl_lens.hooks.combinators.project import ProjectOut
 from irl_lens.hooks.combinators.sequence import Sequence
 from irl_lens.hooks.combinators.together import Together
 from irl_lens.hooks.controllers.bank import BankController, ControllerBank
-from irl_lens.hooks.controllers.controller import Controller
+from irl_lens.hooks.controllers.controller import (
+    Controller,
+    controller_kind,
+    controller_kinds,
+)
 from irl_lens.hooks.controllers.full import FullController
 from irl_lens.hooks.controllers.low_rank import LowRankController
 from irl_lens.hooks.controllers.vector import VectorController
@@ -96,6 +100,8 @@ __all__ = [
     "VectorController",
     "attach",
     "circularly_shifted",
+    "controller_kind",
+    "controller_kinds",
     "export_fwd_hooks",
     "find_hook_point",
     "first_switch",

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.attribution import attribute_patches
 from irl_lens.analyses.patching.contrast import Setting
@@ -19,7 +20,6 @@ from irl_lens.analyses.patching.lens import action_lens
 from irl_lens.analyses.patching.path import patch_paths
 from irl_lens.analyses.patching.sweep import sweep_patches
 from irl_lens.analyses.report.evaluate import evaluate_run
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.report.report import build_report
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
@@ -108,7 +108,7 @@ def test_the_command_line_is_told_of_the_world(tmp_path: Path) -> None:
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     refused = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert refused.returncode and "no preset 'corridor'" in refused.stderr
-    env |= {"IRL_LENS_WORLDS": str(ROOT / "tests" / "corridor_preset.py")}
+    env |= {"IRL_LENS_MODULES": str(ROOT / "tests" / "corridor_preset.py")}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert not done.returncode, done.stderr
     run = Run.open(tmp_path / "run")

@@ -18,12 +18,11 @@ from jaxtyping import Float
 from sklearn.cluster import KMeans
 from torch import Tensor
 
+from irl_lens.analyses.core.label_controllers import decoded
 from irl_lens.analyses.core.switch_codes import SwitchCodes, class_means
 from irl_lens.hooks import (
     Controller,
     ControllerBank,
-    FullController,
-    LinearDecoder,
     LowRankController,
     Spectrum,
     VectorController,
@@ -55,7 +54,7 @@ class Subject:
     def placebo(self, generator: torch.Generator) -> LowRankController | VectorController:
         """Draws a controller of the same singular values in random directions."""
         values, reads, writes = random_directions(self.spectrum, generator)
-        if isinstance(self.controller, VectorController):
+        if self.controller.constant:
             return VectorController(values[0] * writes[0], self.controller.hook_name)
         return LowRankController(reads, (writes * values[:, None]).mT, self.controller.hook_name)
 
@@ -68,7 +67,7 @@ def random_directions(
     What reads nothing of the stream, such as a vector that is added, goes on reading nothing.
     """
     drawn = torch.randn(2, *spectrum.reads.mT.shape, generator=generator)
-    reads, writes = torch.linalg.qr(drawn).Q.mT
+    reads, writes = torch.linalg.qr(drawn).Q.mT.to(spectrum.reads.device)
     return spectrum.values, reads * (spectrum.reads != 0).any(dim=-1, keepdim=True), writes
 
 
@@ -82,9 +81,8 @@ def code_subjects(
         switch_codes: The codes.
         names: Names of the abstract subgoals.
     """
-    means = torch.from_numpy(
-        class_means(switch_codes.codes, switch_codes.labels, len(names))
-    ).float()
+    means = class_means(switch_codes.codes, switch_codes.labels, len(names))
+    means = torch.from_numpy(means).float().to(meta.device)
     known = [own for own, code in enumerate(means) if code.isfinite().all()]
     return [Subject(names[own], own, decoded(meta, means[own]), means[own]) for own in known]
 
@@ -106,7 +104,7 @@ def cluster_subjects(
     clusters = min(clusters, len(np.unique(switch_codes.codes, axis=0)))
     fit = KMeans(clusters, n_init=4, random_state=seed).fit(switch_codes.codes)  # type: ignore
     subjects = []
-    for number, centre in enumerate(torch.from_numpy(fit.cluster_centers_).float()):
+    for number, centre in enumerate(torch.from_numpy(fit.cluster_centers_).float().to(meta.device)):
         counts = np.bincount(switch_codes.labels[fit.labels_ == number], minlength=len(names))
         own = int(counts.argmax())
         name = f"cluster {number + 1} ({counts[own] / counts.sum():.0%} {names[own]})"
@@ -117,11 +115,3 @@ def cluster_subjects(
 def bank_subjects(bank: ControllerBank) -> list[Subject]:
     """Supervised controllers of abstract subgoals, in their order."""
     return [Subject(name, own, bank[name]) for own, name in enumerate(bank)]
-
-
-@torch.no_grad()
-def decoded(meta: CausalHalf, code: Float[Tensor, " latent"]) -> LowRankController | FullController:
-    """Returns the controller that a code stands for."""
-    if isinstance(meta.decoder, LinearDecoder):
-        return FullController.from_latent(meta.decoder, code, meta.hook_name)
-    return LowRankController.from_latent(meta.decoder, code, meta.hook_name)

@@ -26,7 +26,6 @@ from irl_lens.analyses.control.panels import control_panels
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, action_nll, taken
 from irl_lens.analyses.core.loaded_run import LoadedRun
-from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS
@@ -195,7 +194,7 @@ class Trying:
         Returns:
             The measures, and how much of the gap the controllers close in each episode.
         """
-        banks = bank, rotated(bank)
+        banks = bank, bank.null()
         nll = [self.nll(one) for one in banks]
         own, other = (ratio(self.closed(x), self.gap) for x in nll)
         runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]

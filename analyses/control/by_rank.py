@@ -38,14 +38,12 @@ from irl_lens.analyses.figures.style import styled
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.errors import UserError
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import Controller, ControllerBank, VectorController, controller_kind
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.folder import first_difference
 from irl_lens.runs.run import Run
 
-MEAN, VECTOR = "mean difference", "vector"
-VECTORS = (MEAN, VECTOR)
-"""Names of what does not depend on the stream."""
+MEAN, VECTOR = "mean difference", VectorController.title(rank=0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,7 @@ class Sized:
     Attributes:
         name: As in the figure.
         numbers: How many numbers one controller has.
+        constant: Whether they add the same, whatever the stream is.
         control: What they do; p adjusted for all sizes.
         over_vector: Gap closed, less that of the trained vectors on the same episodes, or of
             the mean differences if no vectors were trained.
@@ -64,6 +63,7 @@ class Sized:
 
     name: str
     numbers: int
+    constant: bool
     control: LayerControl
     over_vector: Estimate
     p: float
@@ -90,7 +90,7 @@ class RankResult(Result):
     @property
     def best(self) -> Sized:
         """The matrices that close most of the gap."""
-        matrices = [size for size in self.sizes if size.name not in VECTORS]
+        matrices = [size for size in self.sizes if not size.constant]
         return max(matrices, key=lambda size: size.control.gap_closed.value)
 
     @property
@@ -207,7 +207,7 @@ def _check(runs: Sequence[Run]) -> None:
     names = [_name(run) for run in runs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two of the runs have controllers of {twice}; take one of each size")
-    if not set(names) - {VECTOR}:
+    if all(_kind(run).constant for run in runs):
         raise UserError(
             "control by rank needs a run with matrices; first: irl-lens sweep controllers "
             "--preset P --base RUN --over controllers.rank=1 controllers.rank=4"
@@ -222,9 +222,12 @@ def _settings(run: Run) -> dict[str, Any]:
     return {"world": parts["world"], "base": {"hash": base}, "controllers": alike}
 
 
+def _kind(run: Run) -> type[Controller]:
+    return controller_kind(run.preset.controllers.kind)
+
+
 def _name(run: Run) -> str:
-    config = run.preset.controllers
-    return {"low-rank": f"rank {config.rank}", "full": "full matrix", "vector": VECTOR}[config.kind]
+    return _kind(run).title(run.preset.controllers.rank)
 
 
 def _best_layer(runs: Sequence[Run]) -> int:
@@ -246,7 +249,7 @@ def _numbers(bank: ControllerBank) -> int:
 def _adjusted(sizes: Sequence[Sized]) -> tuple[Sized, ...]:
     """For there being several, both of what they do and of what vectors do not."""
     controls = adjusted([size.control for size in sizes])
-    matrices = [nan if size.name in VECTORS else size.p for size in sizes]
+    matrices = [nan if size.constant else size.p for size in sizes]
     p = [q if q == q else size.p for size, q in zip(sizes, holm(matrices), strict=True)]
     found = zip(sizes, controls, p, strict=True)
     return tuple(replace(size, control=control, p=q) for size, control, q in found)
@@ -261,4 +264,5 @@ def _sized(
     gap: Closed,
 ) -> Sized:
     p = permutation_pvalue(closed, vector) if np.any(closed != vector) else 1.0
-    return Sized(name, _numbers(bank), control, ratio(closed - vector, gap), p)
+    constant = bank.stack.constant
+    return Sized(name, _numbers(bank), constant, control, ratio(closed - vector, gap), p)

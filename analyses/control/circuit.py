@@ -32,7 +32,6 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.label_controllers import LabelControllers, Source
 from irl_lens.analyses.core.labels import labels_of
 from irl_lens.analyses.core.loaded_run import LoadedRun
-from irl_lens.analyses.core.null_controllers import rotated
 from irl_lens.analyses.core.options import Count, Index, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import one_legend, with_intervals
@@ -197,7 +196,7 @@ def recruited(
     if draws < 2:
         raise ValueError(f"{draws} random controllers; take two or more to see how they differ")
     numbers = torch.from_numpy(labels)
-    banks = (bank, *(rotated(bank, seed + k) for k in range(draws)))
+    banks = (bank, *(bank.null(seed + k) for k in range(draws)))
     runs = (Switched.of(model, layer, b.labelled(numbers), observations, mask) for b in banks)
     measured = [measure(run) for run in runs]
     own, random = measured[0], measured[1:]

@@ -12,12 +12,20 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import class_means
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
-from irl_lens.hooks import ControllerBank, FullController, LinearDecoder, LowRankController
+from irl_lens.hooks import (
+    Controller,
+    ControllerBank,
+    FullController,
+    LinearDecoder,
+    LowRankController,
+)
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
@@ -109,9 +117,12 @@ def code_bank(
             f"no switch of {len(shown)} demonstrations begins subgoal {missing[0]}, so no code "
             'stands for it; take more of them, or the source "controllers"'
         )
-    codes = torch.from_numpy(means).float()
-    if isinstance(meta.decoder, LinearDecoder):
-        return ControllerBank(
-            names, FullController.from_latent(meta.decoder, codes, meta.hook_name)
-        )
-    return ControllerBank(names, LowRankController.from_latent(meta.decoder, codes, meta.hook_name))
+    codes = torch.from_numpy(means).float().to(meta.device)
+    return ControllerBank(names, decoded(meta, codes))
+
+
+@torch.no_grad()
+def decoded(meta: CausalHalf, codes: Float[Tensor, "*lead latent"]) -> Controller:
+    """Returns the controllers that codes stand for."""
+    kind = FullController if isinstance(meta.decoder, LinearDecoder) else LowRankController
+    return kind.from_latent(meta.decoder, codes, meta.hook_name)

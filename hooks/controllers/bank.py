@@ -17,9 +17,6 @@ from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import Additive
 from irl_lens.hooks.controllers.controller import Controller
-from irl_lens.hooks.controllers.full import FullController
-from irl_lens.hooks.controllers.low_rank import LowRankController
-from irl_lens.hooks.controllers.vector import VectorController
 from irl_lens.hooks.core.address import INTEGERS, Axes, spread
 from irl_lens.hooks.core.part import Part
 
@@ -38,6 +35,7 @@ class ControllerBank(Part):
         ValueError: the names are not as many as the controllers, or repeat.
 
     Examples:
+        >>> from irl_lens.hooks import VectorController
         >>> stack = VectorController(torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 2.0]]), "hook")
         >>> bank = ControllerBank(["red", "green", "blue"], stack)
         >>> list(bank), len(bank), bank["green"].v.tolist()
@@ -69,6 +67,7 @@ class ControllerBank(Part):
             ValueError: there is none, or they differ.
 
         Examples:
+            >>> from irl_lens.hooks import VectorController
             >>> up = VectorController(torch.ones(2), "hook")
             >>> ControllerBank.of({"up": up, "still": VectorController.zeros(2, "hook")}).names
             ('up', 'still')
@@ -89,67 +88,59 @@ class ControllerBank(Part):
         return cls(controllers, kind(**stacked, hook_name=hook_name))
 
     @classmethod
-    def low_rank(
+    def trainable(
         cls,
+        kind: type[Controller],
         names: Iterable[str],
         d_model: int,
-        rank: int,
         hook_name: str,
-        init: float = 0.1,
         *,
+        rank: int = 16,
+        init: float = 0.1,
         generator: torch.Generator | None = None,
     ) -> Self:
-        """Returns trainable low-rank controllers; `init` is |U e| relative to |e|.
+        """Returns controllers to begin training with.
+
+        Args:
+            kind: class of the controllers; :func:`~irl_lens.hooks.controller_kind` of a name.
+            names: one a controller, all different.
+            d_model: width of the stream.
+            hook_name: hook point at which they act.
+            rank: their rank, in kinds that have one.
+            init: |U e| relative to |e|, in kinds that do not begin at zero.
+            generator: draws the initial values.
 
         Examples:
-            >>> ControllerBank.low_rank("abc", d_model=64, rank=16, hook_name="hook").stack.A.shape
-            torch.Size([3, 16, 64])
+            >>> from irl_lens.hooks import LowRankController
+            >>> bank = ControllerBank.trainable(LowRankController, "abc", 64, "hook", rank=4)
+            >>> bank.stack.A.shape
+            torch.Size([3, 4, 64])
         """
         names = tuple(names)
-        lead = (len(names),)
-        stack = LowRankController.random(
-            d_model, rank, hook_name, init, lead=lead, generator=generator
+        stack = kind.trainable(
+            d_model, hook_name, rank=rank, init=init, lead=(len(names),), generator=generator
         )
         return cls(names, stack)
 
-    @classmethod
-    def full(
-        cls,
-        names: Iterable[str],
-        d_model: int,
-        hook_name: str,
-        init: float = 0.1,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> Self:
-        """Returns trainable full controllers; `init` is |U e| relative to |e|.
+    def null(self, seed: int = 0) -> Self:
+        """Returns random controllers that change the stream by as much; see `Controller.null`.
 
         Examples:
-            >>> ControllerBank.full("abc", d_model=64, hook_name="hook").stack.U.shape
-            torch.Size([3, 64, 64])
+            >>> from irl_lens.hooks import VectorController
+            >>> stack = VectorController(torch.tensor([[3.0, 0.0], [0.0, 4.0]]), "hook")
+            >>> bank = ControllerBank(["right", "up"], stack).null()
+            >>> list(bank), bank.stack.spectrum.norm.round(decimals=4).tolist()
+            (['right', 'up'], [3.0, 4.0])
         """
-        names = tuple(names)
-        lead = (len(names),)
-        stack = FullController.random(d_model, hook_name, init, lead=lead, generator=generator)
-        return cls(names, stack)
-
-    @classmethod
-    def vector(cls, names: Iterable[str], d_model: int, hook_name: str) -> Self:
-        """Returns trainable zero vectors.
-
-        Examples:
-            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").stack.v.shape
-            torch.Size([3, 64])
-        """
-        names = tuple(names)
-        return cls(names, VectorController.zeros(d_model, hook_name, lead=(len(names),)))
+        return type(self)(self.names, self.stack.null(torch.Generator().manual_seed(seed)))
 
     @property
     def hook_name(self) -> str:
-        """Where the controllers act.
+        """Name of the hook point at which the controllers act.
 
         Examples:
-            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").hook_name
+            >>> from irl_lens.hooks import VectorController
+            >>> ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,))).hook_name
             'hook'
         """
         return self.stack.hook_name
@@ -167,7 +158,8 @@ class ControllerBank(Part):
         """Returns the names.
 
         Examples:
-            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").keys()
+            >>> from irl_lens.hooks import VectorController
+            >>> ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,))).keys()
             ('a', 'b', 'c')
         """
         return self.names
@@ -176,7 +168,8 @@ class ControllerBank(Part):
         """Returns the controllers.
 
         Examples:
-            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> from irl_lens.hooks import VectorController
+            >>> bank = ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,)))
             >>> [controller.lead for controller in bank.values()]
             [(), (), ()]
         """
@@ -186,7 +179,8 @@ class ControllerBank(Part):
         """Returns pairs of name and controller.
 
         Examples:
-            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> from irl_lens.hooks import VectorController
+            >>> bank = ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,)))
             >>> [name for name, controller in bank.items()]
             ['a', 'b', 'c']
         """
@@ -199,7 +193,8 @@ class ControllerBank(Part):
             ValueError: the bank has no such controller.
 
         Examples:
-            >>> ControllerBank.vector("abc", d_model=64, hook_name="hook").index("c")
+            >>> from irl_lens.hooks import VectorController
+            >>> ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,))).index("c")
             2
         """
         if name not in self.names:
@@ -223,6 +218,7 @@ class ControllerBank(Part):
             ValueError: no such name; a controller of another kind or width, or several.
 
         Examples:
+            >>> from irl_lens.hooks import VectorController
             >>> stack = VectorController(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "hook")
             >>> bank = ControllerBank(["right", "left"], stack)
             >>> bank.nearest(VectorController(torch.tensor([3.0, 0.0]), "elsewhere"))
@@ -247,7 +243,8 @@ class ControllerBank(Part):
             ValueError: a label that is no integer, below -1 or beyond the bank.
 
         Examples:
-            >>> bank = ControllerBank.low_rank("abc", d_model=64, rank=16, hook_name="hook")
+            >>> from irl_lens.hooks import LowRankController
+            >>> bank = ControllerBank.trainable(LowRankController, "abc", 64, "hook")
             >>> bank.select(torch.tensor([[0, 0, 2], [1, -1, -1]])).lead
             (2, 3)
         """
@@ -258,6 +255,7 @@ class ControllerBank(Part):
         """Returns the intervention that applies the labelled controller at each position.
 
         Examples:
+            >>> from irl_lens.hooks import VectorController
             >>> stack = VectorController(torch.tensor([[1.0], [10.0]]), "hook")
             >>> bank = ControllerBank(["one", "ten"], stack)
             >>> bank.labelled(torch.tensor([[1, -1, 0]]))(torch.zeros(1, 3, 1)).flatten().tolist()
@@ -269,7 +267,8 @@ class ControllerBank(Part):
         """Raises ValueError unless every label is an integer, -1 or that of a controller.
 
         Examples:
-            >>> bank = ControllerBank.vector("abc", d_model=64, hook_name="hook")
+            >>> from irl_lens.hooks import VectorController
+            >>> bank = ControllerBank("abc", VectorController.zeros(64, "hook", lead=(3,)))
             >>> bank.check_labels(torch.tensor([[0, 2, -1]]))
         """
         if labels.dtype not in INTEGERS:
@@ -301,8 +300,8 @@ class BankController(Additive):
         ValueError: labels that are not [rows, steps], below -1 or beyond the bank.
 
     Examples:
-        >>> from irl_lens.hooks import ControllerBank
-        >>> bank = ControllerBank.low_rank("ab", d_model=8, rank=2, hook_name="hook")
+        >>> from irl_lens.hooks import ControllerBank, LowRankController
+        >>> bank = ControllerBank.trainable(LowRankController, "ab", 8, "hook", rank=2)
         >>> x = torch.randn(1, 3, 8)
         >>> y = BankController(bank, torch.tensor([[0, -1, 1]]))(x)
         >>> (y != x).any(-1).tolist()

@@ -1,14 +1,23 @@
-"""What controllers share: e <- e + delta(e), shapes, and stacking.
+"""What controllers share: e <- e + delta(e), shapes, stacking, and how a kind makes itself known.
 
 A controller's tensors may have leading axes: none (the same for every position), [rows],
 or [rows, steps]. The paper's injection e_t <- e_t + U_t e_t (arXiv 2512.20605, section D,
 and App. C.2 for supervised controllers) is the [rows, steps] case.
+
+A kind of controller is one class with a name, in a module that somebody imports:
+
+    class GainController(Controller, kind="gain"): ...
+
+It brings its change (`delta`), its width, what is trained (`trainable`) and what it is held
+against (`null`). All else has a default for changes that are linear in e, and is overridden where
+a kind can do better. From then on it is trained (the setting ``controllers.kind``), saved, loaded,
+exported and analysed as those that come with irl-lens; no code ever comes from a file.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float, Shaped
@@ -16,7 +25,7 @@ from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import Additive
 from irl_lens.hooks.core.address import Axes, check_width, spread
-from irl_lens.hooks.core.spectrum import Spectrum
+from irl_lens.hooks.core.spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import FactoredMatrix
@@ -38,9 +47,89 @@ class Controller(Additive):
     """
 
     item_axes = 2
-    """Axes of one controller's own tensors; those before are leading axes."""
+    """Number of axes of one controller's own tensors; those before are leading axes."""
+    kind: ClassVar[str]
+    """Name of the kind in settings."""
+    ranked: ClassVar[bool] = False
+    """Whether its size depends on a rank."""
+    constant: ClassVar[bool] = False
+    """Whether it adds the same, whatever e is."""
+
+    def __init_subclass__(cls, *, kind: str | None = None, **keywords: Any) -> None:
+        """Makes a kind known by its name; a class without one is no kind, a base of some."""
+        super().__init_subclass__(**keywords)
+        if kind is not None:
+            _register(kind, cls)
+            cls.kind = kind
+
+    @classmethod
+    @abstractmethod
+    def trainable(
+        cls,
+        d_model: int,
+        hook_name: str,
+        *,
+        rank: int = 16,
+        init: float = 0.1,
+        lead: tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        """Returns controllers to begin training with; their parameters are trained.
+
+        Args:
+            d_model: width of the stream.
+            hook_name: hook point at which they act.
+            rank: their rank, in kinds that have one.
+            init: |U e| relative to |e|, in kinds that do not begin at zero.
+            lead: leading axes.
+            generator: draws the initial values.
+
+        Examples:
+            >>> from irl_lens.hooks import FullController
+            >>> FullController.trainable(8, "hook", lead=(3,)).U.shape
+            torch.Size([3, 8, 8])
+        """
 
     @abstractmethod
+    def null(self, generator: torch.Generator) -> Controller:
+        """Returns as many random controllers that change the stream by as much: their control.
+
+        For most kinds U' = Q U with Q of :meth:`rotations`: it writes in random directions, at
+        every step exactly as much. It may be of another kind. No gradient reaches the original.
+
+        Examples:
+            >>> from irl_lens.hooks import VectorController
+            >>> up = VectorController(torch.tensor([0.0, 3.0, 4.0]), "hook")
+            >>> up.null(torch.Generator().manual_seed(0)).spectrum.norm.round(decimals=4).item()
+            5.0
+        """
+
+    @property
+    @abstractmethod
+    def d_model(self) -> int:
+        """Width of the stream the controller acts on.
+
+        Examples:
+            >>> from irl_lens.hooks import VectorController
+            >>> VectorController.zeros(8, "hook").d_model
+            8
+        """
+
+    @property
+    def matrix(self) -> Float[Tensor, "*lead d_model d_model"]:
+        """U, acting on column vectors: by default what delta makes of each unit vector.
+
+        Examples:
+            >>> from irl_lens.hooks import LowRankController
+            >>> A, B = torch.tensor([[0.0, 1.0]]), torch.tensor([[10.0], [0.0]])
+            >>> LowRankController(A, B, "hook").matrix
+            tensor([[ 0., 10.],
+                    [ 0.,  0.]])
+        """
+        if self.lead:
+            return torch.stack([self.at(i).matrix for i in range(self.lead[0])])
+        return self.delta(torch.eye(self.d_model).to(next(iter(self.tensors().values())))).mT
+
     def mixture(
         self, x: Float[Tensor, "*batch d_model"], weights: Float[Tensor, "*batch n"]
     ) -> Float[Tensor, "*batch d_model"]:
@@ -55,8 +144,9 @@ class Controller(Additive):
             >>> two.mixture(torch.zeros(1), torch.tensor([3.0, 2.0])).item()
             23.0
         """
+        changes = torch.stack([self.at(n).delta(x) for n in range(self.lead[0])], dim=-1)
+        return (changes @ weights.unsqueeze(-1)).squeeze(-1)
 
-    @abstractmethod
     def inner(self, other: Self) -> Float[Tensor, "*lead"]:
         """Returns <U, U'>, the sum over all entries of their product, leads broadcast.
 
@@ -66,9 +156,9 @@ class Controller(Additive):
             >>> v.inner(v).item()
             25.0
         """
+        return (precise(self.matrix) * precise(other.matrix)).sum((-2, -1))
 
     @property
-    @abstractmethod
     def spectrum(self) -> Spectrum:
         """Singular values, what is read and written, norm and effective rank.
 
@@ -78,13 +168,15 @@ class Controller(Additive):
             >>> twice.norm.item(), round(twice.effective_rank.item(), 4)
             (2.0, 4.0)
         """
+        return Spectrum.of(self.matrix)
 
     @property
-    @abstractmethod
     def factored(self) -> FactoredMatrix:
         """The change as TransformerLens' FactoredMatrix, which composes with its weights.
 
-        It multiplies rows from the left: ``e @ factored.AB`` is U e.
+        It multiplies rows from the left: ``e @ factored.AB`` is U e. Of U^T, the left singular
+        vectors ``factored.U`` are what U reads, the right ones ``factored.V`` what it writes;
+        see :attr:`spectrum`.
 
         Examples:
             >>> from irl_lens.hooks import FullController
@@ -92,17 +184,56 @@ class Controller(Additive):
             tensor([[0., 0.],
                     [1., 0.]])
         """
+        from transformer_lens import FactoredMatrix
 
-    @property
-    @abstractmethod
-    def d_model(self) -> int:
-        """Width of the stream the controller acts on.
+        U = self.matrix
+        return FactoredMatrix(U.mT, torch.eye(self.d_model).to(U))
+
+    def exported(self) -> tuple[str, dict[str, Tensor]]:
+        """Returns what to write instead of ``e``, in plain torch, and the tensors it names.
 
         Examples:
             >>> from irl_lens.hooks import VectorController
-            >>> VectorController.zeros(8, "hook").d_model
-            8
+            >>> VectorController(torch.ones(2), "hook").exported()
+            ('e + v', {'v': tensor([1., 1.])})
         """
+        return "e + e @ U.mT", {"U": self.matrix}
+
+    @classmethod
+    def title(cls, rank: int) -> str:
+        """Returns what figures call controllers of this kind and rank.
+
+        Examples:
+            >>> from irl_lens.hooks import FullController, LowRankController
+            >>> LowRankController.title(4), FullController.title(4)
+            ('rank 4', 'full matrix')
+        """
+        return f"{cls.kind}, rank {rank}" if cls.ranked else cls.kind
+
+    @classmethod
+    def n_weights(cls, d_model: int, rank: int) -> int:
+        """Returns how many numbers of one controller are trained; nothing is allocated.
+
+        Examples:
+            >>> from irl_lens.hooks import LowRankController
+            >>> LowRankController.n_weights(d_model=64, rank=4)
+            512
+        """
+        with torch.device("meta"):
+            one = cls.trainable(d_model, "", rank=rank)
+        return sum(parameter.numel() for parameter in one.parameters())
+
+    def rotations(self, generator: torch.Generator) -> Float[Tensor, "*lead d_model d_model"]:
+        """Returns a random rotation for each controller.
+
+        Examples:
+            >>> from irl_lens.hooks import VectorController
+            >>> Q = VectorController.zeros(8, "hook").rotations(torch.Generator().manual_seed(0))
+            >>> torch.allclose(Q @ Q.mT, torch.eye(8), atol=1e-5)
+            True
+        """
+        drawn = torch.randn(*self.lead, self.d_model, self.d_model, generator=generator)
+        return torch.linalg.qr(drawn).Q.to(next(iter(self.tensors().values())))
 
     def cosine(self, other: Self) -> Float[Tensor, "*lead"]:
         """Returns <U, U'> / (|U| |U'|), Frobenius; of added vectors, their cosine.
@@ -214,3 +345,58 @@ class Controller(Additive):
                 f"{self.lead[0]} controllers for {x.shape[0]} rows at {self.hook_name}; "
                 "give one, or one for each row"
             )
+
+
+_KINDS: dict[str, type[Controller]] = {}
+
+
+def controller_kinds() -> dict[str, type[Controller]]:
+    """Returns the kinds of controller by name, in the order in which they became known.
+
+    Examples:
+        >>> import irl_lens.hooks
+        >>> list(controller_kinds())[:3]
+        ['full', 'low-rank', 'vector']
+    """
+    return dict(_KINDS)
+
+
+def controller_kind(name: str) -> type[Controller]:
+    """Returns a kind of controller.
+
+    Raises:
+        ValueError: there is none of that name.
+
+    Examples:
+        >>> controller_kind("low-rank").__name__
+        'LowRankController'
+        >>> controller_kind("lowrank")
+        Traceback (most recent call last):
+        ValueError: no kind of controller 'lowrank' is known; ...
+    """
+    if name not in _KINDS:
+        raise ValueError(
+            f"no kind of controller {name[:60]!r} is known; take {', '.join(_KINDS)}, or import "
+            'the module that defines yours, class Mine(Controller, kind="...")'
+        )
+    return _KINDS[name]
+
+
+def _register(kind: str, controller: type[Controller]) -> None:
+    """Files know the class by its own name, settings by its kind: both are to be unique."""
+    if not kind.replace("-", "_").isidentifier():
+        raise ValueError(f"a kind of controller called {kind!r}; take letters, digits, - and _")
+    for name, known in _KINDS.items():
+        # A cell of a notebook that is run again makes its class anew.
+        if _origin(known) == _origin(controller):
+            continue
+        if name == kind or known.__name__ == controller.__name__:
+            raise ValueError(
+                f"{controller.__name__}, kind {kind!r}: {known.__module__} has {known.__name__}, "
+                f"kind {name!r}; give yours another name and kind"
+            )
+    _KINDS[kind] = controller
+
+
+def _origin(controller: type[Controller]) -> tuple[str, str]:
+    return controller.__module__, controller.__qualname__

@@ -16,13 +16,12 @@ from irl_lens.hooks.codes.decoder import Decoder
 from irl_lens.hooks.codes.linear_decoder import LinearDecoder
 from irl_lens.hooks.controllers.controller import Controller
 from irl_lens.hooks.controllers.regression import regressed
-from irl_lens.hooks.core.spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
-    from transformer_lens import ActivationCache, FactoredMatrix
+    from transformer_lens import ActivationCache
 
 
-class FullController(Controller):
+class FullController(Controller, kind="full"):
     """e <- e + U e.
 
     Args:
@@ -64,6 +63,23 @@ class FullController(Controller):
         """
         U = torch.randn(*lead, d_model, d_model, generator=generator) * init * d_model**-0.5
         return cls(nn.Parameter(U), hook_name)
+
+    @classmethod
+    def trainable(
+        cls,
+        d_model: int,
+        hook_name: str,
+        *,
+        rank: int = 16,
+        init: float = 0.1,
+        lead: tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        return cls.random(d_model, hook_name, init, lead=lead, generator=generator)
+
+    @classmethod
+    def title(cls, rank: int) -> str:
+        return "full matrix"
 
     @classmethod
     def from_latent(cls, decoder: Decoder, z: Float[Tensor, "*lead n_z"], hook_name: str) -> Self:
@@ -131,6 +147,10 @@ class FullController(Controller):
     def d_model(self) -> int:
         return self.U.shape[-1]
 
+    @property
+    def matrix(self) -> Float[Tensor, "*lead d_model d_model"]:
+        return self.U
+
     def delta(self, x: Shaped[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         return torch.einsum("...od,...d->...o", self.aligned(self.U, x), x)
 
@@ -141,25 +161,5 @@ class FullController(Controller):
             "nod,...nd->...o", self.U.to(x), x.unsqueeze(-2) * weights.unsqueeze(-1)
         )
 
-    def inner(self, other: Self) -> Float[Tensor, "*lead"]:
-        return (precise(self.U) * precise(other.U)).sum((-2, -1))
-
-    @property
-    def spectrum(self) -> Spectrum:
-        return Spectrum.of(self.U)
-
-    @property
-    def factored(self) -> FactoredMatrix:
-        """U^T I as TransformerLens' FactoredMatrix: ``e @ factored.AB`` is U e.
-
-        Of U^T, the left singular vectors ``factored.U`` are what U reads, the right ones
-        ``factored.V`` what it writes; see :attr:`spectrum`.
-
-        Examples:
-            >>> controller, e = FullController.random(8, "hook"), torch.randn(5, 8)
-            >>> torch.allclose(e @ controller.factored.AB, controller.delta(e), atol=1e-6)
-            True
-        """
-        from transformer_lens import FactoredMatrix
-
-        return FactoredMatrix(self.U.mT, torch.eye(self.d_model).to(self.U))
+    def null(self, generator: torch.Generator) -> Self:
+        return type(self)(self.rotations(generator) @ self.U.detach(), self.hook_name)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformer_lens import ActivationCache, FactoredMatrix
 
 
-class LowRankController(Controller):
+class LowRankController(Controller, kind="low-rank"):
     """e <- e + B (A e).
 
     Args:
@@ -42,6 +42,7 @@ class LowRankController(Controller):
 
     A: Tensor
     B: Tensor
+    ranked = True
 
     def __init__(
         self,
@@ -84,6 +85,23 @@ class LowRankController(Controller):
         A = torch.randn(*lead, rank, d_model, generator=generator) * d_model**-0.5
         B = torch.randn(*lead, d_model, rank, generator=generator) * init * rank**-0.5
         return cls(nn.Parameter(A), nn.Parameter(B), hook_name)
+
+    @classmethod
+    def trainable(
+        cls,
+        d_model: int,
+        hook_name: str,
+        *,
+        rank: int = 16,
+        init: float = 0.1,
+        lead: tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        return cls.random(d_model, rank, hook_name, init, lead=lead, generator=generator)
+
+    @classmethod
+    def title(cls, rank: int) -> str:
+        return f"rank {rank}"
 
     @classmethod
     def from_latent(cls, decoder: Decoder, z: Float[Tensor, "*lead n_z"], hook_name: str) -> Self:
@@ -187,6 +205,17 @@ class LowRankController(Controller):
         # tr(U^T U') from the factors: the largest array is [.., rank, rank'].
         written = precise(self.B).mT @ precise(other.B)
         return (written * (precise(self.A) @ precise(other.A).mT)).sum((-2, -1))
+
+    def null(self, generator: torch.Generator) -> Self:
+        rotated = self.rotations(generator) @ self.B.detach()
+        return type(self)(self.A.detach(), rotated, self.hook_name)
+
+    def exported(self) -> tuple[str, dict[str, Tensor]]:
+        return "e + (e @ A.mT) @ B.mT", self.tensors()
+
+    @property
+    def matrix(self) -> Float[Tensor, "*lead d_model d_model"]:
+        return self.B @ self.A
 
     @property
     def spectrum(self) -> Spectrum:

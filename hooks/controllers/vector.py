@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformer_lens import ActivationCache, FactoredMatrix
 
 
-class VectorController(Controller):
+class VectorController(Controller, kind="vector"):
     """e <- e + v, whatever e is.
 
     As a matrix it acts on [e, 1]: one singular value |v|, which writes v / |v| and reads
@@ -45,6 +45,7 @@ class VectorController(Controller):
 
     v: Tensor
     item_axes = 1
+    constant = True
 
     def __init__(self, v: Float[Tensor, "*_"], hook_name: str) -> None:
         super().__init__(hook_name)
@@ -61,6 +62,19 @@ class VectorController(Controller):
             torch.Size([3, 8])
         """
         return cls(nn.Parameter(torch.zeros(*lead, d_model)), hook_name)
+
+    @classmethod
+    def trainable(
+        cls,
+        d_model: int,
+        hook_name: str,
+        *,
+        rank: int = 16,
+        init: float = 0.1,
+        lead: tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Self:
+        return cls.zeros(d_model, hook_name, lead=lead)
 
     @classmethod
     def from_difference(
@@ -163,6 +177,18 @@ class VectorController(Controller):
 
     def inner(self, other: Self) -> Float[Tensor, "*lead"]:
         return (precise(self.v) * precise(other.v)).sum(-1)
+
+    def null(self, generator: torch.Generator) -> Self:
+        rotated = self.rotations(generator) @ self.v.detach()[..., None]
+        return type(self)(rotated[..., 0], self.hook_name)
+
+    def exported(self) -> tuple[str, dict[str, Tensor]]:
+        return "e + v", self.tensors()
+
+    @property
+    def matrix(self) -> Float[Tensor, "*lead d_model d_model"]:
+        # Nothing of the stream is read.
+        return torch.zeros(*self.lead, self.d_model, self.d_model).to(self.v)
 
     @property
     def spectrum(self) -> Spectrum:

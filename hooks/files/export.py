@@ -9,22 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from safetensors.torch import save as to_bytes
-from torch import Tensor
 
 from irl_lens.hooks.controllers.bank import ControllerBank
 from irl_lens.hooks.controllers.controller import Controller
-from irl_lens.hooks.controllers.full import FullController
-from irl_lens.hooks.controllers.low_rank import LowRankController
-from irl_lens.hooks.controllers.vector import VectorController
 from irl_lens.hooks.core.address import SCORES
 from irl_lens.hooks.core.part import Part
 from irl_lens.hooks.files.save_load import write
 
-EQUATIONS: dict[type[Part], str] = {
-    LowRankController: "e + (e @ A.mT) @ B.mT",
-    FullController: "e + e @ U.mT",
-    VectorController: "e + v",
-}
 # Names come from whoever saved the controllers: they enter as literals, never as bare text.
 SCRIPT = '''\
 """Controllers for plain TransformerLens: e <- {equation} at HOOK_NAME.
@@ -59,7 +50,7 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
     """Writes a Python script of `fwd_hooks(name)` and a safetensors file beside it.
 
     Args:
-        part: a constant controller (low rank, full or vector), or a bank of them.
+        part: a controller that is the same at every position, or a bank of them.
         path: the script, ending in ``.py``, or a folder to put ``fwd_hooks.py`` in.
 
     Returns:
@@ -79,7 +70,7 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
         ('hook_embed', tensor([1., 1.]))
     """
     names, stack = _stacked(part)
-    if stack.hook_name.endswith(SCORES) and not isinstance(stack, VectorController):
+    if stack.hook_name.endswith(SCORES) and not stack.constant:
         raise ValueError(
             f"a {type(stack).__name__} at {stack.hook_name} multiplies what attention hides, minus "
             "infinity, in a plain function; attach it, which leaves that out"
@@ -87,33 +78,30 @@ def export_fwd_hooks(part: Part, path: str | Path) -> Path:
     path = Path(path)
     script = path if path.suffix == ".py" else path / "fwd_hooks.py"
     weights = script.with_suffix(".weights.safetensors")  # not what save calls its file
-    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in stack.tensors().items()}
+    equation, named = stack.exported()
+    tensors = {n: t.detach().cpu().contiguous().clone() for n, t in named.items()}
     script.parent.mkdir(parents=True, exist_ok=True)
     write(weights, to_bytes(tensors))
-    write(script, _script(names, stack, weights.name).encode())
+    text = SCRIPT.format(
+        equation=equation,
+        hook_name=stack.hook_name,
+        names=names,
+        weights=weights.name,
+        tensors=", ".join(tensors) + "," * (len(tensors) == 1),
+        keys=tuple(tensors),
+    )
+    write(script, text.encode())
     return script
 
 
 def _stacked(part: Part) -> tuple[tuple[str, ...], Controller]:
     """Returns names and controllers, stacked along one axis."""
-    if isinstance(part, ControllerBank) and type(part.stack) in EQUATIONS:
+    if isinstance(part, ControllerBank):
         return part.names, part.stack
-    if type(part) in EQUATIONS and isinstance(part, Controller) and part.lead == ():
+    if isinstance(part, Controller) and part.lead == ():
         return ("controller",), part.at(None)
     lead = f" of leading axes {part.lead}" if isinstance(part, Controller) else ""
     raise ValueError(
-        f"a {type(part).__name__}{lead} is no constant function of the stream; export a low-rank, "
-        "full or vector controller that is the same at every position, or a bank of them"
-    )
-
-
-def _script(names: tuple[str, ...], stack: Controller, weights: str) -> str:
-    keys: dict[str, Tensor] = stack.tensors()
-    return SCRIPT.format(
-        equation=EQUATIONS[type(stack)],
-        hook_name=stack.hook_name,
-        names=names,
-        weights=weights,
-        tensors=", ".join(keys) + "," * (len(keys) == 1),
-        keys=tuple(keys),
+        f"a {type(part).__name__}{lead} is no constant function of the stream; export a "
+        "controller that is the same at every position, or a bank of them"
     )

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from irl_lens.hooks.core.part import Part
 from irl_lens.hooks.files.header import Header
-from irl_lens.hooks.files.kinds import KINDS
 from irl_lens.hooks.files.model_hash import content_hash, model_hash
+from irl_lens.hooks.files.part_classes import part_classes
 
 HEADER_LIMIT = 2**24
 """Bytes that the header may take; a file that declares more is not read."""
@@ -55,7 +55,7 @@ def save(
         The file.
 
     Raises:
-        ValueError: a kind that cannot be rebuilt, or a header beyond 16 MiB.
+        ValueError: a part of a class that cannot be rebuilt, or a header beyond 16 MiB.
         TypeError: notes that are not JSON-able.
 
     Examples:
@@ -65,10 +65,12 @@ def save(
         ...     save(VectorController(torch.ones(2), "hook_embed"), folder).name
         'intervention.safetensors'
     """
+    known = part_classes()
     for inner in part.modules():
-        if isinstance(inner, Part) and KINDS.get(type(inner).__name__) is not type(inner):
-            known = ", ".join(KINDS)
-            raise ValueError(f"a {type(inner).__name__} cannot be saved; those that can: {known}")
+        if isinstance(inner, Part) and known.get(type(inner).__name__) is not type(inner):
+            raise ValueError(
+                f"a {type(inner).__name__} cannot be saved; those that can: {', '.join(known)}"
+            )
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in part.state_dict().items()}
     text = Header.of(part, _hash(base), environment, training, card).to_json()
     content = to_bytes(tensors, dict(zip(KEYS, (text, content_hash(text, tensors)), strict=True)))
@@ -89,7 +91,8 @@ def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: another base model; a truncated, changed or foreign file.
+        ValueError: another base model; a truncated, changed or foreign file; a class that is
+            not known here, such as a controller whose module is not imported.
 
     Examples:
         >>> import tempfile
@@ -174,16 +177,19 @@ def _restored(header: Header, tensors: dict[str, Tensor]) -> Part:
 
 
 def _restore(description: Mapping[str, Any], tensors: dict[str, Tensor]) -> Part:
-    kind = description["kind"]
-    if kind not in KINDS:
-        raise ValueError(f"the file holds a {kind}; known are {', '.join(KINDS)}")
+    kind, known = description["kind"], part_classes()
+    if kind not in known:
+        raise ValueError(
+            f"the file holds a {kind}; known are {', '.join(known)}; if it is a controller of "
+            "your own, import the module that defines it first"
+        )
     parts = {
         name: _restore(inner, _under(f"{name}.", tensors))
         for name, inner in description["parts"].items()
     }
     own = {n: t for n, t in tensors.items() if n.split(".", 1)[0] not in parts}
     try:
-        return KINDS[kind].restore(description["config"], own, parts)
+        return known[kind].restore(description["config"], own, parts)
     except TypeError as error:
         raise ValueError(f"the header is not that of a {kind}: {error}") from error
 

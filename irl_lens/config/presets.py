@@ -20,7 +20,7 @@ from irl_lens.config.schema import (
     RLConfig,
 )
 from irl_lens.config.validation import check_types
-from irl_lens.envs.registry import GRID, SMALL_GRID, VARIABLE, load_worlds
+from irl_lens.envs.registry import GRID, SMALL_GRID, VARIABLE, import_user_modules
 from irl_lens.errors import UserError
 
 _GRID = Preset(
@@ -116,7 +116,7 @@ def preset(name: str) -> Preset:
         UserError: If there is none of that name; names all of them, and the nearest.
     """
     if name not in PRESETS:
-        load_worlds()  # which may come with presets of their own
+        import_user_modules()  # which may come with presets of their own
     if name not in PRESETS:
         near = get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

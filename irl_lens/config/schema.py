@@ -54,7 +54,7 @@ class BaseConfig:
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
     act_fn: Activation = "relu"
     deviation: Deviation = "state"
-    """Of continuous actions; discrete ones have none."""
+    """How wide continuous actions are drawn; discrete ones have no deviation."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,9 @@ class ControllersConfig:
     layers: tuple[Layer, ...] = (3,)
     """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
     label: Literal["subgoal", "visit"] = "subgoal"
-    kind: Literal["low-rank", "full", "vector"] = "low-rank"
-    """U of ``rank`` (the paper's grid), a full U (its ant), or a vector that is added."""
+    kind: str = "low-rank"
+    """``low-rank``: U of ``rank`` (the paper's grid); ``full``: any U (its ant); ``vector``: a
+    vector that is added; or a kind of one's own (:mod:`irl_lens.hooks.controllers.controller`)."""
     rank: Width = 16
     steps: Steps = 3_200
     batch: Rows = 512

@@ -12,7 +12,13 @@ from typing import Any
 from irl_lens.config.ranges import Range, check, describe, kinds
 from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
-from irl_lens.envs.registry import WorldConfig, kind_of, make_world
+from irl_lens.envs.registry import (
+    VARIABLE,
+    WorldConfig,
+    import_user_modules,
+    kind_of,
+    make_world,
+)
 from irl_lens.errors import UserError
 
 SEEDS = Range(0, 2**32 - 1)
@@ -47,6 +53,7 @@ def check_preset(preset: Preset) -> World:
     except ValueError as error:
         raise UserError(f"world: {error}") from error
     _weights(preset, world)
+    _controllers(preset, world)
     return world
 
 
@@ -91,21 +98,22 @@ def _layers(preset: Preset) -> None:
 
 
 def _sizes(preset: Preset) -> None:
-    base, controllers, discovery = preset.base, preset.controllers, preset.discovery
+    base, discovery = preset.base, preset.discovery
     if base.d_model % base.n_heads:
         raise UserError(
             f"base.d_model = {base.d_model} is no multiple of base.n_heads = {base.n_heads}; "
             "change one of them"
         )
-    for name, used, rank in (
-        ("controllers", controllers.kind == "low-rank", controllers.rank),
-        ("discovery", discovery.decoder == "hypernetwork", discovery.rank),
-    ):
-        if used and rank > base.d_model:
-            raise UserError(
-                f"{name}.rank = {rank}; take at most base.d_model = {base.d_model}, beyond which "
-                "no controller's rank goes"
-            )
+    if discovery.decoder == "hypernetwork":
+        _rank("discovery", discovery.rank, base.d_model)
+
+
+def _rank(part: str, rank: int, d_model: int) -> None:
+    if rank > d_model:
+        raise UserError(
+            f"{part}.rank = {rank}; take at most base.d_model = {d_model}, beyond which no "
+            "controller's rank goes"
+        )
 
 
 def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
@@ -129,19 +137,37 @@ def _weights(preset: Preset, world: World) -> None:
     linear = found.decoder == "linear"
     decoder = found.latent * square if linear else found.decoder_hidden * 2 * d * found.rank
     readers = 3 * found.history * (d + found.history) + 6 * found.sequence * (d + found.sequence)
-    kind, rank = preset.controllers.kind, preset.controllers.rank
-    names = max(len(world.subgoal_names), len(world.visit_names))
-    bank = {"low-rank": 2 * d * rank, "full": square, "vector": d}[kind]
     counts = {
         "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
-        "controllers": len(preset.controllers.layers) * names * bank,
         "discovery": decoder + readers,
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
     }
     for part, count in counts.items():
-        if count > MOST_WEIGHTS:
-            raise UserError(
-                f"{part} would have more than {count:,} weights; take smaller sizes, with at most "
-                f"{MOST_WEIGHTS:,}"
-            )
+        _few_enough(part, count)
+
+
+def _few_enough(part: str, count: int) -> None:
+    if count > MOST_WEIGHTS:
+        raise UserError(
+            f"{part} would have more than {count:,} weights; take smaller sizes, with at most "
+            f"{MOST_WEIGHTS:,}"
+        )
+
+
+def _controllers(preset: Preset, world: World) -> None:
+    """Checks kind and size of the controllers: last, as their classes come with torch."""
+    from irl_lens.hooks import controller_kind, controller_kinds
+
+    config, d_model = preset.controllers, preset.base.d_model
+    if config.kind not in controller_kinds():
+        import_user_modules()
+    try:
+        kind = controller_kind(config.kind)
+    except ValueError as error:
+        raise UserError(f"controllers.kind: {error}, and name it in {VARIABLE}=FILE.py") from error
+    if kind.ranked:
+        _rank("controllers", config.rank, d_model)
+    names = max(len(world.subgoal_names), len(world.visit_names))
+    count = len(config.layers) * names * kind.n_weights(d_model, config.rank)
+    _few_enough("controllers", count)

@@ -102,7 +102,7 @@ class Paired(Protocol):
         Args:
             edit: One of ``edits``.
             n: How many.
-            seed: Of everything random.
+            seed: Seed of everything random.
             earliest: Step before which no decision is taken.
         """
         ...

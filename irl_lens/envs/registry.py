@@ -5,7 +5,7 @@
 From then on a :class:`CorridorConfig` may stand in a preset, and a run's ``config.json`` says
 ``{"kind": "corridor", ...}`` with its settings. A process that does not know the kind of a file
 looks where its user, never the file, tells it to: in the modules and ``.py`` files of
-``IRL_LENS_WORLDS`` (between commas), then among installed packages, in the entry point of that
+``IRL_LENS_MODULES`` (between commas), then among installed packages, in the entry point of that
 name in the group ``irl_lens.worlds``.
 """
 
@@ -44,8 +44,9 @@ GRID = PinpadConfig()
 SMALL_GRID = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
 """A grid to try things out on: small, and each of its subgoals is a single visit."""
 
-VARIABLE = "IRL_LENS_WORLDS"
-"""Environment variable: modules and ``.py`` files, between commas, that register worlds."""
+VARIABLE = "IRL_LENS_MODULES"
+"""Environment variable: modules and ``.py`` files of the user, between commas, which register
+worlds, presets and controllers."""
 GROUP = "irl_lens.worlds"
 """Entry points of installed packages: the name is the kind, the value what registers it."""
 KIND, MODULE = "kind", "module"
@@ -176,7 +177,7 @@ def world_settings(values: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     """
     settings = dict(values)
     name, module = settings.pop(KIND, UNNAMED), settings.pop(MODULE, None)
-    for look in (load_worlds, _load_installed):
+    for look in (import_user_modules, _load_installed):
         if name not in _KINDS:
             look(name)
     if name not in _KINDS:
@@ -189,8 +190,8 @@ def world_settings(values: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
     return _KINDS[name].config, settings
 
 
-def load_worlds(name: str = "") -> None:
-    """Imports what the environment variable ``IRL_LENS_WORLDS`` names.
+def import_user_modules(name: str = "") -> None:
+    """Imports what the environment variable ``IRL_LENS_MODULES`` names.
 
     Raises:
         UserError: Something of it cannot be imported.

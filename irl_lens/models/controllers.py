@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from irl_lens.config.schema import ControllersConfig
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, controller_kind
 from irl_lens.models.base import hook_name
 
 Banks = dict[int, ControllerBank]
@@ -27,14 +25,13 @@ def controller_banks(config: ControllersConfig, world: World, d_model: int) -> B
             f"{type(world).__name__} names no {config.label}s, and supervised controllers are told "
             "them; have the world label its demonstrations, or go on to the next stage without"
         )
-    make: dict[str, Callable[[str], ControllerBank]] = {
-        "low-rank": lambda at: ControllerBank.low_rank(
-            names, d_model, config.rank, at, config.init
-        ),
-        "full": lambda at: ControllerBank.full(names, d_model, at, config.init),
-        "vector": lambda at: ControllerBank.vector(names, d_model, at),
+    kind, rank, init = controller_kind(config.kind), config.rank, config.init
+    return {
+        layer: ControllerBank.trainable(
+            kind, names, d_model, hook_name(layer), rank=rank, init=init
+        )
+        for layer in config.layers
     }
-    return {layer: make[config.kind](hook_name(layer)) for layer in config.layers}
 
 
 def bank_weights(banks: Banks) -> dict[str, Tensor]:

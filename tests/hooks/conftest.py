@@ -58,7 +58,9 @@ def low_rank(*lead: int, seed: int = 0) -> LowRankController:
 
 def bank() -> ControllerBank:
     generator = torch.Generator().manual_seed(1)
-    return ControllerBank.low_rank("abc", D, RANK, HOOK, 0.5, generator=generator)
+    return ControllerBank.trainable(
+        LowRankController, "abc", D, HOOK, rank=RANK, init=0.5, generator=generator
+    )
 
 
 def full() -> LinearDecoder:

@@ -31,7 +31,7 @@ from irl_lens.hooks import (
     save,
     starting_at,
 )
-from irl_lens.hooks.files import kinds
+from irl_lens.hooks.files import part_classes
 
 D, ROWS, STEPS = 16, 3, 6
 HOOK = "blocks.1.hook_resid_post"
@@ -283,7 +283,7 @@ def test_ends_are_those_interventions_to_the_bit():
 
 
 def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path, kind, monkeypatch):
-    monkeypatch.setitem(kinds.KINDS, "Above", Above)
+    monkeypatch.setitem(part_classes.PART_CLASSES, "Above", Above)
     intervention, x = kind.build(), random(ROWS, STEPS, D, seed=7)
     loaded = load(save(intervention, tmp_path))
     assert type(loaded) is type(intervention) and loaded.config() == intervention.config()

@@ -37,7 +37,7 @@ HOOK, PATTERN = "blocks.1.hook_resid_post", "blocks.1.attn.hook_pattern"
 X = torch.zeros(ROWS, STEPS, D)
 BETA = torch.tensor([[1.0, 0.2, 0.9, 0.1]] * ROWS)
 add = VectorController(torch.ones(D), HOOK)
-bank = ControllerBank.vector("ab", D, HOOK)
+bank = ControllerBank.trainable(VectorController, "ab", D, HOOK)
 
 TAKERS: dict[str, Callable[[Any], Any]] = {
     "mask rows": lambda given: Mask(add, rows=given),
@@ -49,8 +49,8 @@ TAKERS: dict[str, Callable[[Any], Any]] = {
     "address": lambda given: Address.at(rows=given),
     "transplanted heads": lambda given: TransplantPatch(X, HOOK, {}, heads=given),
     "layers": lambda given: Together(add).in_layers(given),
-    "places": lambda given: TransplantPatch(X, HOOK, {(given[0], 0): (0, 0)}),
-    "source places": lambda given: TransplantPatch(X, HOOK, {(0, 0): (0, given[-1])}),
+    "positions": lambda given: TransplantPatch(X, HOOK, {(given[0], 0): (0, 0)}),
+    "source positions": lambda given: TransplantPatch(X, HOOK, {(0, 0): (0, given[-1])}),
     "forced": lambda given: forced(BETA, given),
     "silenced": lambda given: silenced(BETA, given),
     "replayed": lambda given: replayed(BETA, BETA, where=given),

@@ -39,10 +39,12 @@ ZEROS = {
     ),
     "full": lambda: FullController(zero(ROWS, D, D), HOOK),
     "vector": lambda: VectorController(zero(D), HOOK),
-    "selected": lambda: ControllerBank.low_rank("ab", D, 4, HOOK).select(
+    "selected": lambda: ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=4).select(
         torch.full((ROWS, STEPS), -1)
     ),
-    "labelled": lambda: ControllerBank.full("ab", D, HOOK).labelled(torch.full((ROWS, STEPS), -1)),
+    "labelled": lambda: ControllerBank.trainable(FullController, "ab", D, HOOK).labelled(
+        torch.full((ROWS, STEPS), -1)
+    ),
     "codes": lambda: CodeController(HypernetworkDecoder(5, 8, D, 4), zero(1, STEPS, 5), HOOK),
     "scale": lambda: Scale(VectorController(torch.randn(D), HOOK), 0.0),
     "sum": lambda: Sum(VectorController(zero(D), HOOK), FullController(zero(D, D), HOOK)),
@@ -114,7 +116,7 @@ def test_the_stream_keeps_its_dtype(intervention, dtype):
 
 
 NEED_VALUES = (CodeController, TransplantPatch)
-"""Decoders compute where their weights are; places are checked, so they have to be read."""
+"""Decoders compute where their weights are; positions are checked, so they have to be read."""
 
 
 def test_the_stream_keeps_its_device(intervention):
@@ -134,7 +136,9 @@ def test_autocast(model, tokens, intervention):
 PER_STEP = {
     "low rank": lambda: LowRankController(zero(1, STEPS, 4, D), zero(1, STEPS, D, 4), HOOK),
     "vector": lambda: VectorController(zero(1, STEPS, D), HOOK),
-    "bank": lambda: ControllerBank.vector("ab", D, HOOK).labelled(zero(1, STEPS).long()),
+    "bank": lambda: ControllerBank.trainable(VectorController, "ab", D, HOOK).labelled(
+        zero(1, STEPS).long()
+    ),
     "codes": lambda: CodeController(HypernetworkDecoder(5, 8, D, 4), zero(1, STEPS, 5), HOOK),
     "replace": lambda: ReplacePatch(zero(1, STEPS, D), HOOK),
     "mask": lambda: Mask(AblatePatch(HOOK), where=zero(1, STEPS) == 0),
@@ -161,7 +165,9 @@ def test_rows_that_differ_are_errors():
     for controller in (
         VectorController(torch.randn(ROWS, D), HOOK),
         LowRankController(torch.randn(ROWS, STEPS, 4, D), torch.randn(ROWS, STEPS, D, 4), HOOK),
-        ControllerBank.vector("ab", D, HOOK).labelled(torch.zeros(ROWS, STEPS, dtype=torch.long)),
+        ControllerBank.trainable(VectorController, "ab", D, HOOK).labelled(
+            torch.zeros(ROWS, STEPS, dtype=torch.long)
+        ),
         Sequence(VectorController(zero(D), HOOK), AblatePatch(HOOK), torch.tensor([1, 2, 3])),
     ):
         with pytest.raises(ValueError, match=r"3.* 2"):
@@ -169,7 +175,7 @@ def test_rows_that_differ_are_errors():
 
 
 def test_a_bank_of_another_dtype_follows_the_stream():
-    bank = ControllerBank.low_rank("ab", D, 4, HOOK).double()
+    bank = ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=4).double()
     x = torch.randn(2, 3, D)
     assert bank["a"](x).dtype == torch.float32
     assert bank.labelled(torch.tensor([[0, 1, -1]]))(x).dtype == torch.float32

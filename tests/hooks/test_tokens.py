@@ -41,7 +41,9 @@ WIDTHLESS = {
     "full": lambda: FullController(torch.eye(STEPS) / 3, HOOK),
     "low rank": lambda: LowRankController.random(STEPS, 2, HOOK),
     "codes": lambda: CodeController(decoder(), torch.zeros(ROWS, STEPS, 5), HOOK),
-    "bank": lambda: ControllerBank.vector("ab", STEPS, HOOK).labelled(torch.zeros_like(TOKENS)),
+    "bank": lambda: ControllerBank.trainable(VectorController, "ab", STEPS, HOOK).labelled(
+        torch.zeros_like(TOKENS)
+    ),
 }
 FRACTIONS = {
     "scale": lambda: Scale(ReplacePatch(TOKENS + 1, HOOK), 0.5),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.rl.oracle import OracleCodes, OracleControllers
 from irl_lens.rl.runner import RolloutRunner
 
@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -> None:
     names, hook_name = parts.world.subgoal_names, parts.meta.hook_name
-    bank = ControllerBank.low_rank(names, 16, 2, hook_name, init=1.0).requires_grad_(False)
-    player = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
-    rollout = player.play(parts.world.vector_env(16), seed=1)
+    bank = ControllerBank.trainable(
+        LowRankController, names, 16, hook_name, rank=2, init=1.0
+    ).requires_grad_(False)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
+    rollout = runner.play(parts.world.vector_env(16), seed=1)
     assert rollout.decisions is None
     controller = bank.labelled(torch.from_numpy(rollout.subgoals))
     logits = parts.fast.model.hooked.run_with_hooks(
@@ -32,8 +34,8 @@ def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -
 
 def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
     codes = torch.randn(4, 3)
-    player = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
-    rollout = player.play(parts.world.vector_env(32), seed=1)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
+    rollout = runner.play(parts.world.vector_env(32), seed=1)
     decisions = rollout.decisions
     assert decisions is not None
     labels = torch.from_numpy(rollout.subgoals)[decisions.rows, decisions.steps]
@@ -43,13 +45,15 @@ def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
 def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:
     codes, success = torch.tensor([[3.0, 0], [-3, 0]]), []
     for right in (codes, codes.flip(0)):
-        player = RolloutRunner(planted.fast, 3, OracleCodes(right, planted.meta))
-        success.append(player.play(planted.world.vector_env(64), seed=0).success.mean())
+        runner = RolloutRunner(planted.fast, 3, OracleCodes(right, planted.meta))
+        success.append(runner.play(planted.world.vector_env(64), seed=0).success.mean())
     assert success == [1, 0]
 
 
 def test_labels_are_of_one_step_and_used_once(parts: Parts) -> None:
-    bank = ControllerBank.low_rank("abcd", 16, 2, parts.meta.hook_name, init=1.0)
+    bank = ControllerBank.trainable(
+        LowRankController, "abcd", 16, parts.meta.hook_name, rank=2, init=1.0
+    )
     x, told = torch.randn(2, 3, 16), {"subgoal": torch.tensor([0, 1])}
     for oracle in (OracleControllers(bank), OracleCodes(torch.randn(4, 3), parts.meta)):
         oracle.observe(told)

@@ -23,7 +23,7 @@ from irl_lens.config.schema import (
 )
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import PinpadConfig, make_world
-from irl_lens.hooks import ControllerBank
+from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.models.base import TrajectoryModel, hook_name
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -155,7 +155,9 @@ def told(world: World, device: Device) -> dict[str, float]:
     base, _ = parts(world, device)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        bank = ControllerBank.low_rank(world.subgoal_names, 16, 2, hook_name(1), 0.5).to(device)
+        bank = ControllerBank.trainable(
+            LowRankController, world.subgoal_names, 16, hook_name(1), rank=2, init=0.5
+        ).to(device)
     runner = RolloutRunner(base, world.horizon, OracleControllers(bank))
     played = runner.play(world.vector_env(12), 0)
     return {"actions": float(played.actions.sum()), "log_probs": float(played.log_probs.sum())}

@@ -160,7 +160,7 @@ class GymnasiumWorld:
 
         Args:
             n: At most so many.
-            seed: Of the choice.
+            seed: Seed of the choice.
             part: One of :data:`PARTS`.
             epsilon: What is recorded cannot be made noisier: 0.
 

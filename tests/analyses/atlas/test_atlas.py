@@ -14,8 +14,9 @@ import torch
 from irl_lens.analyses.atlas import Atlas, atlas, cluster_atlas, controller_atlas, difference
 from irl_lens.analyses.atlas.describe import Setting, describe
 from irl_lens.analyses.atlas.ending import ending
-from irl_lens.analyses.atlas.subjects import Subject, cluster_subjects, decoded
+from irl_lens.analyses.atlas.subjects import Subject, cluster_subjects
 from irl_lens.analyses.atlas.weights import Targets, overlap, probed, score, written_to
+from irl_lens.analyses.core.label_controllers import decoded
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import read_arrays, write
 from irl_lens.analyses.rollouts.taskless import Course

@@ -128,7 +128,9 @@ def test_pushes_of_demonstrations_are_summed_over_their_steps(
     shown = plant(70, 0, True)
     generator = torch.Generator().manual_seed(0)
     width = sighted.model.d_model
-    bank = ControllerBank.low_rank("ab", width, 2, "blocks.0.hook_resid_post", generator=generator)
+    bank = ControllerBank.trainable(
+        LowRankController, "ab", width, "blocks.0.hook_resid_post", rank=2, generator=generator
+    )
     pushed = Pushed.of(sighted, bank.requires_grad_(False), 1, shown)
     one = plant(70, 0, True).rows(slice(3, 4))
     alone = Pushed.of(sighted, bank, 1, one)

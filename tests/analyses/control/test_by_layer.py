@@ -7,8 +7,7 @@ import torch
 
 from irl_lens.analyses.control.by_layer import control_by_layer
 from irl_lens.analyses.core.loaded_run import LoadedRun
-from irl_lens.analyses.core.null_controllers import rotated
-from irl_lens.hooks import ControllerBank, VectorController
+from irl_lens.hooks import ControllerBank, FullController, LowRankController, VectorController
 from irl_lens.models.base import hook_name
 from irl_lens.runs.run import Run
 
@@ -16,7 +15,9 @@ from irl_lens.runs.run import Run
 def _bank(loaded: LoadedRun, init: float) -> ControllerBank:
     generator = torch.Generator().manual_seed(0)
     names, width = loaded.world.subgoal_names, loaded.base.model.d_model
-    bank = ControllerBank.low_rank(names, width, 4, hook_name(1), init, generator=generator)
+    bank = ControllerBank.trainable(
+        LowRankController, names, width, hook_name(1), rank=4, init=init, generator=generator
+    )
     return bank.requires_grad_(False)
 
 
@@ -24,12 +25,14 @@ def _bank(loaded: LoadedRun, init: float) -> ControllerBank:
 def test_control_changes_the_stream_by_as_much_elsewhere(kind: str) -> None:
     stream, labels = torch.randn(3, 5, 16), torch.randint(3, (3, 5))
     banks = {
-        "low_rank": lambda: ControllerBank.low_rank("abc", 16, 4, hook_name(1), 0.5),
-        "full": lambda: ControllerBank.full("abc", 16, hook_name(1), 0.5),
+        "low_rank": lambda: ControllerBank.trainable(
+            LowRankController, "abc", 16, hook_name(1), rank=4, init=0.5
+        ),
+        "full": lambda: ControllerBank.trainable(FullController, "abc", 16, hook_name(1), init=0.5),
         "vector": lambda: ControllerBank("abc", VectorController(torch.randn(3, 16), hook_name(1))),
     }
     bank = banks[kind]().requires_grad_(False)
-    true, control = (b.labelled(labels).delta(stream) for b in (bank, rotated(bank)))
+    true, control = (b.labelled(labels).delta(stream) for b in (bank, bank.null()))
     torch.testing.assert_close(true.norm(dim=-1), control.norm(dim=-1))
     assert (torch.cosine_similarity(true, control, dim=-1).abs() < 0.9).all()
 

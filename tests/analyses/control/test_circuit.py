@@ -17,7 +17,7 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 from irl_lens.errors import UserError
-from irl_lens.hooks import ControllerBank, VectorController
+from irl_lens.hooks import ControllerBank, LowRankController, VectorController
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.runs.run import Run, find_run
 
@@ -109,14 +109,18 @@ def test_random_controllers_recruit_no_more_than_others() -> None:
     model, names = random_model(), 0
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
-        bank = ControllerBank.low_rank(NAMES, WIDTH, 4, AT, 0.5, generator=generator)
+        bank = ControllerBank.trainable(
+            LowRankController, NAMES, WIDTH, AT, rank=4, init=0.5, generator=generator
+        )
         names += len(found(model, bank.requires_grad_(False), draws=6).recruited)
     assert names <= 1
 
 
 def test_the_written_parts_add_up_to_the_effect() -> None:
     generator = torch.Generator().manual_seed(0)
-    bank = ControllerBank.low_rank(NAMES, WIDTH, 4, AT, 0.5, generator=generator)
+    bank = ControllerBank.trainable(
+        LowRankController, NAMES, WIDTH, AT, rank=4, init=0.5, generator=generator
+    )
     run = switched(random_model(), bank.requires_grad_(False))
     names, parts = run.written()
     np.testing.assert_allclose(parts.sum(axis=1), run.effect, rtol=1e-4)
@@ -126,7 +130,9 @@ def test_the_written_parts_add_up_to_the_effect() -> None:
 
 def test_what_is_lost_is_what_a_plain_loop_finds() -> None:
     generator = torch.Generator().manual_seed(1)
-    bank = ControllerBank.low_rank(NAMES, WIDTH, 4, AT, 0.5, generator=generator)
+    bank = ControllerBank.trainable(
+        LowRankController, NAMES, WIDTH, AT, rank=4, init=0.5, generator=generator
+    )
     model = random_model()
     run = switched(model, bank.requires_grad_(False))
     names, parts = run.lost()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from irl_lens.analyses.atlas.subjects import decoded
+from irl_lens.analyses.core.label_controllers import decoded
 from irl_lens.analyses.rollouts.action_field import action_field
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.registry import SMALL_GRID, make_world

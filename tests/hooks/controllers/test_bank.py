@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from irl_lens.hooks import ControllerBank, load, save
+from irl_lens.hooks import (
+    ControllerBank,
+    FullController,
+    LowRankController,
+    VectorController,
+    load,
+    save,
+)
 
 D = 16
 HOOK = "blocks.1.hook_resid_post"
@@ -15,11 +22,15 @@ LABELS = torch.tensor([[0, 0, 1, 1, -1, 2], [-1] * 6, [2, 1, 0, -1, -1, 0]])
 
 def banks() -> dict[str, ControllerBank]:
     generator = torch.Generator().manual_seed(0)
-    vector = ControllerBank.vector("abc", D, HOOK)
+    vector = ControllerBank.trainable(VectorController, "abc", D, HOOK)
     nn.init.normal_(vector.stack.tensors()["v"], generator=generator)
     return {
-        "low rank": ControllerBank.low_rank("abc", D, 4, HOOK, 0.5, generator=generator),
-        "full": ControllerBank.full(iter("abc"), D, HOOK, 0.5, generator=generator),
+        "low rank": ControllerBank.trainable(
+            LowRankController, "abc", D, HOOK, rank=4, init=0.5, generator=generator
+        ),
+        "full": ControllerBank.trainable(
+            FullController, iter("abc"), D, HOOK, init=0.5, generator=generator
+        ),
         "vector": vector,
     }
 

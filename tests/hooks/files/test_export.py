@@ -37,9 +37,11 @@ def built() -> dict[str, tuple]:
     full = FullController(torch.randn(D, D), HOOK)
     vector = VectorController(torch.randn(D, dtype=torch.float64), HOOK)
     banks = {
-        "low": ControllerBank.low_rank(["left", "it's"], D, 4, HOOK, 0.5),
-        "full": ControllerBank.full("ab", D, HOOK, 0.5),
-        "vector": ControllerBank.vector("ab", D, HOOK),
+        "low": ControllerBank.trainable(
+            LowRankController, ["left", "it's"], D, HOOK, rank=4, init=0.5
+        ),
+        "full": ControllerBank.trainable(FullController, "ab", D, HOOK, init=0.5),
+        "vector": ControllerBank.trainable(VectorController, "ab", D, HOOK),
     }
     nn.init.normal_(banks["vector"].stack.tensors()["v"])
     alone = {"low": (low, (), low), "full": (full, (), full), "vector": (vector, (), vector)}
@@ -82,7 +84,7 @@ def test_scripts_stand_alone(tmp_path):
 
 
 def test_in_plain_transformer_lens(tmp_path, model, tokens):
-    bank = ControllerBank.low_rank("ab", D, 4, HOOK, 0.5)
+    bank = ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=4, init=0.5)
     script = export_fwd_hooks(bank, tmp_path / "steer.py")
     assert script == tmp_path / "steer.py" and (tmp_path / "steer.weights.safetensors").exists()
     namespace: dict = {"__file__": str(script)}
@@ -144,12 +146,14 @@ def test_names_are_no_code(tmp_path, names):
         (VectorController(torch.zeros(3, D), HOOK), r"of leading axes \(3,\) is no constant"),
         (Scale(VectorController(torch.zeros(D), HOOK), 2.0), "a Scale is no constant"),
         (
-            ControllerBank.vector("ab", D, HOOK).labelled(torch.zeros(1, 5, dtype=torch.long)),
+            ControllerBank.trainable(VectorController, "ab", D, HOOK).labelled(
+                torch.zeros(1, 5, dtype=torch.long)
+            ),
             "a BankController is no constant",
         ),
     ],
 )
 def test_what_is_not_constant_is_refused(tmp_path, part, said):
-    with pytest.raises(ValueError, match=f"{said}.*export a low-rank"):
+    with pytest.raises(ValueError, match=f"{said}.*export a controller"):
         export_fwd_hooks(part, tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -30,8 +30,8 @@ from irl_lens.hooks import (
     model_hash,
     save,
 )
-from irl_lens.hooks.files.kinds import KINDS
 from irl_lens.hooks.files.model_hash import content_hash
+from irl_lens.hooks.files.part_classes import part_classes
 from irl_lens.hooks.files.save_load import HEADER_LIMIT
 
 D, ROWS, STEPS = 16, 3, 6
@@ -56,7 +56,7 @@ def test_round_trip_is_bit_exact(tmp_path, intervention):
 
 
 def test_banks_and_decoders_are_saved_too(tmp_path):
-    bank = ControllerBank.low_rank(["left", "right"], D, 4, HOOK)
+    bank = ControllerBank.trainable(LowRankController, ["left", "right"], D, HOOK, rank=4)
     loaded = load(save(bank, tmp_path / "bank.safetensors"))
     assert isinstance(loaded, ControllerBank) and loaded.names == ("left", "right")
     x = torch.randn(2, 3, D)
@@ -70,12 +70,14 @@ def test_banks_and_decoders_are_saved_too(tmp_path):
 def test_every_kind_is_known():
     exported = {getattr(hooks, name) for name in hooks.__all__}
     parts = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, Part)}
-    assert {kind for kind in parts if not isabstract(kind)} - {Part} == set(KINDS.values())
+    assert {kind for kind in parts if not isabstract(kind)} - {Part} == {
+        known for known in part_classes().values() if known.__module__.startswith("irl_lens.")
+    }
 
 
 def test_header(tmp_path):
     file = save(
-        ControllerBank.low_rank("ab", D, 4, HOOK),
+        ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=4),
         tmp_path / "new" / "folder",
         base="abc",
         environment="irl_lens/GridPinpad-v0",
@@ -274,6 +276,6 @@ class Unknown(VectorController):
 
 
 def test_unknown_kinds_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="a Unknown cannot be saved; those that can: LowRank"):
+    with pytest.raises(ValueError, match="a Unknown cannot be saved; those that can: FullCon"):
         save(Unknown(torch.ones(D), HOOK), tmp_path)
     assert issubclass(Unknown, Controller)

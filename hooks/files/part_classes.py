@@ -1,4 +1,7 @@
-"""What can be saved and loaded, by class name."""
+"""Classes of what can be saved and loaded, by the name that files have for them.
+
+Controllers make themselves known (:mod:`irl_lens.hooks.controllers.controller`).
+"""
 
 from irl_lens.hooks.codes.hypernetwork import CodeController, HypernetworkDecoder
 from irl_lens.hooks.codes.linear_decoder import LinearDecoder
@@ -8,9 +11,7 @@ from irl_lens.hooks.combinators.project import ProjectOut
 from irl_lens.hooks.combinators.sequence import Sequence
 from irl_lens.hooks.combinators.together import Together
 from irl_lens.hooks.controllers.bank import BankController, ControllerBank
-from irl_lens.hooks.controllers.full import FullController
-from irl_lens.hooks.controllers.low_rank import LowRankController
-from irl_lens.hooks.controllers.vector import VectorController
+from irl_lens.hooks.controllers.controller import controller_kinds
 from irl_lens.hooks.core.part import Part
 from irl_lens.hooks.patches import (
     AblatePatch,
@@ -20,14 +21,23 @@ from irl_lens.hooks.patches import (
     TransplantPatch,
 )
 
-KINDS: dict[str, type[Part]] = {
-    kind.__name__: kind
-    for kind in (
-        *(LowRankController, FullController, VectorController),
+PART_CLASSES: dict[str, type[Part]] = {
+    part.__name__: part
+    for part in (
         *(ControllerBank, BankController, CodeController),
         *(HypernetworkDecoder, LinearDecoder),
         *(Scale, Sum, Compose, Interpolate, ProjectOut, Sequence, Mask, Together),
         *(ReplacePatch, TransplantPatch, AblatePatch, InterpolatePatch, SubspacePatch),
     )
 }
-"""Every kind there is. Add a :class:`Part` of your own to save it too."""
+"""All but the controllers. Add a :class:`Part` of your own to save it too."""
+
+
+def part_classes() -> dict[str, type[Part]]:
+    """Returns every class that can be saved and loaded, by name.
+
+    Examples:
+        >>> {"LowRankController", "Mask", "HypernetworkDecoder"} <= part_classes().keys()
+        True
+    """
+    return {kind.__name__: kind for kind in controller_kinds().values()} | PART_CLASSES
