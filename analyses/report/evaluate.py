@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import nan
 from typing import Any
 
 from irl_lens.analyses.belief.bayes_gap import FloorResult
@@ -79,7 +80,7 @@ def _probes(result: ProbeResult) -> dict[str, float]:
         "best": result.best.accuracy.value,
         "best_layer": result.best.layer,
         "shuffled": result.best.shuffled.value,
-        "ceiling": result.ceiling.value,
+        "ceiling": result.ceiling.value if result.ceiling else nan,
     }
 
 
@@ -106,7 +107,7 @@ def _codes(result: CodesResult) -> dict[str, float]:
         "identity": result.identity.value,
         "identity_later": result.identity_later.value,
         "chance": result.chance,
-        **_outcome(result.outcome),
+        **(_outcome(result.outcome) if result.outcome else {}),
     }
 
 
