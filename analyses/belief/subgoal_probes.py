@@ -5,8 +5,8 @@
 (arXiv 2512.20605, Fig. 3, Table A6.) The label is the abstract subgoal pursued at t, never the
 position in the task. Trained on some fresh episodes, tested on others: full-batch L-BFGS on
 standardised features, in place of the paper's 8,000 AdamW steps, as the problem is convex.
-The exact Bayes filter's own accuracy, where there is a filter, is the ceiling, a probe trained on shuffled labels the
-control. What a probe reads need not be what the model uses.
+The exact Bayes filter's own accuracy, where there is a filter, is the ceiling, a probe trained on
+shuffled labels the control. What a probe reads need not be what the model uses.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class ProbeResult(Result):
             f"A linear probe reads the current abstract subgoal best at layer {best.layer}: "
             f"accuracy {best.accuracy} on episodes it was not trained on, {self.gain:+.3f} over "
             f"the embedding's {embedding:.3f}. {exact} same probe trained on shuffled labels "
-            f"reaches {best.shuffled.value:.3f}. That something can be read does not show that the model "
-            "uses it."
+            f"reaches {best.shuffled.value:.3f}. That something can be read does not show that the "
+            "model uses it."
         )
 
     def claims(self) -> tuple[Claim, ...]:

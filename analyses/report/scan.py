@@ -211,8 +211,7 @@ def options(wanted: Analysis) -> dict[str, Any]:
 def _look(loaded: LoadedRun, wanted: Analysis) -> Look:
     began, result, why = time.perf_counter(), None, ""
     try:
-        if missing := wanted.missing(loaded.run):
-            raise UserError(f"the stage {missing} is not finished")
+        wanted.check(loaded.run)
         small = options(wanted)
         if wanted.several:
             result = wanted.of_several([loaded.run], **small)
