@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.analyze import analyze
 from irl_lens.analyses.belief.label_probes import LabelProbes
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.report.evaluate import evaluate_run
+from irl_lens.analyses.report.headline_results import NAMES
 from irl_lens.analyses.report.report import build_report
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
