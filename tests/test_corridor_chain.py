@@ -76,10 +76,12 @@ def test_the_report_has_what_the_world_can_tell(run: Run, tmp_path: Path) -> Non
     assert np.isnan(found.get("controllers.gap_closed", np.nan))
     assert "base.gap_to_bayes" not in found  # there is no filter
     assert np.isfinite(found["internal_rl.success_all"])
-    assert np.isfinite(found["internal_rl.subgoals"]) == labelled(run)
+    for name in ("internal_rl.subgoals", "internal_rl.longest_half"):
+        assert np.isfinite(found[name]) == labelled(run)
     page = build_report(run, tmp_path / "report.html").read_text()
     assert "Reinforcement learning" in page and "nats in 20 steps of pretraining. " in page
     assert ("probe reads the current abstract subgoal" in page) == labelled(run)
+    assert "all 0 subgoals" not in page and "of 0" not in page
     assert "exact filter" not in page and "solvable boards (" not in page
 
 

@@ -59,9 +59,12 @@ def _of_recorded(
     shown = Demonstrations(world, seed, "analysis-pairs-demonstrations", MOST)[0]
     long = np.flatnonzero(shown.lengths > earliest)
     if len(long) < 4:
+        most = np.sort(shown.lengths)[-4] if len(shown) >= 4 else 0
         raise UserError(
-            f"{len(long)} of the demonstrations recorded to test on are {earliest + 1} steps or "
-            "longer, and two pairs take 4; record more, or ask for fewer lags"
+            f"{len(long)} of the {len(shown)} demonstrations recorded to test on are "
+            f"{earliest + 1} steps or longer, and two pairs take 4; record more"
+            + f", or ask for {most} lags at most"
+            * bool(most)
         )
     shown = shown.rows(long)
     return _stacked([(shown, *pair) for pair in _paired(shown, earliest, rng)][:n])

@@ -118,7 +118,7 @@ def _outcome(outcome: Outcome) -> dict[str, float]:
 
 def _learning(result: LearningResult) -> dict[str, dict[str, float]]:
     internal, raw = result.success.internal, result.success.raw
-    longest = {"longest_half": float(result.longest_half)}
+    longest = {"longest_half": float(result.longest_half) if result.composed else nan}
     return ({"internal_rl": _outcome(internal) | longest} if internal else {}) | (
         {"raw_rl": _outcome(raw)} if raw else {}
     )

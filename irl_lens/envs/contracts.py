@@ -174,8 +174,9 @@ def require(world: World, contracts: Sequence[Offer], purpose: str) -> None:
         NotOffered: It lacks one of them, or several; names all.
     """
     if lacks := [_OFFERS[contract] for contract in contracts if not offers(world, contract)]:
+        every = " and ".join(filter(None, [", ".join(lacks[:-1]), lacks[-1]]))
         raise NotOffered(
-            f"{purpose} needs {' and '.join(lacks)}, which a {type(world).__name__} does not offer "
+            f"{purpose} needs {every}, which a {type(world).__name__} does not offer "
             "here; see irl_lens.envs.contracts, or take an analysis that does without"
         )
 

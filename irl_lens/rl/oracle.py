@@ -34,7 +34,7 @@ class _Told(SteppedActor):
             raise NotOffered(
                 f"the world does not tell which {self.label} is pursued, and "
                 f"{type(self).__name__} acts by that; have it put {self.label!r} into the info of "
-                "its steps"
+                "its steps, or give a GymnasiumWorld 'subgoal', a function"
             )
         self._told = labels[self.label]
 

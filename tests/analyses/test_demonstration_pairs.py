@@ -90,8 +90,11 @@ def test_of_recorded_demonstrations_there_are_so_many_pairs_and_each_is_in_one()
         "demonstration",
     )
     world.count = 3
-    with pytest.raises(UserError, match=r"3 of the demonstrations recorded to test on .* take 4"):
+    with pytest.raises(UserError, match=r"3 of the 3 demonstrations .* take 4; record more$"):
         Setting(lags=2).within(world)
+    world.count = 9
+    with pytest.raises(UserError, match=r"0 of the 9 demonstrations .* or ask for \d lags at most"):
+        Setting(lags=17).within(world)
 
 
 def test_real_actions_are_compared_by_their_means() -> None:
