@@ -81,7 +81,7 @@ def test_the_report_has_what_the_world_can_tell(run: Run, tmp_path: Path) -> Non
     page = build_report(run, tmp_path / "report.html").read_text()
     assert "Reinforcement learning" in page and "nats in 20 steps of pretraining. " in page
     assert ("probe reads the current abstract subgoal" in page) == labelled(run)
-    assert "all 0 subgoals" not in page and "of 0" not in page
+    assert "all 0 subgoals" not in page and "reached, of 0" not in page
     assert "exact filter" not in page and "solvable boards (" not in page
 
 

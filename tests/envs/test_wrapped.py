@@ -337,7 +337,7 @@ def test_an_environment_in_place_of_what_makes_one() -> None:
     # Users have no check of annotations; tests have.
     unchecked = getattr(GymnasiumWorld.__init__, "__wrapped__", GymnasiumWorld.__init__)
     with pytest.raises(UserError, match="give functions that make environments"):
-        unchecked(object.__new__(GymnasiumWorld), DriftEnv(), 20, pushed)
+        unchecked(object.__new__(GymnasiumWorld), DriftEnv(), 20, pushed)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("given", [1, -1, 0.5, None, "home", float("nan")])
