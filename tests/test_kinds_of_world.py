@@ -134,14 +134,10 @@ def test_presets_of_one_s_own(tmp_path: Path) -> None:
 
 
 MODULE = """
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from irl_lens.config.presets import preset, register_preset
 from irl_lens.envs import register_world
-from beside import PointWorld
-from tests import point_world
-
-@dataclass(frozen=True)
-class PointConfig(point_world.PointConfig): ...
+from beside import PointConfig, PointWorld
 
 register_world("point", PointConfig, PointWorld)
 register_preset(replace(preset("smoke"), name="point", world=PointConfig()))
@@ -168,7 +164,7 @@ OPEN = "from irl_lens.runs.run import Run; print(Run.open('run').preset.world)"
 
 def test_another_process_is_told_of_a_world_by_its_user_alone(tmp_path: Path) -> None:
     (tmp_path / "my_worlds.py").write_text(MODULE)
-    (tmp_path / "beside.py").write_text("from tests.point_world import PointWorld")
+    (tmp_path / "beside.py").write_text("from tests.point_world import PointConfig, PointWorld")
     Run.create(tmp_path / "run", POINT, seed=0)
     refused = _elsewhere(OPEN, tmp_path, None)
     assert "no kind of world 'point' is known here" in refused
@@ -212,7 +208,7 @@ def test_an_installed_package_announces_its_worlds(
 ) -> None:
     Run.create(tmp_path / "run", POINT, seed=0)
     (tmp_path / "my_worlds.py").write_text(MODULE)
-    (tmp_path / "beside.py").write_text("from tests.point_world import PointWorld")
+    (tmp_path / "beside.py").write_text("from tests.point_world import PointConfig, PointWorld")
     about = tmp_path / "my_worlds-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-worlds\nVersion: 1.0\n")
