@@ -22,3 +22,11 @@ def test_the_document_runs(path):
     names: dict[str, object] = {}
     for block in re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL):
         exec(compile(block, str(path), "exec"), names)
+
+
+def test_an_environment_of_one_s_own_takes_less_than_eighty_lines():
+    guide = (ROOT / "docs" / "bring-your-own-environment.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL))
+    before = code[: code.index("import irl_lens\n")]
+    assert "register_preset(replace" in before
+    assert len([line for line in before.splitlines() if line.strip()]) < 80
