@@ -12,12 +12,10 @@ import pytest
 import torch
 
 from irl_lens.analyses.atlas.subjects import bank_subjects
-from irl_lens.analyses.control.by_layer import controllability
 from irl_lens.analyses.control.by_rank import control_by_rank
-from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
-from irl_lens.envs.registry import VARIABLE, import_user_modules
+from irl_lens.envs.registry import VARIABLE, PinpadConfig, import_user_modules
 from irl_lens.errors import UserError
 from irl_lens.hooks import (
     Controller,
@@ -37,7 +35,12 @@ from irl_lens.runs.run import Run
 FILE = Path(__file__).with_name("gain_controller.py")
 HOOK = "blocks.1.hook_resid_post"
 SMOKE = preset("smoke")
-GAIN = replace(SMOKE, controllers=replace(SMOKE.controllers, kind="gain", layers=(1,), steps=3))
+GAIN = replace(
+    SMOKE,
+    world=PinpadConfig(size=4, colours=4, walls=1, horizon=20, grammar="paper-ant"),
+    controllers=replace(SMOKE.controllers, kind="gain", layers=(1,), steps=2, batch=16),
+    evaluation=replace(SMOKE.evaluation, trajectories=16, rollouts=8),
+)
 
 
 @pytest.fixture
@@ -113,12 +116,13 @@ def test_a_run_is_trained_with_it_and_analysed(
     bank = Run.open(run.folder).bank(1)
     assert type(bank.stack).__name__ == "GainController"
     assert bank.stack.tensors()["s"].abs().sum(-1).gt(0).all()
-    loaded = LoadedRun(run)
-    loaded.sizes = replace(loaded.sizes, trajectories=16, rollouts=8)
-    (layer,) = controllability(loaded).layers
-    assert layer.gap_closed.value != 0 and layer.gap_closed != layer.random_gap_closed
-    sizes = control_by_rank([run], episodes=8, rollouts=8).sizes
-    assert [(size.name, size.numbers) for size in sizes] == [("mean difference", 32), ("gain", 32)]
+    vector, own = control_by_rank([run], episodes=8, rollouts=8).sizes
+    assert [(size.name, size.numbers) for size in (vector, own)] == [
+        ("mean difference", 32),
+        ("gain", 32),
+    ]
+    assert own.control.gap_closed.value != 0 and not own.constant
+    assert own.control.gap_closed != own.control.random_gap_closed
     subject = bank_subjects(bank)[0]
     placebo = subject.placebo(torch.Generator().manual_seed(0))
     torch.testing.assert_close(placebo.spectrum.values, subject.spectrum.values)
