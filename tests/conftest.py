@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ import irl_lens
 
 if TYPE_CHECKING:
     from irl_lens.runs.run import Run
+
+# Elsewhere too: what a test compares with was made on a processor. Tests of graphics cards say so.
+os.environ["IRL_LENS_DEVICE"] = "cpu"
 
 # Before any of these is imported: shapes and types of arguments, results and fields are
 # checked at every call. As to type checkers, an int is a float. Self goes unchecked: beartype

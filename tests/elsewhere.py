@@ -2,14 +2,17 @@
 
 Tensors with content that say they are on the device ``meta``. Within :func:`elsewhere`, tensors
 made on that device are such, ``.to("meta")`` brings one there, ``.cpu()`` brings it back, and an
-operation on tensors of both, numbers apart, fails as it would with a graphics card.
+operation on tensors of both fails as it would with a graphics card. As there, numbers may come from
+here, and so may what a tensor there is indexed with.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -19,6 +22,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = torch.device("meta")
 COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+LOOKED_UP = (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default)
 
 
 class Elsewhere(Tensor):
@@ -57,6 +61,8 @@ class _FromNumbers(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if func is Tensor.tolist and isinstance(args[0], Elsewhere):
+            return args[0].cpu().tolist()
         if func is Tensor.new_tensor and isinstance(args[0], Elsewhere):
             return torch.tensor(args[1], dtype=args[0].dtype, **kwargs).to(DEVICE)
         if func is torch.tensor and kwargs.get("device") not in (None, "cpu"):
@@ -69,12 +75,18 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
     there = [x for x in tensors if isinstance(x, Elsewhere)]
     here = [x for x in tensors if not isinstance(x, Elsewhere) and x.dim()]
+    if func in LOOKED_UP and isinstance(args[0], Elsewhere):
+        indices = {id(x) for x in args[1]}
+        here = [x for x in here if id(x) not in indices]
+    if any(x.is_meta for x in tensors if not isinstance(x, Elsewhere)):
+        raise RuntimeError(f"{func} is indexed with a list: make it a tensor, to be tried here")
     if there and here and func not in COPIES:
         sizes = ", ".join(f"{type(x).__name__}{tuple(x.shape)}" for x in tensors)
         raise RuntimeError(f"{func} of tensors on two devices: {sizes}")
     wrapped = bool(there)
     if kwargs.get("device") is not None:
-        wrapped, kwargs = kwargs["device"] == DEVICE, {**kwargs, "device": "cpu"}
+        wrapped = torch.device(kwargs["device"]).type == DEVICE.type
+        kwargs = {**kwargs, "device": "cpu"}
     same = {id(x.held): x for x in there}
     args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
     made = func(*args, **kwargs)
@@ -89,6 +101,37 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 @contextmanager
 def elsewhere() -> Iterator[torch.device]:
-    """Lends the device."""
-    with _Mode(), _FromNumbers():
+    """Lends the device, to the calling thread."""
+    with ExitStack() as stack:
+        for where, name, value in STANDING_IN:
+            stack.enter_context(patch.object(import_module(where), name, value, create=True))
+        stack.enter_context(_Mode())
+        stack.enter_context(_FromNumbers())
         yield DEVICE
+
+
+class _InTurn:
+    """An executor of one thread, the caller's."""
+
+    def __init__(self, threads: int, **options: Any) -> None: ...
+
+    def __enter__(self) -> _InTurn:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    map = staticmethod(map)
+
+
+def _class(x: Any) -> type:
+    return Tensor if isinstance(x, Elsewhere) else type(x)
+
+
+STANDING_IN: tuple[tuple[str, str, Any], ...] = (
+    ("irl_lens.training.parallel", "ThreadPoolExecutor", _InTurn),
+    # The fused optimiser runs there, as it does on a graphics card.
+    ("torch.optim.optimizer", "_get_fused_kernels_supported_devices", lambda: ["cpu", "meta"]),
+    # TransformerLens asks whether a stream is of the class Tensor itself.
+    ("transformer_lens.HookedTransformer", "type", _class),
+)
+"""Module, name, and what is there meanwhile."""

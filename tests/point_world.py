@@ -122,4 +122,4 @@ class PointEnv:
         return observation, {n: x.copy() for n, x in labels.items() if self.world.config.labelled}
 
 
-register_world("test-point", PointConfig, PointWorld)
+register_world("point", PointConfig, PointWorld)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.attribution import attribute_patches
 from irl_lens.analyses.patching.contrast import Setting
@@ -19,7 +20,6 @@ from irl_lens.analyses.patching.lens import action_lens
 from irl_lens.analyses.patching.path import patch_paths
 from irl_lens.analyses.patching.sweep import sweep_patches
 from irl_lens.analyses.report.evaluate import evaluate_run
-from irl_lens.analyses.report.headline_results import LoadedRun
 from irl_lens.analyses.report.report import build_report
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset

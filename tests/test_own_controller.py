@@ -71,6 +71,8 @@ def test_what_it_does_not_say_follows_from_its_change(bank: ControllerBank) -> N
     expected = x + torch.where((labels >= 0)[..., None], s[labels], 0) * x
     for selected in (bank.labelled(labels), bank.select(labels)):
         torch.testing.assert_close(selected(x), expected)
+    weights = torch.rand(2, 4, 3)
+    torch.testing.assert_close(bank.stack.mixture(x, weights), weights @ s * x)
     torch.testing.assert_close(bank.stack.matrix, torch.diag_embed(s))
     torch.testing.assert_close(bank["b"].spectrum.values, s[1].abs().sort(descending=True).values)
     torch.testing.assert_close(bank["b"].factored.AB, s[1].diag())

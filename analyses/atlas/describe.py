@@ -179,7 +179,7 @@ def describe(
             subject.own,
             float(spectrum.norm),
             float(spectrum.effective_rank),
-            spectrum.values.detach().numpy(),
+            spectrum.values.detach().cpu().numpy(),
             score(subject, *targets, setting.draws, setting.seed),
             behaviour,
             on_boards(few, views, subject.controller, placebo),
@@ -212,9 +212,9 @@ def _of(
 def _targets(loaded: LoadedRun, layer: int, setting: Setting) -> tuple[Targets, Targets]:
     """A probe of the subgoal at the layer, to be read; it and what comes after, to be written."""
     shown, names = loaded.fit.rows(slice(setting.episodes)), loaded.world.subgoal_names
-    kept = torch.from_numpy(shown.mask)
+    kept = loaded.base.tensor(shown.mask)
     stream = layer_streams(loaded.base, shown, (layer,))[0][kept]
-    labels = torch.from_numpy(shown.require("subgoals"))[kept]
+    labels = loaded.base.tensor(shown.require("subgoals"))[kept]
     probe = probed(fit_probe(stream, labels, len(names)).weight, names)
     return probe, probe | written_to(loaded.base.model, layer)
 

@@ -67,7 +67,7 @@ def random_directions(
     What reads nothing of the stream, such as a vector that is added, goes on reading nothing.
     """
     drawn = torch.randn(2, *spectrum.reads.mT.shape, generator=generator)
-    reads, writes = torch.linalg.qr(drawn).Q.mT
+    reads, writes = torch.linalg.qr(drawn).Q.mT.to(spectrum.reads.device)
     return spectrum.values, reads * (spectrum.reads != 0).any(dim=-1, keepdim=True), writes
 
 
@@ -81,9 +81,8 @@ def code_subjects(
         switch_codes: The codes.
         names: Names of the abstract subgoals.
     """
-    means = torch.from_numpy(
-        class_means(switch_codes.codes, switch_codes.labels, len(names))
-    ).float()
+    means = class_means(switch_codes.codes, switch_codes.labels, len(names))
+    means = torch.from_numpy(means).float().to(meta.device)
     known = [own for own, code in enumerate(means) if code.isfinite().all()]
     return [Subject(names[own], own, decoded(meta, means[own]), means[own]) for own in known]
 
@@ -105,7 +104,7 @@ def cluster_subjects(
     clusters = min(clusters, len(np.unique(switch_codes.codes, axis=0)))
     fit = KMeans(clusters, n_init=4, random_state=seed).fit(switch_codes.codes)  # type: ignore
     subjects = []
-    for number, centre in enumerate(torch.from_numpy(fit.cluster_centers_).float()):
+    for number, centre in enumerate(torch.from_numpy(fit.cluster_centers_).float().to(meta.device)):
         counts = np.bincount(switch_codes.labels[fit.labels_ == number], minlength=len(names))
         own = int(counts.argmax())
         name = f"cluster {number + 1} ({counts[own] / counts.sum():.0%} {names[own]})"

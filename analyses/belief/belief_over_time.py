@@ -152,12 +152,7 @@ def belief_over_time(
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
         seed: Seed of the shuffling and of the random weights.
-
-    Raises:
-        ValueError: The exact filter has no posterior of such a target.
     """
-    if target not in POSTERIORS:
-        raise ValueError(f"no posterior of {target!r}; there are {', '.join(POSTERIORS)}")
     test = loaded.test.trajectories.rows(slice(episodes))
     exact = loaded.test.floor.require(POSTERIORS[target])[:episodes, : test.mask.shape[1]]
     names = {"subgoal": loaded.world.subgoal_names, "visit": loaded.world.visit_names}[target]

@@ -181,7 +181,7 @@ def probe_probabilities(
     def measure(piece: Trajectories) -> NDArray[np.float32]:
         streams = layer_streams(base, piece, tuple(probes))
         pairs = zip(probes.values(), streams, strict=True)
-        return torch.stack([probe.probabilities(x) for probe, x in pairs], dim=2).numpy()
+        return torch.stack([probe.probabilities(x) for probe, x in pairs], dim=2).cpu().numpy()
 
     return per_step(trajectories, measure)
 

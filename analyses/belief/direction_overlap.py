@@ -46,18 +46,18 @@ class Pushed:
     @torch.no_grad()
     def of(cls, base: FastPath, bank: ControllerBank, layer: int, shown: Trajectories) -> Pushed:
         """Lets each controller act at every step of demonstrations, whatever is pursued."""
-        total = torch.zeros(len(shown), len(bank), bank.stack.d_model)
+        total = torch.zeros(len(shown), len(bank), bank.stack.d_model, device=base.device)
         for index, piece in pieces(shown):
             (stream,) = layer_streams(base, piece, (layer,))
-            kept = torch.from_numpy(piece.mask)[..., None]
+            kept = base.tensor(piece.mask)[..., None]
             for g, controller in enumerate(bank.values()):
                 change = F.normalize(controller.delta(stream), dim=-1)
-                total[torch.from_numpy(index), g] = (change * kept).sum(dim=1)
+                total[base.tensor(index), g] = (change * kept).sum(dim=1)
         return cls(total, shown.lengths)
 
     def along(self, directions: Directions) -> Float[NDArray[np.float64], "3 controllers classes"]:
         """Mean cosine with each direction: value, low and high."""
-        sums = (self.total @ directions.T).double().numpy()
+        sums = (self.total @ directions.T).double().cpu().numpy()
         cells = [
             [ratio(sums[:, g, c], self.steps) for c in range(len(directions))]
             for g in range(sums.shape[1])
@@ -68,7 +68,7 @@ class Pushed:
 
     def sizes(self) -> Float[NDArray[np.float64], " controllers"]:
         """Length of each controller's mean direction: 1 if it always pushes the same way."""
-        return self.total.sum(dim=0).norm(dim=-1).double().numpy() / self.steps.sum()
+        return self.total.sum(dim=0).norm(dim=-1).double().cpu().numpy() / self.steps.sum()
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def overlaps(
     """Rms cosine of each direction with singular vectors, weighted by s^2; 0 for a zero U."""
     weighted = values[..., None] * (vectors @ directions.T)
     size = values.norm(dim=-1, keepdim=True)
-    return (weighted.norm(dim=1) / torch.where(size > 0, size, 1)).detach().double().numpy()
+    return (weighted.norm(dim=1) / torch.where(size > 0, size, 1)).detach().double().cpu().numpy()
 
 
 def random_pvalue(

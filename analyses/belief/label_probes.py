@@ -200,10 +200,10 @@ def right_answers(
     layers = range(len(probes))
 
     def right(piece: Trajectories) -> NDArray[np.bool_]:
-        labels = torch.from_numpy(labels_of(piece, target))
+        labels = base.tensor(labels_of(piece, target))
         streams = layer_streams(base, piece, layers)
         answers = [probe.predict(x) == labels for probe, x in zip(probes, streams, strict=True)]
-        return torch.stack(answers, dim=-1).numpy()
+        return torch.stack(answers, dim=-1).cpu().numpy()
 
     return per_step(test, right)
 

@@ -107,7 +107,7 @@ def layer_directions(
     dealt = fitting.directions(shuffled=seed)
     left_out = torch.stack([fitting.directions(without=g) for g in range(GROUPS)])
     random = torch.randn(draws, own.shape[1], generator=torch.Generator().manual_seed(seed))
-    random = F.normalize(random, dim=1)
+    random = F.normalize(random, dim=1).to(own.device)
     found = []
     for side, vectors in (("reads", spectrum.reads), ("writes", spectrum.writes)):
         values = [overlaps(spectrum.values, vectors, p) for p in (own, dealt, random)]
@@ -118,13 +118,13 @@ def layer_directions(
     value, sizes = pushed.along(own), pushed.sizes()
     p = random_pvalue(value[0] / np.maximum(sizes, 1e-12)[:, None], own.shape[1])
     found.append(_alignment("pushes", value, p, pushed.along(random)[0], pushed.along(dealt)[0]))
-    singular = spectrum.values.detach().double().numpy()
+    singular = spectrum.values.detach().double().cpu().numpy()
     cosines = torch.stack([(v @ own.T).abs() for v in (spectrum.reads, spectrum.writes)])
     return LayerDirections(
         layer,
         (found[0], found[1], found[2]),
         singular,
-        cosines.detach().double().numpy(),
+        cosines.detach().double().cpu().numpy(),
         own.shape[1],
     )
 

@@ -179,10 +179,10 @@ def _test(base: FastPath, trajectories: Trajectories, probes: list[LinearProbe])
     def right(piece: Trajectories) -> NDArray[np.bool_]:
         streams, labels = (
             layer_streams(base, piece, layers),
-            torch.from_numpy(piece.require("subgoals")),
+            base.tensor(piece.require("subgoals")),
         )
         answers = [probe.predict(streams[i % len(layers)]) for i, probe in enumerate(probes)]
-        return torch.stack([answer == labels for answer in answers], dim=-1).numpy()
+        return torch.stack([answer == labels for answer in answers], dim=-1).cpu().numpy()
 
     marks = per_step(trajectories, right)
     return [step_mean(marks[..., i], trajectories.mask) for i in range(len(probes))]

@@ -163,7 +163,7 @@ def combine(
     """
     means = class_means(switch_codes.codes, switch_codes.labels, len(field.world.subgoal_names))
     found = [g for g in range(len(means)) if np.isfinite(means[g]).all()]
-    codes = {g: torch.from_numpy(means[g]).float() for g in found}
+    codes = {g: torch.from_numpy(means[g]).float().to(meta.device) for g in found}
     combiner = Combiner(field, meta, codes, field.roam(), demonstrations)
     singles = [combiner.single(g) for g in found]
     pairs = [combiner.pair(g, h, seed, draws) for g, h in combinations(found, 2)]

@@ -24,7 +24,7 @@ Matrix = Float[Tensor, "d d"]
 
 def matrix(meta: CausalHalf, code: Float[Tensor, " latent"]) -> Matrix:
     """Returns U(z), acting on column vectors, whichever the decoder."""
-    identity = torch.eye(meta.decoder.d_model)
+    identity = torch.eye(meta.decoder.d_model, device=meta.device)
     with torch.no_grad():
         return meta.decoder.delta(code.expand(len(identity), -1), identity).T.double()
 
@@ -41,7 +41,7 @@ def composition(first: Matrix, then: Matrix) -> float:
 
 def rotated(v: Matrix, generator: torch.Generator) -> Matrix:
     """Returns Q V Q^T with a random rotation Q."""
-    q = torch.linalg.qr(torch.randn(v.shape, generator=generator, dtype=v.dtype)).Q
+    q = torch.linalg.qr(torch.randn(v.shape, generator=generator, dtype=v.dtype)).Q.to(v.device)
     return q @ v @ q.T
 
 
@@ -58,9 +58,9 @@ def order_in_stream(
         v: The other.
         demonstrations: What the base reads.
     """
-    e = base.residual(torch.from_numpy(demonstrations.observations), layer).double()
+    e = base.residual(base.tensor(demonstrations.observations), layer).double()
     apart = (e @ (u @ v - v @ u).T).norm(dim=-1) / e.norm(dim=-1)
-    return step_mean(apart.numpy(), demonstrations.mask)
+    return step_mean(apart.cpu().numpy(), demonstrations.mask)
 
 
 def _share(part: Tensor, whole: Tensor) -> float:

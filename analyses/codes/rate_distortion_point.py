@@ -104,9 +104,9 @@ def controlled_nll(
     values = np.zeros(sample.mask.shape, np.float32)
     for index, piece in pieces(sample):
         steps = piece.mask.shape[1]
-        codes = torch.from_numpy(trace.z[index, :steps])
+        codes = base.tensor(trace.z[index, :steps])
         hooks = CodeController(meta.decoder, codes, meta.hook_name).fwd_hooks()
-        outputs = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks)
-        actions = torch.from_numpy(piece.actions)
-        values[index, :steps] = base.action_head.nll(outputs, actions).numpy()
+        outputs = base.logits(base.tensor(piece.observations), fwd_hooks=hooks)
+        actions = base.tensor(piece.actions)
+        values[index, :steps] = base.action_head.nll(outputs, actions).cpu().numpy()
     return np.where(sample.mask, values, 0)

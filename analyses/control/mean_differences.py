@@ -40,7 +40,7 @@ def mean_differences(loaded: LoadedRun, label: str, layer: int) -> ControllerBan
     """
     names = {"subgoal": loaded.world.subgoal_names, "visit": loaded.world.visit_names}[label]
     shown, at = loaded.fit.rows(slice(SHOWN)), hook_name(layer)
-    labels = torch.from_numpy(by_token(shown, label))[None]
+    labels = loaded.base.tensor(by_token(shown, label))[None]
     cache = {at: _stream(loaded.base, shown, layer)[None]}
     vectors = {
         name: VectorController.from_difference(
@@ -59,4 +59,4 @@ def _stream(
 ) -> Float[torch.Tensor, "tokens d_model"]:
     """The stream of every valid step at one layer, in the order of ``by_token``."""
     found = [(layer_streams(base, p, (layer,))[0], p.mask) for _, p in pieces(shown)]
-    return torch.cat([stream[torch.from_numpy(mask)] for stream, mask in found])
+    return torch.cat([stream[base.tensor(mask)] for stream, mask in found])

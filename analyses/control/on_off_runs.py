@@ -73,7 +73,7 @@ class Switched:
         mask: Bool[NDArray[np.bool_], "episodes steps"],
     ) -> Switched:
         """Runs a model with a controller at the output of a block, and without."""
-        counted = torch.from_numpy(mask)
+        counted = torch.from_numpy(mask).to(model.W_U.device)
         with controller.attached(model):
             on, with_it = _run(model, observations)
         off, without = _run(model, observations)
@@ -140,15 +140,15 @@ class Switched:
         return self._by_episode(self._difference(self.logits[0] - logits[self.mask]))
 
     def _difference(self, logits: Float[Tensor, "tokens actions"]) -> Float[Tensor, " tokens"]:
-        tokens, (up, down) = torch.arange(len(logits)), self.pushed
+        tokens, (up, down) = torch.arange(len(logits), device=logits.device), self.pushed
         return logits[tokens, up] - logits[tokens, down]
 
     def _by_episode(
         self, values: Float[Tensor, " tokens"]
     ) -> Float[NDArray[np.float64], " episodes"]:
-        table = torch.zeros(self.mask.shape, dtype=torch.float64)
+        table = values.new_zeros(self.mask.shape, dtype=torch.float64)
         table[self.mask] = values.double()
-        return table.sum(dim=1).numpy()
+        return table.sum(dim=1).cpu().numpy()
 
 
 def _run(
@@ -156,7 +156,7 @@ def _run(
 ) -> tuple[Mapping[str, Tensor], Float[Tensor, "episodes steps actions"]]:
     logits: Any
     logits, cache = model.run_with_cache(
-        torch.from_numpy(observations),
+        torch.from_numpy(observations).to(model.W_U.device),
         names_filter=lambda name: name.endswith(KEPT),
         return_type="logits",
     )

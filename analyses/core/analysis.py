@@ -97,5 +97,5 @@ class Analysis:
         """Writes a result and what it was made with; see :func:`result.write`."""
         defaults = {key: option.default for key, option in options_of(self.function).items()}
         made = {"analysis": self.name, "runs": [str(run.folder) for run in runs]}
-        made |= {"options": defaults | dict(options)} | describe()
+        made |= {"options": defaults | dict(options)} | describe(runs[0].device)
         write_result(result, path, self.title, made)

@@ -110,8 +110,8 @@ def action_log_probs(
         )
 
     def measure(piece: Trajectories) -> NDArray[np.float32]:
-        logits = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
-        return head.log_probs(logits).numpy()
+        logits = base.logits(base.tensor(piece.observations), fwd_hooks=hooks(piece))
+        return head.log_probs(logits).cpu().numpy()
 
     return per_step(trajectories, measure)
 
@@ -131,8 +131,8 @@ def action_nll(
     """
 
     def measure(piece: Trajectories) -> NDArray[np.float32]:
-        outputs = base.logits(torch.from_numpy(piece.observations), fwd_hooks=hooks(piece))
-        return base.action_head.nll(outputs, torch.from_numpy(piece.actions)).numpy()
+        outputs = base.logits(base.tensor(piece.observations), fwd_hooks=hooks(piece))
+        return base.action_head.nll(outputs, base.tensor(piece.actions)).cpu().numpy()
 
     return per_step(trajectories, measure)
 

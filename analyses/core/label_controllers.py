@@ -117,7 +117,7 @@ def code_bank(
             f"no switch of {len(shown)} demonstrations begins subgoal {missing[0]}, so no code "
             'stands for it; take more of them, or the source "controllers"'
         )
-    codes = torch.from_numpy(means).float()
+    codes = torch.from_numpy(means).float().to(meta.device)
     return ControllerBank(names, decoded(meta, codes))
 
 

@@ -58,7 +58,7 @@ def fit_probe(
 
     Args:
         features: The stream.
-        labels: Classes from 0.
+        labels: Classes from 0, wherever they are.
         classes: Number of classes.
         iterations: Most iterations; fewer when the loss stands still (1e-6 nats).
 
@@ -69,13 +69,17 @@ def fit_probe(
         UserError: The tokens are not of two classes at least, or of a class there is not.
     """
     _check_labels(labels, classes)
+    labels = labels.to(features.device)
     centre, spread = features.mean(dim=0), features.std(dim=0)
     scale = torch.where(spread > ROUNDING * centre.abs(), spread, torch.inf)
     x = (features - centre) / scale
-    weight = torch.zeros(classes, x.shape[1], requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
+    weight = x.new_zeros(classes, x.shape[1], requires_grad=True)
+    bias = x.new_zeros(classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=iterations, tolerance_change=1e-6, line_search_fn="strong_wolfe"
+        [weight, bias],
+        max_iter=iterations,
+        tolerance_change=1e-6,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
@@ -111,8 +115,7 @@ def layer_streams(
         streams[hook.name] = stream.clone()
 
     names = ["blocks.0.hook_resid_pre" if i == 0 else hook_name(i) for i in layers]
-    observations = torch.from_numpy(piece.observations)
-    base.residual(observations, fwd_hooks=[(name, keep) for name in names])
+    base.residual(base.tensor(piece.observations), fwd_hooks=[(name, keep) for name in names])
     return [streams[name].float() for name in names]
 
 
@@ -122,7 +125,7 @@ def stream_of_steps(
     """The stream of every valid step, one tensor a layer, in the order of ``pieces``."""
     layers = range(base.model.n_layers + 1)
     found = [
-        [stream[torch.from_numpy(piece.mask)] for stream in layer_streams(base, piece, layers)]
+        [stream[base.tensor(piece.mask)] for stream in layer_streams(base, piece, layers)]
         for _, piece in pieces(trajectories)
     ]
     return [torch.cat(streams) for streams in zip(*found, strict=True)]

@@ -51,8 +51,8 @@ class Trial:
     ) -> Rollout:
         """Returns the episodes of :meth:`play` one by one."""
         env = self.world.vector_env(self.rows, prefix=prefix, solvable=False)
-        player = RolloutRunner(base, self.world.horizon, hook, self.temperature)
-        return player.play(env, draw_seed(self.seed, "analysis-heldout", 0))
+        runner = RolloutRunner(base, self.world.horizon, hook, self.temperature)
+        return runner.play(env, draw_seed(self.seed, "analysis-heldout", 0))
 
 
 @dataclass(frozen=True)

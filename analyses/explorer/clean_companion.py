@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from irl_lens.analyses.explorer.patching import follower
@@ -74,7 +73,7 @@ class _Step(Intervention):
             self._cache = companion.copy.cache(len(x), companion.horizon)
         # Rows that are over are nowhere; what they see does not matter.
         places = np.maximum(self.env.path[:, -2:], 0)
-        seen = torch.from_numpy(companion.clean.watch(places)[:, -1:])
+        seen = companion.copy.tensor(companion.clean.watch(places)[:, -1:])
 
         def keep(tensor: Tensor, hook: Any) -> None:
             """Keeps the stream."""

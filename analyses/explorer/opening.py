@@ -97,7 +97,8 @@ def _ranked(workbench: Workbench, states: list[State]) -> list[State]:
     """Those in which the edit changes the preferred action, most of all first."""
     if not states:
         return []
-    at = torch.arange(len(states)), torch.tensor([state.step for state in states])
+    tensor = workbench.loaded.base.tensor
+    at = tensor(np.arange(len(states))), tensor(np.array([state.step for state in states]))
     clean, edited = (
         _logits(workbench, [_watched(workbench, s, side) for s in states])[at]
         for side in ("clean", "edited")
@@ -119,7 +120,7 @@ def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
     steps = max(map(len, seen))
     padded = np.stack([x[np.minimum(np.arange(steps), len(x) - 1)] for x in seen])
     with workbench.lock:
-        return workbench.loaded.base.logits(torch.from_numpy(padded)).float()
+        return workbench.loaded.base.logits(workbench.loaded.base.tensor(padded)).float()
 
 
 def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | None, list[str]]:

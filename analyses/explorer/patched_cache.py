@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -48,11 +49,17 @@ class PatchedCache(KVCache):
 
     Args:
         sizes: Those of the cache: layers, rows, heads, steps, width of a head.
+        device: Where it lies.
         entries: What is written into it.
     """
 
-    def __init__(self, sizes: tuple[int, int, int, int, int], entries: Sequence[Entry]) -> None:
-        super().__init__(*sizes)
+    def __init__(
+        self,
+        sizes: tuple[int, int, int, int, int],
+        device: torch.device,
+        entries: Sequence[Entry],
+    ) -> None:
+        super().__init__(*sizes, device)
         self.entries = entries
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +85,8 @@ class Attending(FastPath):
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache that takes the patches."""
         cfg = self.model.hooked.cfg
-        return PatchedCache((cfg.n_layers, rows, cfg.n_heads, steps, cfg.d_head), self.entries)
+        sizes = cfg.n_layers, rows, cfg.n_heads, steps, cfg.d_head
+        return PatchedCache(sizes, self.device, self.entries)
 
 
 def attending(base: FastPath, clean: Mapping[str, Tensor], spots: Sequence[Spot]) -> FastPath:

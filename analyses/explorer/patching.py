@@ -19,11 +19,12 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.explorer.patched_cache import ATTENDED
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations
+from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations, beside
 from irl_lens.analyses.patching.grid import site_names
 from irl_lens.analyses.patching.metrics import METRICS, Readout
 from irl_lens.analyses.patching.pairs import Pairs
@@ -99,7 +100,7 @@ def contrast(workbench: Workbench, state: State) -> Contrast:
         clean, edited = (activations(workbench.model, x) for x in seen)
         ends = [_logits(workbench, cache)[:, -1] for cache in (clean, edited)]
     readout = _readout(state, *ends)
-    values = np.stack([METRICS[state.metric](end, readout).double().numpy() for end in ends])
+    values = np.stack([METRICS[state.metric](end, readout).double().cpu().numpy() for end in ends])
     return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, values)
 
 
@@ -143,7 +144,7 @@ def patched(
     hook = replacements(runs.clean, active(state), state.step)
     with workbench.lock, workbench.model.hooks(fwd_hooks=[*hook.fwd_hooks()]):
         logits = workbench.model.run_with_hooks(
-            torch.from_numpy(runs.pairs.corrupted),
+            beside(workbench.model, runs.pairs.corrupted),
             return_type="logits",
             fwd_hooks=[(residual, keep)],
         )
@@ -208,12 +209,14 @@ def fields(workbench: Workbench, state: State) -> Fields:
     walk = np.array(state.walk[: state.step])
     spots, model, places = active(state), workbench.model, clean.scene().places
     standing = [np.array(situation.scene().standing) for situation in (clean, edited)]
-    seen = [_at_each(s, walk, there) for s, there in zip((clean, edited), standing, strict=True)]
+    seen = [
+        _at_each(model, s, walk, there) for s, there in zip((clean, edited), standing, strict=True)
+    ]
     names = {hook_point(spot) for spot in spots}
     with workbench.lock:
         plain = [model(x, return_type="logits")[:, -1] for x in seen]
         _, cache = model.run_with_cache(
-            _at_each(clean, walk, standing[1]), names_filter=lambda name: name in names
+            _at_each(model, clean, walk, standing[1]), names_filter=lambda name: name in names
         )
         hook = replacements(cache.cache_dict, spots, state.step)
         after = model.run_with_hooks(seen[1], return_type="logits", fwd_hooks=[*hook.fwd_hooks()])[
@@ -262,21 +265,26 @@ def _logits(workbench: Workbench, cache: Observed) -> Float[Tensor, "rows steps 
 def _readout(state: State, clean: Tensor, edited: Tensor) -> Readout:
     """The actions asked about, or those that the edit changes most."""
     found = Readout.of(clean, edited)
-    why = found.clean_action if state.why is None else torch.tensor([state.why])
-    rather = found.other_action if state.rather is None else torch.tensor([state.rather])
+    asked = (state.why, found.clean_action), (state.rather, found.other_action)
+    why, rather = (
+        own if action is None else torch.tensor([action], device=own.device)
+        for action, own in asked
+    )
     if torch.equal(why, rather):
         others = edited.clone().scatter(1, why[:, None], -torch.inf)
         rather = others.argmax(dim=-1)
     return Readout(why, rather, found.clean_log_probs, found.changed)
 
 
-def _at_each(situation: Situation, walk: NDArray, places: NDArray) -> Tensor:
+def _at_each(
+    model: HookedTransformer, situation: Situation, walk: NDArray, places: NDArray
+) -> Tensor:
     """What is seen of a walk that ends at each of some places."""
     before = np.broadcast_to(walk, (len(places), len(walk)))
-    return torch.from_numpy(situation.watch(np.column_stack([before, places])))
+    return beside(model, situation.watch(np.column_stack([before, places])))
 
 
 def _spread(policy: Tensor, where: NDArray, places: int) -> Field:
     table = np.full((places, policy.shape[1]), np.nan, np.float32)
-    table[where] = policy.numpy()
+    table[where] = policy.cpu().numpy()
     return table

@@ -84,5 +84,5 @@ def _gate(workbench: Workbench, stream: Observed) -> tuple[float, ...] | None:
         return None
     e: Tensor = stream[workbench.meta.hook_name]
     with workbench.lock:
-        beta = workbench.meta(e, torch.ones(e.shape[:2], dtype=torch.bool)).beta
+        beta = workbench.meta(e, e.new_ones(e.shape[:2], dtype=torch.bool)).beta
     return tuple(beta[0].tolist())

@@ -195,8 +195,8 @@ def play(
     hook = gathered(parts) if parts else None
     given = torch.tensor([list(actions)], dtype=torch.long).expand(rows, -1)
     with workbench.lock:
-        player = RolloutRunner(base, workbench.world.horizon, hook)
-        played = player.play(env, noise, given=given)
+        runner = RolloutRunner(base, workbench.world.horizon, hook)
+        played = runner.play(env, noise, given=given)
     places = situation.scene().places
     return Outing(env.path, played.actions, env.reached, len(actions), places)
 

@@ -205,7 +205,8 @@ class Workbench:
             return self._probes[layer]
 
     def _seen(self, piece, layer: int) -> Float[Tensor, "tokens d_model"]:
-        return layer_streams(self.loaded.base, piece, [layer])[0][torch.from_numpy(piece.mask)]
+        base = self.loaded.base
+        return layer_streams(base, piece, [layer])[0][base.tensor(piece.mask)]
 
     def first(self, find: Callable[[Workbench], T]) -> T:
         """The opening pair, found once."""

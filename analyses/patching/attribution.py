@@ -199,7 +199,7 @@ def _products(
     products = (change * slope[row, step]).sum(dim=-1).double()
     # [lags, pairs] of the stream, [lags, pairs, heads] of heads.
     sites = products[..., None] if products.ndim == 2 else products
-    return sites.permute(2, 0, 1).numpy()
+    return sites.permute(2, 0, 1).cpu().numpy()
 
 
 def _agreement(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,7 +75,7 @@ class Contrast:
             raise ValueError(f"no metric {metric!r}; there are {', '.join(METRICS)}")
         ends = decided(model, pairs)
         readout = Readout.of(*ends)
-        values = [METRICS[metric](end, readout).double().numpy() for end in ends]
+        values = [METRICS[metric](end, readout).double().cpu().numpy() for end in ends]
         clean, corrupted = (activations(model, x) for x in (pairs.clean, pairs.corrupted))
         return cls(model, pairs, metric, readout, clean, corrupted, np.stack(values))
 
@@ -91,10 +92,7 @@ class Contrast:
     def measure(self, logits: Float[Tensor, "rows steps actions"]) -> Float[Tensor, "sites pairs"]:
         """Returns the metric at the decision; rows are all pairs, site after site."""
         logits = logits.unflatten(0, (-1, len(self.pairs)))
-        decisions = torch.from_numpy(self.pairs.decisions)
-        return METRICS[self.metric](
-            logits[:, torch.arange(len(decisions)), decisions], self.readout
-        )
+        return METRICS[self.metric](logits[:, *_decisions(self.model, self.pairs)], self.readout)
 
     def steps(self, lags: int) -> Int[Tensor, "lags pairs"]:
         """Returns the step at each lag, 0 to ``lags`` - 1, before each decision.
@@ -107,7 +105,7 @@ class Contrast:
                 f"{lags} lags, but a decision falls on step {self.pairs.decisions.min()}; take "
                 f"{self.pairs.decisions.min() + 1} lags at most, or later decisions"
             )
-        return torch.from_numpy(self.pairs.decisions - np.arange(lags)[:, None])
+        return beside(self.model, self.pairs.decisions - np.arange(lags)[:, None])
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class Setting:
         edit = self.edit or edits_of(world)[0]
         pairs = make_pairs(world, edit, count, self.seed, self.lags - 1)
         ends = decided(model, pairs)
-        clean, corrupted = (logit_difference(end, Readout.of(*ends)).numpy() for end in ends)
+        clean, corrupted = (logit_difference(end, Readout.of(*ends)).cpu().numpy() for end in ends)
         change = clean - corrupted
         if not change.any():
             raise UserError(
@@ -159,13 +157,16 @@ class Setting:
 DEFAULT = Setting()
 
 
+def beside(model: HookedTransformer, array: NDArray[Any]) -> Tensor:
+    """An array as a tensor where a model's weights are."""
+    return torch.from_numpy(array).to(model.W_U.device)
+
+
 @torch.no_grad()
 def decided(model: HookedTransformer, pairs: Pairs) -> list[Float[Tensor, "pairs actions"]]:
     """Returns the logits at the decisions of the clean and of the corrupted episodes."""
-    at = torch.arange(len(pairs)), torch.from_numpy(pairs.decisions)
-    return [
-        model(torch.from_numpy(x), return_type="logits")[at] for x in (pairs.clean, pairs.corrupted)
-    ]
+    at, sides = _decisions(model, pairs), (pairs.clean, pairs.corrupted)
+    return [model(beside(model, x), return_type="logits")[at] for x in sides]
 
 
 @torch.no_grad()
@@ -173,6 +174,11 @@ def activations(model: HookedTransformer, observations: Observations) -> Mapping
     """Runs a model and keeps what can be patched, and the scale of the last normalisation."""
     kept = (*HOOKS.values(), "ln_final.hook_scale")
     _, cache = model.run_with_cache(
-        torch.from_numpy(observations), names_filter=lambda name: name.endswith(kept)
+        beside(model, observations), names_filter=lambda name: name.endswith(kept)
     )
     return cache.cache_dict
+
+
+def _decisions(model: HookedTransformer, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Row and step of every decision."""
+    return beside(model, np.arange(len(pairs))), beside(model, pairs.decisions)

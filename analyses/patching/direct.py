@@ -132,9 +132,9 @@ def attribute_logits(
         strict=True,
     )
     change = (terms[0] - terms[1]).movedim(1, 0)
-    parts = logit_difference(change, contrast.readout).double().numpy()
+    parts = logit_difference(change, contrast.readout).double().cpu().numpy()
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
-    others = logit_difference(change, contrast.readout.rows(order)).double().numpy()
+    others = logit_difference(change, contrast.readout.rows(order)).double().cpu().numpy()
     total = parts.sum(axis=0)
     shares, null = (tuple(restored(part, total) for part in p) for p in (parts, others))
     said = contrast.changed, contrast.pairs.changes[:3]

@@ -110,7 +110,7 @@ def lens_differences(contrast: Contrast, lags: int, readout: Readout) -> Effects
     sides = []
     for cache in (contrast.clean, contrast.corrupted):
         logits = lens_logits(contrast.model, [x[row, step] for x in streams(contrast.model, cache)])
-        sides.append(logit_difference(logits, readout).double().numpy())
+        sides.append(logit_difference(logits, readout).double().cpu().numpy())
     return np.asarray(sides[0] - sides[1])
 
 

@@ -108,4 +108,4 @@ def restored(
 
 
 def _of(values: Logits, actions: Int[Tensor, " pairs"]) -> Values:
-    return values[..., torch.arange(len(actions)), actions]
+    return values[..., torch.arange(len(actions), device=actions.device), actions]

@@ -225,4 +225,4 @@ def _received(
         return_type="logits",
         fwd_hooks=[*patch.fwd_hooks()],
     )
-    return contrast.measure(logits).double().numpy()
+    return contrast.measure(logits).double().cpu().numpy()

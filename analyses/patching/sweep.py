@@ -142,7 +142,7 @@ def sweep(
 def itself(contrast: Contrast, lags: int) -> Sources:
     """The pair and the step of every site, as they are."""
     steps = contrast.steps(lags)
-    return torch.stack([torch.arange(steps.shape[1]).expand_as(steps), steps], dim=-1)
+    return torch.stack([_rows(steps).expand_as(steps), steps], dim=-1)
 
 
 def unrelated(contrast: Contrast, lags: int) -> Sources:
@@ -151,8 +151,8 @@ def unrelated(contrast: Contrast, lags: int) -> Sources:
     No step is later than that of the site, so that no pattern lets a query see the future.
     """
     steps, pairs = contrast.steps(lags), len(contrast.pairs)
-    other = (torch.arange(pairs) + 1) % pairs
-    last = torch.from_numpy(contrast.pairs.decisions)[other]
+    other = (_rows(steps) + 1) % pairs
+    last = steps[0, other]
     return torch.stack([other.expand_as(steps), steps.minimum(last)], dim=-1)
 
 
@@ -175,7 +175,11 @@ def _sweep(
 def _sites(contrast: Contrast, lags: int, sources: Sources) -> Int[Tensor, "sites 4"]:
     """Row, step, source pair and source step: lag after lag, all pairs in each."""
     steps = contrast.steps(lags).flatten()
-    return torch.column_stack([torch.arange(len(steps)), steps, sources.flatten(0, 1)])
+    return torch.column_stack([_rows(steps), steps, sources.flatten(0, 1)])
+
+
+def _rows(steps: Int[Tensor, "*lags rows"]) -> Int[Tensor, " rows"]:
+    return torch.arange(steps.shape[-1], device=steps.device)
 
 
 @torch.no_grad()
@@ -195,4 +199,4 @@ def patched(
         return_type="logits",
         fwd_hooks=[] if after else [*patch.fwd_hooks()],
     )
-    return contrast.measure(logits).double().numpy()
+    return contrast.measure(logits).double().cpu().numpy()

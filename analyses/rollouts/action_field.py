@@ -47,9 +47,9 @@ def action_field(
     scene = situation.scene()
     standing = np.array(scene.standing)
     before = np.tile(np.array(indices("place", walk), np.int64), (len(standing), 1))
-    seen = torch.from_numpy(situation.watch(np.column_stack([before, standing])))
+    seen = base.tensor(situation.watch(np.column_stack([before, standing])))
     with nullcontext() if hook is None else hook.attached(base.model):
         logits = base.logits(seen)[:, -1]
     field = np.full((scene.places, logits.shape[-1]), np.nan, np.float32)
-    field[standing] = base.action_head.policy(logits, temperature).numpy()
+    field[standing] = base.action_head.policy(logits, temperature).cpu().numpy()
     return field

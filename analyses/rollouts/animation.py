@@ -187,7 +187,7 @@ def animate(
     seen = episode.observations[:, :steps]
     codes, path, actions = decisions.held(1, steps)[0], world.places(seen)[0], episode.actions[0]
     path = np.append(path, led_to(situation.scene(), int(path[-1]), int(actions[steps - 1])))
-    beta, *both = _retraced(base, actor.meta, torch.from_numpy(seen), codes, temperature)
+    beta, *both = _retraced(base, actor.meta, base.tensor(seen), codes, temperature)
     return Animation(
         player=player,
         scene=situation.scene(),
@@ -198,12 +198,12 @@ def animate(
         path=path,
         subgoals=episode.require("subgoals")[0, :steps],
         actions=actions[:steps],
-        beta=beta.numpy(),
+        beta=beta.cpu().numpy(),
         switches=episode.switches[0, :steps],
-        codes=codes.numpy(),
-        alike=nearest(codes.numpy(), means),
-        probabilities=both[0].numpy(),
-        alone=both[1].numpy(),
+        codes=codes.cpu().numpy(),
+        alike=nearest(codes.cpu().numpy(), means),
+        probabilities=both[0].cpu().numpy(),
+        alone=both[1].cpu().numpy(),
         pictures=np.stack([situation.pixels(int(place)) for place in path]),
     )
 

@@ -11,7 +11,7 @@ gate is for the patched steps only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -44,6 +44,10 @@ class Edit:
     where: Bool[Tensor, "n steps"]
     value: Tensor
 
+    def to(self, device: torch.device) -> Edit:
+        """The same on a device."""
+        return replace(self, where=self.where.to(device), value=self.value.to(device))
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -70,16 +74,18 @@ class PatchedActor(SteppedActor):
         edit: Edit | None = None,
     ) -> None:
         super().__init__(meta.hook_name)
-        self.meta, self.codes, self.edit = meta, codes, edit
-        self._rows, self._state = torch.arange(0), meta.start(0)
+        self.meta, self.codes = meta, codes.to(meta.device)
+        self.edit = edit and edit.to(meta.device)
+        self._rows, self._state = _all_rows(self.codes[:0]), meta.start(0)
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
         """Drops all rows but ``index``, in that order."""
         self._rows, self._state = self._rows[index], self._state.keep(index)
 
     def recording(self) -> Recording:
-        """Returns what happened since step 0."""
-        return self._recording
+        """Returns what happened since step 0, on the CPU."""
+        recorded = self._recording
+        return Recording(recorded.gate.cpu(), recorded.z.cpu(), recorded.residual.cpu())
 
     @torch.no_grad()
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
@@ -99,9 +105,9 @@ class PatchedActor(SteppedActor):
 
     def _begin(self, x: Tensor) -> None:
         n, steps = self.codes.shape[:2]
-        self._rows, self._state = torch.arange(n), self.meta.start(n)
+        self._rows, self._state = _all_rows(self.codes), self.meta.start(n)
         self._recording = Recording(
-            torch.zeros(n, steps, dtype=torch.bool),
+            x.new_zeros(n, steps, dtype=torch.bool),
             torch.zeros_like(self.codes),
             x.new_zeros(n, steps, x.shape[-1]),
         )
@@ -134,8 +140,8 @@ class HeldCode(SteppedActor):
         since: Int[Tensor, " n"],
     ) -> None:
         super().__init__(meta.hook_name)
-        self.meta, self.codes, self.since = meta, codes, since
-        self._rows, self._steps = torch.arange(0), 0
+        self.meta, self.codes, self.since = meta, codes.to(meta.device), since.to(meta.device)
+        self._rows, self._steps = _all_rows(self.codes[:0]), 0
 
     def keep(self, index: Int[Tensor, " kept"]) -> None:
         """Drops all rows but ``index``, in that order."""
@@ -146,7 +152,7 @@ class HeldCode(SteppedActor):
         """Acts at one step; at ``offset`` 0 new episodes begin."""
         self.check_single(x)
         if self.offset == 0:
-            self._rows, self._steps = torch.arange(len(self.codes)), 0
+            self._rows, self._steps = _all_rows(self.codes), 0
         self.check_window(x, self._steps, len(self._rows))
         self._steps += 1
         active = self.since[self._rows] <= self.offset
@@ -168,6 +174,10 @@ class Everywhere(Actor):
     def forward(self, x: Float[Tensor, "rows 1 d_model"]) -> Float[Tensor, "rows 1 d_model"]:
         """Acts at one step."""
         return self.inner(x)
+
+
+def _all_rows(codes: Tensor) -> Int[Tensor, " n"]:
+    return torch.arange(len(codes), device=codes.device)
 
 
 def in_force(drawn: Table, gate: np.ndarray, at: Steps) -> Steps:

@@ -21,30 +21,30 @@ Trace = Shaped[Tensor, "rows steps"]
 
 
 def forced(beta: Trace, where: Where) -> Trace:
-    """Returns the gate open (1) at the given places.
+    """Returns the gate open (1) at the given steps.
 
     Raises:
-        ValueError: places outside the sequence.
+        ValueError: steps outside the sequence.
 
     Examples:
         >>> forced(torch.tensor([[1.0, 0.2, 0.2]]), [2])
         tensor([[1.0000, 0.2000, 1.0000]])
     """
-    return torch.where(_places(beta, where), torch.ones_like(beta), beta)
+    return torch.where(_chosen(beta, where), torch.ones_like(beta), beta)
 
 
 def silenced(beta: Trace, where: Where) -> Trace:
-    """Returns the gate shut (0) at the given places: whatever code was there is held.
+    """Returns the gate shut (0) at the given steps: whatever code was there is held.
 
     Raises:
-        ValueError: places outside the sequence.
+        ValueError: steps outside the sequence.
 
     Examples:
         >>> beta = torch.tensor([[1.0, 0.2, 0.8]])
         >>> silenced(beta, beta > 0.5)
         tensor([[0.0000, 0.2000, 0.0000]])
     """
-    return torch.where(_places(beta, where), torch.zeros_like(beta), beta)
+    return torch.where(_chosen(beta, where), torch.zeros_like(beta), beta)
 
 
 def replayed(
@@ -52,14 +52,14 @@ def replayed(
     recorded: Shaped[Tensor, "_ ..."],
     where: Where | None = None,
 ) -> Trace:
-    """Returns a recorded gate at the given places (everywhere if not given).
+    """Returns a recorded gate at the given steps (everywhere if not given).
 
     Of switches that are booleans, those of the record.
 
     Args:
         beta: the gate of this run.
         recorded: the gate of another, [rows, steps], as many steps; one row stands for all rows.
-        where: places to take from the record.
+        where: steps to take from the record.
 
     Raises:
         ValueError: the record does not span the same rows and steps.
@@ -77,13 +77,13 @@ def replayed(
     if beta.dtype == torch.bool:
         recorded = switches(recorded)
     recorded = recorded.to(beta).expand_as(beta)
-    return recorded.clone() if where is None else torch.where(_places(beta, where), recorded, beta)
+    return recorded.clone() if where is None else torch.where(_chosen(beta, where), recorded, beta)
 
 
 def shifted(beta: Trace, by: int) -> Trace:
     """Returns the gate moved `by` steps later (earlier if negative), zeros moving in.
 
-    Step 0 stays as it is: its switch starts the sequence and has no other place.
+    Step 0 stays as it is: its switch starts the sequence and has no other step to go to.
 
     Examples:
         >>> shifted(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), by=1)
@@ -178,13 +178,13 @@ def _spans(beta: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     return steps, steps < lengths.to(beta.device).unsqueeze(-1)
 
 
-def _places(beta: Tensor, where: Where) -> Bool[Tensor, "rows steps"]:
+def _chosen(beta: Tensor, where: Where) -> Bool[Tensor, "rows steps"]:
     if isinstance(where, Tensor) and where.ndim != 1:
         check_mask("mask", where, beta.shape)
         return where.to(beta.device)
     steps = indices("step", where)
     if steps and max(steps) >= beta.shape[1]:
         raise ValueError(f"step {max(steps)} is outside the sequence of {beta.shape[1]} steps")
-    places = torch.zeros_like(beta, dtype=torch.bool)
-    places[:, list(steps)] = True
-    return places
+    chosen = torch.zeros_like(beta, dtype=torch.bool)
+    chosen[:, list(steps)] = True
+    return chosen

@@ -274,6 +274,6 @@ def _along(
                 f"{what} {index} at {hook_name}, which has {len(here)} {what}s here; the "
                 f"last is {here[-1] if here else None}"
             )
-    selected = torch.zeros(len(here), dtype=torch.bool, device=x.device)
-    selected[[index - here.start for index in wanted]] = True
+    chosen = set(wanted)
+    selected = torch.tensor([i in chosen for i in here], dtype=torch.bool, device=x.device)
     return selected.reshape([-1 if i == axis else 1 for i in range(x.ndim)])

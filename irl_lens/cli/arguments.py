@@ -28,5 +28,13 @@ Threads = Annotated[
         metavar="N", help="Threads that torch computes with; its own choice when not given."
     ),
 ]
+Device = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="DEVICE",
+        help="cpu, cuda, cuda:1, .., or auto, the graphics card if torch sees one; what "
+        "IRL_LENS_DEVICE says when not given, or else auto.",
+    ),
+]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import Base, OutFile, OutFolder, RunName, Settings
+from irl_lens.cli.arguments import Base, Device, OutFile, OutFolder, RunName, Settings
 from irl_lens.cli.console import leave, one_line
 from irl_lens.commands import looking
 from irl_lens.commands.opening import load
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from irl_lens.analyses.core.analysis import Analysis
 
 
-def evaluate(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+def evaluate(
+    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+) -> None:
     """Measures a run afresh and prints every measurement.
 
     Args:
         out: Where to write them (JSON); evaluation.json in the run's folder when not given,
             or in the working folder for a bundled model.
     """
-    opened = load(run_name)
+    opened = load(run_name, device)
     path = out or opened.beside("evaluation.json")
     show(looking.evaluate(opened, out=path), path)
 
@@ -37,6 +39,7 @@ def analyze(
     out: OutFolder = None,
     against: Base = None,
     settings: Settings = (),
+    device: Device = None,
 ) -> None:
     """Runs analyses of a run and writes each one's figure, table and numbers.
 
@@ -47,7 +50,7 @@ def analyze(
         against: Another run: what differs between the two is written as NAME-against.
         settings: Options of the analyses, such as seed=1; a list's items stand between commas.
     """
-    opened = load(run_name)
+    opened = load(run_name, device)
     if not names:
         from irl_lens.analyses.registry import of_runs
 
@@ -71,6 +74,7 @@ def compare(
     /,
     out: OutFolder = None,
     settings: Settings = (),
+    device: Device = None,
 ) -> None:
     """Runs an analysis of a set of runs and writes its figure, table and numbers.
 
@@ -86,11 +90,13 @@ def compare(
 
         listed(of_runs(several=True))
         return
-    result = looking.compare(name, runs, settings, out=out or Path("comparison"))
+    result = looking.compare(name, runs, settings, out=out or Path("comparison"), device=device)
     print(f"{name}: {result.caption()}")
 
 
-def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> None:
+def scan(
+    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+) -> None:
     """Looks at a run with a cheap version of the analyses and ranks what they find.
 
     Prints the first ten findings. Ctrl-C leaves a page of what is done.
@@ -101,7 +107,7 @@ def scan(run_name: tyro.conf.Positional[RunName], /, out: OutFile = None) -> Non
     """
     from irl_lens.analyses.report.scan_page import FIRST
 
-    opened = load(run_name)
+    opened = load(run_name, device)
     path = out or opened.beside("scan.html")
     found = looking.scan(opened, out=path)
     for look in found.looks:
@@ -119,6 +125,7 @@ def explore(
     /,
     port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     browser: bool = True,
+    device: Device = None,
 ) -> None:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
 
@@ -128,7 +135,7 @@ def explore(
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
     """
-    server = looking.explore(run_name, port=port, browser=browser)
+    server = looking.explore(run_name, port=port, browser=browser, device=device)
     print(server.url, flush=True)
     try:
         server.wait()
@@ -141,6 +148,7 @@ def report(
     /,
     out: OutFile = None,
     browser: Annotated[bool, tyro.conf.arg(name="open")] = True,
+    device: Device = None,
 ) -> None:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
@@ -149,7 +157,7 @@ def report(
             working folder for a bundled model.
         browser: Open it in the web browser when there is a screen.
     """
-    print(looking.report(run_name, out=out, browser=browser))
+    print(looking.report(run_name, out=out, browser=browser, device=device))
 
 
 def show(measured: Mapping[str, float], *files: Path) -> None:

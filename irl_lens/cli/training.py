@@ -8,6 +8,7 @@ import tyro
 
 from irl_lens.cli.arguments import (
     Base,
+    Device,
     OutFolder,
     PresetName,
     Seed,
@@ -25,6 +26,7 @@ def run(
     out: OutFolder = None,
     seed: Seed = 0,
     threads: Threads = None,
+    device: Device = None,
     base: Base = None,
     settings: Settings = (),
 ) -> None:
@@ -37,7 +39,13 @@ def run(
             items stand between commas.
     """
     opened = training.run(
-        preset_name, out=out, seed=seed, threads=threads, base=base, settings=settings
+        preset_name,
+        out=out,
+        seed=seed,
+        threads=threads,
+        device=device,
+        base=base,
+        settings=settings,
     )
     show(opened.evaluation, opened.folder / "evaluation.json", opened.folder / "report.html")
 
@@ -49,6 +57,7 @@ def train(
     out: OutFolder = None,
     seed: Seed = 0,
     threads: Threads = None,
+    device: Device = None,
     base: Base = None,
     settings: Settings = (),
 ) -> None:
@@ -62,7 +71,14 @@ def train(
             items stand between commas.
     """
     opened = training.train(
-        stage, preset_name, out=out, seed=seed, threads=threads, base=base, settings=settings
+        stage,
+        preset_name,
+        out=out,
+        seed=seed,
+        threads=threads,
+        device=device,
+        base=base,
+        settings=settings,
     )
     print(opened.folder / stage)
 
@@ -77,6 +93,7 @@ def sweep(
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N...")] = (0,),
     out: OutFolder = None,
     threads: Threads = None,
+    device: Device = None,
     base: Base = None,
     settings: Settings = (),
 ) -> None:
@@ -94,5 +111,7 @@ def sweep(
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """
-    for opened in training.swept(stages, preset_name, over, seeds, out, threads, base, settings):
+    for opened in training.swept(
+        stages, preset_name, over, seeds, out, threads, device, base, settings
+    ):
         print(opened.folder)

@@ -19,19 +19,22 @@ Options = Mapping[str, Any] | Sequence[str]
 """Options of analyses by name, or as ``KEY=VALUE``."""
 
 
-def evaluate(run: Run | Path | str, *, out: Path | str | None = None) -> dict[str, float]:
+def evaluate(
+    run: Run | Path | str, *, out: Path | str | None = None, device: str | None = None
+) -> dict[str, float]:
     """Measures a run afresh.
 
     Args:
         run: A run, its folder, or a bundled model's name.
         out: Where to write the measurements too (JSON); ``evaluation.json`` in the run's folder
             is what a summary reads.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         Every measurement by its name, NaN where there was nothing to measure; what needs a
         stage that is not finished is left out.
     """
-    opened = load(run)
+    opened = load(run, device)
     if out is not None:
         require_writable(out)
     return measure(opened, out, None)
@@ -45,6 +48,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    device: str | None = None,
 ) -> Result: ...
 @overload
 def analyze(
@@ -54,6 +58,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    device: str | None = None,
 ) -> dict[str, Result]: ...
 def analyze(
     run: Run | Path | str,
@@ -62,6 +67,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    device: str | None = None,
 ) -> Result | dict[str, Result]:
     """Runs analyses of a run.
 
@@ -73,6 +79,7 @@ def analyze(
         out: Folder to write each one's figure, table and numbers to: NAME.html, NAME.csv,
             NAME.json.
         against: Another run: the results say what differs between the two.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         The result of the one, or of several by name: ``figure()``, ``to_dataframe()``,
@@ -85,8 +92,8 @@ def analyze(
     from irl_lens.analyses.analyze import analyze as analyzed
 
     several = (names,) if isinstance(names, str) else tuple(names)
-    opened, folder = load(run), None if out is None else Path(out)
-    other = None if against is None else load(against)
+    opened, folder = load(run, device), None if out is None else Path(out)
+    other = None if against is None else load(against, opened.device)
     with showing_progress() as shown:
         results = analyzed(opened, several, options, against=other, folder=folder, progress=shown)
     return next(iter(results.values())) if isinstance(names, str) else results
@@ -98,6 +105,7 @@ def compare(
     options: Options = (),
     *,
     out: Path | str | None = None,
+    device: str | None = None,
 ) -> Result:
     """Runs an analysis of a set of runs.
 
@@ -106,6 +114,7 @@ def compare(
         runs: Runs, such as those of a sweep.
         options: As for :func:`analyze`.
         out: Folder to write its figure, table and numbers to.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Raises:
         UserError: There is no such analysis, or the runs do not belong together.
@@ -114,17 +123,20 @@ def compare(
     from irl_lens.analyses.registry import analysis
 
     analysis(name, several=True)
-    opened, folder = [load(run) for run in runs], None if out is None else Path(out)
+    opened, folder = [load(run, device) for run in runs], None if out is None else Path(out)
     with showing_progress() as shown:
         return compared(name, opened, options, folder=folder, progress=shown)
 
 
-def scan(run: Run | Path | str, *, out: Path | str | None = None) -> Scan:
+def scan(
+    run: Run | Path | str, *, out: Path | str | None = None, device: str | None = None
+) -> Scan:
     """Looks at a run with a cheap version of the analyses and ranks what they find.
 
     Args:
         run: A run, its folder, or a bundled model's name.
         out: Where to write it too, as a page.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         What was looked at: ``findings`` are in the order in which they are worth a look. After
@@ -133,7 +145,7 @@ def scan(run: Run | Path | str, *, out: Path | str | None = None) -> Scan:
     from irl_lens.analyses.report.scan import scan as look_at
     from irl_lens.analyses.report.scan_page import write_scan
 
-    opened = load(run)
+    opened = load(run, device)
     if out is not None:
         require_writable(out)
     with showing_progress() as shown:
@@ -143,7 +155,13 @@ def scan(run: Run | Path | str, *, out: Path | str | None = None) -> Scan:
     return found
 
 
-def report(run: Run | Path | str, *, out: Path | str | None = None, browser: bool = False) -> Path:
+def report(
+    run: Run | Path | str,
+    *,
+    out: Path | str | None = None,
+    browser: bool = False,
+    device: str | None = None,
+) -> Path:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
     Args:
@@ -151,11 +169,12 @@ def report(run: Run | Path | str, *, out: Path | str | None = None, browser: boo
         out: Where to write it; report.html in the run's folder when not given, or in the
             working folder for a bundled model.
         browser: Open it in the web browser when there is a screen.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         The page.
     """
-    opened = load(run)
+    opened = load(run, device)
     path = opened.beside("report.html") if out is None else Path(out)
     require_writable(path)
     measure(opened, None, path)
@@ -166,7 +185,13 @@ def report(run: Run | Path | str, *, out: Path | str | None = None, browser: boo
     return path
 
 
-def explore(run: Run | Path | str, *, port: int | None = None, browser: bool = False) -> Server:
+def explore(
+    run: Run | Path | str,
+    *,
+    port: int | None = None,
+    browser: bool = False,
+    device: str | None = None,
+) -> Server:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
 
     It is served to this machine alone and needs no network. In a notebook it is shown below
@@ -176,6 +201,7 @@ def explore(run: Run | Path | str, *, port: int | None = None, browser: bool = F
         run: A run, its folder, or a bundled model's name.
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
+        device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         The server: its ``url``, ``wait()`` until Ctrl-C, ``close()``.
@@ -185,7 +211,7 @@ def explore(run: Run | Path | str, *, port: int | None = None, browser: bool = F
     """
     from irl_lens.analyses.explorer import explore as opened
 
-    return opened(load(run), port, browser and has_screen())
+    return opened(load(run, device), port, browser and has_screen())
 
 
 def measure(

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
+
     from irl_lens.progress import Progress
     from irl_lens.runs.run import Run
 
 
-def load(run: Run | Path | str) -> Run:
+def load(run: Run | Path | str, device: torch.device | str | None = None) -> Run:
     """Opens a run: the folder of one, or a model that comes with the package.
 
         >>> import irl_lens
@@ -24,19 +26,25 @@ def load(run: Run | Path | str) -> Run:
 
     Args:
         run: A run folder, or a bundled model's name such as ``"grid"``; an open run comes back
-            as it is.
+            as it is, unless another device is asked for.
+        device: Where its parts are and compute: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or
+            ``"auto"``, the graphics card if torch sees one. What the environment variable
+            ``IRL_LENS_DEVICE`` names when not given, or else ``"auto"``.
 
     Returns:
         The run. Its trained parts (``run.base``, ``run.controllers``, ``run.metacontroller``, ..)
         are loaded when first asked for; a run that is opened twice has parts of its own each time.
 
     Raises:
-        UserError: If it is neither a run folder nor a bundled model.
+        UserError: If it is neither a run folder nor a bundled model, or there is no such device.
         CheckpointError: If its ``config.json`` is damaged or was edited.
     """
+    from irl_lens.models.device import find_device
     from irl_lens.runs.run import Run, find_run
 
-    return run if isinstance(run, Run) else find_run(run)
+    if isinstance(run, Run):
+        return run if device is None else run.on(find_device(device))
+    return find_run(run).on(find_device(device))
 
 
 @contextmanager

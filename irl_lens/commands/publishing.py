@@ -27,7 +27,7 @@ def summary(runs: Sequence[Run | Path | str], *, out: Path | str) -> Path:
     """
     from irl_lens.runs.seed_summary import write_summary
 
-    return write_summary([load(run) for run in runs], Path(out))
+    return write_summary([load(run, "cpu") for run in runs], Path(out))
 
 
 def bundle(run: Run | Path | str, *, out: Path | str) -> Path:
@@ -45,4 +45,4 @@ def bundle(run: Run | Path | str, *, out: Path | str) -> Path:
     """
     from irl_lens.runs.copies import write_bundle
 
-    return write_bundle(load(run), Path(out))
+    return write_bundle(load(run, "cpu"), Path(out))

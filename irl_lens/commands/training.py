@@ -29,6 +29,7 @@ def run(
     out: Path | str | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> Run:
@@ -41,6 +42,7 @@ def run(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with meanwhile; its own choice when not given.
+        device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as ``"base.d_model=256"``; a list's
             items stand between commas.
@@ -52,7 +54,7 @@ def run(
         UserError: A setting is not possible, or the folder holds something else.
         KeyboardInterrupt: After Ctrl-C; names the stage and the step.
     """
-    with _opened_for_training(preset, settings, out, seed, threads, base) as opened:
+    with _opened_for_training(preset, settings, out, seed, threads, device, base) as opened:
         evaluation, page = (opened.folder / name for name in ("evaluation.json", "report.html"))
         require_writable(evaluation)
         require_writable(page)
@@ -68,6 +70,7 @@ def train(
     out: Path | str | None = None,
     seed: int = 0,
     threads: int | None = None,
+    device: str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> Run:
@@ -80,6 +83,7 @@ def train(
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
         threads: Threads that torch computes with meanwhile; its own choice when not given.
+        device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's.
 
@@ -93,7 +97,7 @@ def train(
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
     _check_stages([stage])
-    with _opened_for_training(preset, settings, out, seed, threads, base) as opened:
+    with _opened_for_training(preset, settings, out, seed, threads, device, base) as opened:
         _run_stages([stage], opened)
         return opened
 
@@ -106,6 +110,7 @@ def sweep(
     seeds: Sequence[int] = (0,),
     out: Path | str | None = None,
     threads: int | None = None,
+    device: str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> list[Run]:
@@ -122,6 +127,7 @@ def sweep(
         seeds: Seeds of each combination.
         out: Folder of the runs' folders; runs/PRESET-sweep when not given.
         threads: Threads that torch computes with meanwhile; its own choice when not given.
+        device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
 
@@ -132,7 +138,7 @@ def sweep(
         UserError: There is no such stage, or a setting is not possible; nothing is run then.
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
-    return list(swept(stages, preset, over, seeds, out, threads, base, settings))
+    return list(swept(stages, preset, over, seeds, out, threads, device, base, settings))
 
 
 def swept(
@@ -142,6 +148,7 @@ def swept(
     seeds: Sequence[int],
     out: Path | str | None,
     threads: int | None,
+    device: str | None,
     base: Run | Path | str | None,
     settings: Sequence[str],
 ) -> Iterator[Run]:
@@ -159,7 +166,7 @@ def swept(
     folder = Path("runs") / f"{name}-sweep" if out is None else Path(out)
     for chosen, seed in product(choices, seeds):
         own = folder / "_".join((*chosen[len(settings) :], f"seed{seed}"))
-        with _opened_for_training(preset, chosen, own, seed, threads, base) as opened:
+        with _opened_for_training(preset, chosen, own, seed, threads, device, base) as opened:
             _run_stages(stages, opened)
         yield opened
 
@@ -185,19 +192,23 @@ def _opened_for_training(
     out: Path | str | None,
     seed: int,
     threads: int | None,
+    device: str | None,
     base: Run | Path | str | None,
 ) -> Iterator[Run]:
     """A run that no other process trains in meanwhile."""
     chosen = _checked(preset, settings, seed)
     with _threads(threads):
         from irl_lens.files.lock import locked
+        from irl_lens.models.device import find_device
         from irl_lens.runs.run import Run
 
-        source = None if base is None else load(base)
+        where = find_device(device)
+        source = None if base is None else load(base, where)
         folder = Path("runs") / f"{chosen.name}-seed{seed}" if out is None else Path(out)
         Run.create(folder, chosen, seed)  # which leaves no lock in the folder of something else
         with locked(folder):
-            opened = Run.create(folder, chosen, seed)  # its settings are nobody else's to change
+            # Its settings are nobody else's to change.
+            opened = Run.create(folder, chosen, seed).on(where)
             if source is not None:
                 opened.take_base(source)
             yield opened

@@ -20,7 +20,7 @@ from irl_lens.config.schema import (
     RLConfig,
 )
 from irl_lens.config.validation import check_types
-from irl_lens.envs.registry import GRID, SMALL_GRID, import_user_modules
+from irl_lens.envs.registry import GRID, SMALL_GRID, VARIABLE, import_user_modules
 from irl_lens.errors import UserError
 
 _GRID = Preset(
@@ -120,18 +120,35 @@ def preset(name: str) -> Preset:
     if name not in PRESETS:
         near = get_close_matches(name, PRESETS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"no preset {name!r}; the presets are {', '.join(PRESETS)}{hint}")
+        raise UserError(
+            f"no preset {name!r}; the presets are {', '.join(PRESETS)}{hint}, and those that the "
+            f"files or modules of {VARIABLE} register"
+        )
     return PRESETS[name]
 
 
 def register_preset(added: Preset) -> None:
-    """Makes a preset known by its name; one of the same name that was registered is replaced.
+    """Makes a preset known by its name; one of the same name and kind of world is replaced.
 
     Raises:
-        UserError: The name is that of a preset that comes with the package, or a setting is of
-            another type or out of range.
+        UserError: The name is that of a preset that comes with the package or is of another kind
+            of world, or a setting is of another type or out of range.
     """
     if added.name in _OWN:
         raise UserError(f"preset {added.name!r} comes with irl-lens; give yours another name")
     check_types(added, "")
+    if not all(c.isalnum() or c in "-_." for c in added.name):
+        raise UserError(f"a preset called {added.name!r}; take letters, digits, -, _ and .")
+    known = PRESETS.get(added.name)
+    if known and _origin(known) != _origin(added):
+        raise UserError(
+            f"there is another preset {added.name!r}, set in a {type(known.world).__name__}; give "
+            "yours another name"
+        )
     PRESETS[added.name] = added
+
+
+def _origin(one: Preset) -> tuple[str, str]:
+    """Of which class the world is, which a cell that is run again makes anew."""
+    world = type(one.world)
+    return world.__module__, world.__qualname__

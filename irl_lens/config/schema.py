@@ -54,7 +54,7 @@ class BaseConfig:
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
     act_fn: Activation = "relu"
     deviation: Deviation = "state"
-    """Of continuous actions; discrete ones have none."""
+    """How wide continuous actions are drawn; discrete ones have no deviation."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class ControllersConfig:
     """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
     label: Literal["subgoal", "visit"] = "subgoal"
     kind: str = "low-rank"
-    """``low-rank``: U of ``rank`` (the paper's grid); ``full``: any U (its ant); ``vector``: added
-    as it is; or one's own (:mod:`irl_lens.hooks.controllers.controller`)."""
+    """``low-rank``: U of ``rank`` (the paper's grid); ``full``: any U (its ant); ``vector``: a
+    vector that is added; or a kind of one's own (:mod:`irl_lens.hooks.controllers.controller`)."""
     rank: Width = 16
     steps: Steps = 3_200
     batch: Rows = 512

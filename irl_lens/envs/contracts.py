@@ -102,7 +102,7 @@ class Paired(Protocol):
         Args:
             edit: One of ``edits``.
             n: How many.
-            seed: Of everything random.
+            seed: Seed of everything random.
             earliest: Step before which no decision is taken.
         """
         ...
@@ -126,6 +126,11 @@ class Recorded(Protocol):
     ) -> Trajectories:
         """Draws at most ``n`` of one part; parts share nothing."""
         ...
+
+
+def has_recorded(world: object) -> bool:
+    """Whether a world's demonstrations are recorded ones, of which there are only so many."""
+    return isinstance(world, Recorded) and world.has_recorded
 
 
 _OFFERS: dict[type, str] = {

@@ -13,13 +13,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from traceback import extract_tb
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Protocol,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 from irl_lens.envs.pinpad.spec import PinpadConfig
 from irl_lens.envs.protocol import World
@@ -77,18 +90,33 @@ def register_world(name: str, config: type, make: Callable[[Any], World]) -> Non
         make: Builds a world from a configuration; a class will do.
 
     Raises:
-        ValueError: The name is taken by another kind, or the configuration is no such dataclass.
+        UserError: The name or the configuration is taken by another kind, the configuration is no
+            such dataclass, or ``make`` is no function.
     """
     if not name.replace("-", "_").isidentifier():
-        raise ValueError(f"a kind of world called {name!r}; take letters, digits, - and _")
+        raise UserError(f"a kind of world called {name!r}; take letters, digits, - and _")
     if not is_dataclass(config) or not config.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-        raise ValueError(f"{config!r} is no frozen dataclass; decorate it so")
+        raise UserError(f"{config!r} is no frozen dataclass; decorate it so")
+    if not callable(make):
+        raise UserError(f"{make!r} makes no world of a {config.__name__}; give a function")
     if taken := {KIND, MODULE} & {field.name for field in fields(config)}:
-        raise ValueError(f"{config.__name__}.{taken.pop()}: files mean something else by it")
+        raise UserError(f"{config.__name__}.{taken.pop()}: files mean something else by it")
+    for field, kind in get_type_hints(config).items():
+        if not _is_plain(kind):
+            raise UserError(
+                f"{config.__name__}.{field} is annotated {kind}; take int, float, bool, str, "
+                "Literal, or tuples of them, which files can keep"
+            )
     known = _KINDS.get(name)
     # A cell of a notebook that is run again makes its class anew.
     if known and _origin(known.config) != _origin(config):
-        raise ValueError(f"there is another kind of world {name!r}, of {known.config!r}; rename it")
+        raise UserError(f"there is another kind of world {name!r}, of {known.config!r}; rename it")
+    for kind in _KINDS.values():
+        if kind.config is config and kind.name != name:
+            raise UserError(
+                f"{config.__name__} is the configuration of the kind of world {kind.name!r}; give "
+                f"{name!r} a class of its own"
+            )
     _KINDS[name] = Kind(name, config, make)
 
 
@@ -153,9 +181,11 @@ def world_settings(values: Mapping[str, Any]) -> tuple[type, dict[str, Any]]:
         if name not in _KINDS:
             look(name)
     if name not in _KINDS:
+        was = "a script or notebook" if module == "__main__" else repr(str(module)[:60])
         raise UserError(
-            f"no kind of world {str(name)[:60]!r} is known here; import the module that registers "
-            f"it (it was {str(module)[:60]!r}), or name that module or its file: {VARIABLE}=FILE.py"
+            f"no kind of world {str(name)[:60]!r} is known here, only {', '.join(_KINDS)}; import "
+            f"the module that registers it (it was {was}), or name that module or its file: "
+            f"{VARIABLE}=FILE.py"
         )
     return _KINDS[name].config, settings
 
@@ -167,15 +197,31 @@ def import_user_modules(name: str = "") -> None:
         UserError: Something of it cannot be imported.
     """
     for entry in filter(None, map(str.strip, os.environ.get(VARIABLE, "").split(","))):
-        try:
+        with _told(f"{VARIABLE} names {entry}"):
             _import_file(Path(entry)) if entry.endswith(".py") else import_module(entry)
-        except (ImportError, OSError) as error:
-            raise UserError(f"{VARIABLE} names {entry}, and {error}; correct it") from error
 
 
 def _load_installed(name: str) -> None:
     for entry in entry_points(group=GROUP, name=name):
-        entry.load()
+        with _told(f"an installed package announces {name!r} by {entry.value}"):
+            entry.load()
+
+
+@contextmanager
+def _told(why: str) -> Iterator[None]:
+    """Says why something was imported that could not be."""
+    try:
+        yield
+    except (ImportError, OSError, UserError) as error:
+        raise UserError(f"{why}, and {error}; correct it") from error
+    except SyntaxError as error:
+        raise UserError(f"{why}, which is no Python at line {error.lineno}: {error.msg}") from error
+    except Exception as error:
+        ours = __file__, "importlib"
+        lines = extract_tb(error.__traceback__)
+        line = next((x for x in lines if not any(y in x.filename for y in ours)), lines[-1])
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"{why}, which fails at {line.filename}:{line.lineno}: {said}") from error
 
 
 def _import_file(path: Path) -> None:
@@ -187,11 +233,21 @@ def _import_file(path: Path) -> None:
     spec = spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     sys.modules[path.stem] = module = module_from_spec(spec)
+    if (folder := str(path.resolve().parent)) not in sys.path:
+        sys.path.append(folder)  # as in a script: what lies beside it can be imported
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[path.stem]
         raise
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether files can keep what is annotated so."""
+    if get_origin(kind) in (Union, UnionType, tuple):
+        return all(part is Ellipsis or _is_plain(part) for part in get_args(kind))
+    plain = (int, float, bool, str, NoneType)
+    return get_origin(kind) is Literal or is_dataclass(kind) or kind in plain
 
 
 def _origin(config: type) -> tuple[str, str]:

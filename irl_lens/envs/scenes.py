@@ -46,7 +46,7 @@ class Move:
     """Where a primitive action leads if nothing is in the way.
 
     Attributes:
-        name: Of the action.
+        name: Name of the action.
         dx: Columns, to the right.
         dy: Rows, downwards.
     """

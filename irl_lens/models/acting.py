@@ -47,7 +47,7 @@ class Actor(Intervention):
         Args:
             x: The window.
             steps: How many steps it has seen.
-            rows: Of how many rows.
+            rows: Number of rows.
 
         Raises:
             ValueError: It begins at another step, has other rows, or another cache.

@@ -89,6 +89,11 @@ class CausalHalf(nn.Module, ABC):
         """Hook point that is read and controlled."""
         return hook_name(self.layer)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.history.state_bias.device
+
     @abstractmethod
     def forward(
         self,

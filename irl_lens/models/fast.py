@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.hooks.core.decoding import announced
 from irl_lens.models.base import TrajectoryModel
@@ -90,6 +91,10 @@ class FastPath:
     def device(self) -> torch.device:
         """Where the weights are, and what runs through them has to be."""
         return self.model.hooked.unembed.W_U.device
+
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """Returns an array as a tensor beside the weights."""
+        return torch.from_numpy(array).to(self.device)
 
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache for ``rows`` sequences of at most ``steps`` steps."""

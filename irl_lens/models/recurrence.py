@@ -20,7 +20,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.amp.autocast_mode import custom_bwd, custom_fwd
+
+from irl_lens.models.autocast import backward_as_forward, forward_in_float32
 
 
 class GRU(nn.Module):
@@ -80,7 +81,7 @@ class _Scan(torch.autograd.Function):
     """
 
     @staticmethod
-    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    @forward_in_float32
     def forward(ctx: Any, drive: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Runs the loop from a zero state."""
         lanes, steps, rows, size = *drive.shape[:3], weight.shape[1]
@@ -100,7 +101,7 @@ class _Scan(torch.autograd.Function):
         return states[:, 1:]
 
     @staticmethod
-    @custom_bwd(device_type="cpu")
+    @backward_as_forward
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         """Back through time; everything that is not sequential is done outside the loop."""
         weight, states, gates, news, inners = ctx.saved_tensors

@@ -78,7 +78,7 @@ class SegmentMetacontroller(CausalHalf):
             stream: Residual stream e before control.
             mask: True on steps that happened; each row's come first.
             opened: Where segments begin.
-            logits: Of the gate, which only the returned beta depends on.
+            logits: The gate's logits, which only the returned beta depends on.
             noise: Standard normal; its value at a segment's last step is the segment's.
         """
         end = segment_ends(opened, mask)

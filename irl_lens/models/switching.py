@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.amp.autocast_mode import custom_bwd, custom_fwd
+
+from irl_lens.models.autocast import backward_as_forward, forward_in_float32
 
 
 class SwitchingUnit(nn.Module):
@@ -64,7 +65,7 @@ class _Integration(torch.autograd.Function):
     """The sequential part, time-major: context [T, B, hidden], proposals [T, B, latent]."""
 
     @staticmethod
-    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)
+    @forward_in_float32
     def forward(
         ctx: Any, context: Tensor, proposals: Tensor, weight: Tensor, out: Tensor, bias: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -80,7 +81,7 @@ class _Integration(torch.autograd.Function):
         return codes, beta
 
     @staticmethod
-    @custom_bwd(device_type="cpu")
+    @backward_as_forward
     def backward(ctx: Any, grad: Tensor, grad_beta: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Back through time; beta_1 is a constant, so nothing flows into the gate there."""
         proposals, weight, out, hidden, codes, beta = ctx.saved_tensors

@@ -58,7 +58,7 @@ def encode(
         meta: The metacontroller.
         base: The base it was trained on.
         trajectories: What to encode.
-        seed: Of the encoder's noise; its means are the proposals when not given.
+        seed: Seed of the encoder's noise; its means are the proposals when not given.
         chunk: Rows at a time.
 
     Returns:
@@ -85,11 +85,8 @@ def _encode(
     rows: slice,
     generator: torch.Generator | None,
 ) -> MetaCodes:
-    mask, observations = (
-        torch.from_numpy(x[rows]).to(base.device)
-        for x in (trajectories.mask, trajectories.observations)
-    )
-    stream = base.residual(observations, meta.layer)
+    mask = base.tensor(trajectories.mask[rows])
+    stream = base.residual(base.tensor(trajectories.observations[rows]), meta.layer)
     noise = None
     if generator is not None:
         noise = torch.randn(*mask.shape, meta.decoder.n_z, generator=generator).to(base.device)

@@ -61,7 +61,7 @@ class InternalAgent:
         meta: The frozen metacontroller.
         config: Width and initial standard deviation of the policy, temperature.
         horizon: Most steps of an episode.
-        seed: Of the policy's initial weights.
+        seed: Seed of the policy's initial weights.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class InternalAgent:
                 fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
             ).to(fast.device)
         self.policy = LatentPolicy(self.trained, meta)
-        self.player = RolloutRunner(fast, horizon, self.policy, config.temperature)
+        self.runner = RolloutRunner(fast, horizon, self.policy, config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the recorded decisions into padded sequences."""

@@ -85,7 +85,7 @@ class OracleCodes(_Told, GatedActor):
 
     def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: CausalHalf) -> None:
         super().__init__(meta)
-        self.hold("codes", codes)
+        self.hold("codes", codes.to(meta.device))
 
     def forward(self, x: Float[Tensor, "rows pos d_model"]) -> Float[Tensor, "rows pos d_model"]:
         """Acts at one step; at ``offset`` 0 new episodes begin."""

@@ -21,30 +21,30 @@ SHARE = 512
 
 
 class ParallelRollouts:
-    """Players of one model and hook.
+    """Runners of one model and hook, each with environments of its own.
 
     Args:
-        player: How they play.
+        runner: The runner; every share has a twin of it.
         make_env: Makes a vector environment of so many rows that end and stay put.
         episodes: Episodes of a batch.
     """
 
     def __init__(
-        self, player: RolloutRunner, make_env: Callable[[int], VectorWorld], episodes: int
+        self, runner: RolloutRunner, make_env: Callable[[int], VectorWorld], episodes: int
     ) -> None:
         shares = [min(SHARE, episodes - first) for first in range(0, episodes, SHARE)]
-        self._crew = [(player.twin(), make_env(share)) for share in shares]
+        self._shares = [(runner.twin(), make_env(share)) for share in shares]
 
     def __len__(self) -> int:
-        return len(self._crew)
+        return len(self._shares)
 
     def play(self, seeds: Sequence[int]) -> Rollout:
         """Plays one episode in each row.
 
         Args:
-            seeds: One for each player, see :meth:`irl_lens.rl.runner.RolloutRunner.play`.
+            seeds: One for each runner, see :meth:`irl_lens.rl.runner.RolloutRunner.play`.
         """
-        pairs = zip(self._crew, seeds, strict=True)
+        pairs = zip(self._shares, seeds, strict=True)
         return Rollout.join(
-            in_threads([partial(player.play, env, seed) for (player, env), seed in pairs])
+            in_threads([partial(runner.play, env, seed) for (runner, env), seed in pairs])
         )

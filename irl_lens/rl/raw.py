@@ -8,14 +8,12 @@ Its prior success on the held-out task is so small that next to no batch carries
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.arrays import NDArray
 from irl_lens.config.schema import RLConfig
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -50,7 +48,7 @@ class RawAgent:
         # In float32: the ratio of PPO compares log-probabilities of two passes.
         self.fast = FastPath(model, "float32")
         self.temperature = config.temperature
-        self.player = RolloutRunner(self.fast, horizon, temperature=config.temperature)
+        self.runner = RolloutRunner(self.fast, horizon, temperature=config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the episodes, the longest first, into chunks as long as their longest."""
@@ -60,20 +58,17 @@ class RawAgent:
         return [
             Chunk(
                 partial(self.score, part),
-                self._tensor(part.log_probs),
-                self._tensor(part.mask),
+                self.fast.tensor(part.log_probs),
+                self.fast.tensor(part.mask),
                 weight.to(self.fast.device),
             )
             for part, weight in zip(parts, weights, strict=True)
         ]
 
-    def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.fast.device)
-
     def score(self, part: Rollout) -> tuple[Tensor, Tensor]:
         """Scores recorded actions again: log-probabilities and entropies, differentiably."""
-        outputs, head = self.fast.logits(self._tensor(part.observations)), self.fast.action_head
-        log_probs = head.log_prob(outputs, self._tensor(part.actions), self.temperature)
+        outputs, head = self.fast.logits(self.fast.tensor(part.observations)), self.fast.action_head
+        log_probs = head.log_prob(outputs, self.fast.tensor(part.actions), self.temperature)
         return log_probs, head.entropy(outputs, self.temperature)
 
 

@@ -174,10 +174,10 @@ class RolloutRecorder:
         """Writes what is seen and done at this step by the rows that are not over.
 
         Args:
-            observation: Of all rows.
+            observation: All rows' observations.
             info: Labels of all rows.
-            actions: Of the rows still computed.
-            log_probs: Of the actions, in nats.
+            actions: Those taken in the rows still computed.
+            log_probs: The actions' log-probabilities, in nats.
 
         Returns:
             The actions of all rows, 0 where a row is over.

@@ -70,7 +70,7 @@ class RolloutRunner:
 
         Args:
             env: A vector environment whose rows end and stay put.
-            seed: Of the episodes' layouts, of the actions and of the hook's noise.
+            seed: Seed of the episodes' layouts, of the actions and of the hook's noise.
             given: Actions to take at the first steps, in place of those drawn: episodes
                 that fork where these end.
 
@@ -106,25 +106,27 @@ class RolloutRunner:
         self, env: VectorWorld, seed: int, generator: torch.Generator, given: Tensor | None
     ) -> Rollout:
         observation, info = env.reset(seed=seed)
-        tape = RolloutRecorder(observation, info, self.horizon, env.actions)
+        recorder = RolloutRecorder(observation, info, self.horizon, env.actions)
         cache = self.fast.cache(env.num_envs, self.horizon)
         head, device = self.fast.action_head, self.fast.device
-        while tape.live.any() and tape.step < self.horizon:
-            rows = torch.from_numpy(tape.rows)  # here, not where the model is
+        while recorder.live.any() and recorder.step < self.horizon:
+            rows = torch.from_numpy(recorder.rows)  # here, not where the model is
             self._tell(info, rows)
             noise = head.noise(env.num_envs, generator)[rows].to(device)
-            seen = torch.from_numpy(observation)[rows, None].to(device)
+            seen = self.fast.tensor(observation[recorder.rows, None])
             outputs = self.fast.logits(seen, cache=cache)[:, 0]
-            if given is not None and tape.step < given.shape[1]:
-                actions = given[rows, tape.step].to(device)
+            if given is not None and recorder.step < given.shape[1]:
+                actions = given[rows, recorder.step].to(device)
                 log_probs = head.log_prob(outputs, actions, self.temperature)
             else:
                 actions, log_probs = head.sample(outputs, noise, self.temperature)
-            chosen = tape.before(observation, info, actions.cpu().numpy(), log_probs.cpu().numpy())
+            chosen = recorder.before(
+                observation, info, actions.cpu().numpy(), log_probs.cpu().numpy()
+            )
             observation, reward, terminated, truncated, info = env.step(chosen)
-            tape.after(reward, terminated | truncated, info)
-            self._compact(tape, cache)
-        return tape.rollout(self.hook.record() if isinstance(self.hook, Actor) else None)
+            recorder.after(reward, terminated | truncated, info)
+            self._compact(recorder, cache)
+        return recorder.rollout(self.hook.record() if isinstance(self.hook, Actor) else None)
 
     def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):
@@ -132,17 +134,17 @@ class RolloutRunner:
             labels = {name: torch.from_numpy(info[name])[rows] for name in told}
             self.hook.observe({name: x.to(self.fast.device) for name, x in labels.items()})
 
-    def _compact(self, tape: RolloutRecorder, cache: KVCache) -> None:
+    def _compact(self, recorder: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
         driven = self.hook is None or isinstance(self.hook, Actor)
-        if not driven or tape.live.mean() >= CROWDED or not tape.live.any():
+        if not driven or recorder.live.mean() >= CROWDED or not recorder.live.any():
             return
-        kept = _gaps_filled(tape.live)
-        index = torch.from_numpy(kept).to(self.fast.device)
+        kept = _gaps_filled(recorder.live)
+        index = self.fast.tensor(kept)
         cache.keep(index)
         if isinstance(self.hook, Actor):
             self.hook.keep(index)
-        tape.keep(kept)
+        recorder.keep(kept)
 
 
 def _gaps_filled(live: Bool[NDArray[np.bool_], " rows"]) -> Int[NDArray[np.int64], " kept"]:

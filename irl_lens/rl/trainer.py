@@ -46,7 +46,7 @@ class Agent(Protocol):
         ...
 
     @property
-    def player(self) -> RolloutRunner:
+    def runner(self) -> RolloutRunner:
         """Acts with it."""
         ...
 
@@ -78,7 +78,7 @@ class RLJob:
     ) -> None:
         self.agent, self.world, self.config = agent, world, config
         self.seed, self.purpose, self.prefix = seed, purpose, prefix
-        self.crew = self._crew(config.batch, config.solvable)
+        self.parallel = self._parallel(config.batch, config.solvable)
         self.silent, self._recent = 0, [0.0] * RECENT
         self.optimizer = torch.optim.AdamW(
             [p for p in agent.trained.parameters() if p.requires_grad],
@@ -98,7 +98,7 @@ class RLJob:
 
     def step(self, i: int) -> dict[str, float]:
         """Plays batch ``i`` and updates the policy; deterministic in (seed, i) and state."""
-        rollout = self._play(self.crew, self.purpose, i)
+        rollout = self._play(self.parallel, self.purpose, i)
         returns = torch.from_numpy(rollout.rewards).float()
         chunks = self.agent.chunks(rollout, advantages(returns))
         learned = update(chunks, self.optimizer, self.config)
@@ -117,7 +117,7 @@ class RLJob:
         Raises:
             UserError: If none of the boards is solvable.
         """
-        rollout = self._play(self._crew(rows, solvable=False), f"{self.purpose}-check", 0)
+        rollout = self._play(self._parallel(rows, solvable=False), f"{self.purpose}-check", 0)
         if not rollout.solvable.any():
             raise UserError(
                 f"none of {rows} boards can be solved, so there is nothing to measure success on; "
@@ -150,12 +150,14 @@ class RLJob:
         self.silent = int(parts["count"]["silent"])
         self._recent = parts["count"]["recent"].tolist()
 
-    def _crew(self, episodes: int, solvable: bool) -> ParallelRollouts:
+    def _parallel(self, episodes: int, solvable: bool) -> ParallelRollouts:
         make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return ParallelRollouts(self.agent.player, make, episodes)
+        return ParallelRollouts(self.agent.runner, make, episodes)
 
-    def _play(self, crew: ParallelRollouts, purpose: str, i: int) -> Rollout:
-        return crew.play([draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(crew))])
+    def _play(self, parallel: ParallelRollouts, purpose: str, i: int) -> Rollout:
+        return parallel.play(
+            [draw_seed(self.seed, f"{purpose}-{k}", i) for k in range(len(parallel))]
+        )
 
 
 def parameters(module: nn.Module) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from irl_lens.config.from_json import restore
 from irl_lens.config.schema import Preset
 from irl_lens.config.validation import check_preset, check_seed, try_world
@@ -42,6 +44,8 @@ class RunFolder:
         preset: Its configuration.
         seed: The seed that every random stream of the run starts from.
         config: All of ``config.json``: versions, commit, command, cores and threads too.
+        device: Where its parts are loaded, trained and run; the processor unless
+            :meth:`irl_lens.runs.run.Run.on` chose another.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
@@ -53,6 +57,7 @@ class RunFolder:
         check_preset(self.preset)
         self._stages = {name: Stage(folder / name) for name in STAGES}
         self._opened_with: dict[str, Any] | None = None
+        self.device = torch.device("cpu")
 
     @classmethod
     def create(cls, folder: Path | str, preset: Preset, seed: int) -> Self:

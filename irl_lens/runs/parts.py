@@ -1,5 +1,7 @@
 """The trained parts of a run, rebuilt from its folder: a new object at each call, gradients off.
 
+Weights are read onto the CPU and end up on the run's device, whichever they were trained on.
+
 Whoever trains a part further, or hooks it while others use the run, takes it from here;
 :class:`irl_lens.runs.run.Run` keeps one of each.
 """
@@ -77,7 +79,7 @@ def load_controllers(run: RunFolder) -> Banks:
     stage = run.stage("controllers")
     copy_weights(bank_weights(banks), stage.weights(), str(stage.folder))
     for bank in banks.values():
-        bank.requires_grad_(False)
+        bank.requires_grad_(False).to(run.device)
     return banks
 
 
@@ -92,7 +94,7 @@ def load_discovered(run: RunFolder) -> Metacontroller:
     weights = stage.weights()
     own = split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights
     copy_weights(meta.state_dict(), own, str(stage.folder))
-    return meta.requires_grad_(False).eval()
+    return meta.requires_grad_(False).eval().to(run.device)
 
 
 def load_metacontroller(run: RunFolder) -> CausalHalf:
@@ -107,7 +109,7 @@ def load_metacontroller(run: RunFolder) -> CausalHalf:
     meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
     stage = run.stage("codes")
     copy_weights(meta.state_dict(), stage.weights(), str(stage.folder))
-    return meta.requires_grad_(False).eval()
+    return meta.requires_grad_(False).eval().to(run.device)
 
 
 def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
@@ -126,7 +128,7 @@ def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
         run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
     )
     copy_weights(dict(network.named_parameters()), part.weights(), str(part.folder))
-    return LatentPolicy(network.requires_grad_(False), meta).eval()
+    return LatentPolicy(network.requires_grad_(False).to(run.device), meta).eval()
 
 
 def _model(run: RunFolder) -> TrajectoryModel:
@@ -145,4 +147,4 @@ def _model(run: RunFolder) -> TrajectoryModel:
                 f"the base in {base.folder} was trained on the {what} {was}, and the world of "
                 f"its run now has {now[what]}; put the world back as it was, or start another run"
             )
-    return model
+    return model.to(run.device)

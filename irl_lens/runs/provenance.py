@@ -13,11 +13,17 @@ from typing import Any
 
 import torch
 
+from irl_lens.models.device import described
+
 _LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "irl-lens")
 
 
-def describe() -> dict[str, Any]:
-    """Returns command, library versions, commit, cores and threads of this process."""
+def describe(device: torch.device | None = None) -> dict[str, Any]:
+    """Returns command, library versions, commit, cores and threads of this process.
+
+    Args:
+        device: Where a result was computed, which is then told too.
+    """
     program = Path(sys.argv[0]).name if sys.argv else ""
     return {
         "command": shlex.join([program, *sys.argv[1:]]),
@@ -25,7 +31,7 @@ def describe() -> dict[str, Any]:
         "commit": commit(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-    }
+    } | ({} if device is None else {"device": described(device)})
 
 
 def _version(library: str) -> str | None:

@@ -82,6 +82,14 @@ class Run(RunFolder):
         other._parts, other._fast = {}, None
         return other
 
+    def on(self, device: torch.device) -> Self:
+        """The run with its parts on a device: itself, or the same with parts of its own there."""
+        if device == self.device:
+            return self
+        other = self.fresh()
+        other.device = device
+        return other
+
     # What loads models is imported with the first look: TransformerLens takes seconds.
 
     @property
@@ -172,7 +180,7 @@ class Run(RunFolder):
 
         Args:
             trajectories: Such as ``world.demonstrate(32, seed=0)``.
-            seed: Of the encoder's noise; its means are the proposals when not given.
+            seed: Seed of the encoder's noise; its means are the proposals when not given.
         """
         from irl_lens.models.trace import encode
 

@@ -187,7 +187,7 @@ class Stage:
         """Writes what the stage made, marks it done and removes its checkpoint.
 
         Args:
-            weights: Trained tensors.
+            weights: Trained tensors, where they were trained: ``made_with`` tells the device.
             result: JSON-able values.
             arrays: Measurements too large for ``result``.
         """
@@ -200,7 +200,8 @@ class Stage:
         there = [*sorted(self.folder.glob(f"*/{RESULT}")), self._log_path]
         kept = {str(p.relative_to(self.folder)): p.read_bytes() for p in there if p.is_file()}
         made = {"stage": self.name, "result": dict(result), "seconds": self.seconds}
-        mark_finished(self.folder, made | {"made_with": describe()}, kept | files)
+        device = next((tensor.device for tensor in weights.values()), None)
+        mark_finished(self.folder, made | {"made_with": describe(device)}, kept | files)
         self._state_path.unlink(missing_ok=True)
 
     def part(self, name: str) -> Stage:

@@ -70,7 +70,7 @@ class CodesJob:
         world: Where demonstrations come from.
         base: The frozen base.
         discovered: The frozen metacontroller whose switches are used.
-        seed: Of initialisation, demonstrations and noise.
+        seed: Seed of initialisation, demonstrations and noise.
     """
 
     def __init__(

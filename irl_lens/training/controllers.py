@@ -45,7 +45,7 @@ class ControllersJob:
         config: Layers, labels, sizes and schedule.
         world: Where demonstrations come from.
         base: The frozen base.
-        seed: Of initialisation and demonstrations.
+        seed: Seed of initialisation and demonstrations.
     """
 
     def __init__(self, config: ControllersConfig, world: World, base: FastPath, seed: int) -> None:
@@ -123,7 +123,7 @@ class ControllersJob:
 
     def _labels(self, batch: Batch) -> Int[Tensor, "rows steps"]:
         labels = {"subgoal": "subgoals", "visit": "visits"}[self.config.label]
-        return torch.from_numpy(batch.trajectories.require(labels)).to(self.base.device)
+        return self.base.tensor(batch.trajectories.require(labels))
 
 
 @trains("controllers")

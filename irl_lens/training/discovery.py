@@ -154,7 +154,7 @@ class DiscoveryJob:
         config: Sizes and schedule.
         world: Where demonstrations come from.
         base: The frozen base; trained in place if it has a rate.
-        seed: Of initialisation, demonstrations and noise.
+        seed: Seed of initialisation, demonstrations and noise.
     """
 
     def __init__(self, config: DiscoveryConfig, world: World, base: FastPath, seed: int) -> None:

@@ -90,10 +90,10 @@ class PretrainJob:
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
         outputs, observation = predictions(self.model, self.fast, chunk)
-        drawn = torch.as_tensor(chunk.actions[chunk.mask]).to(self.fast.device)
+        drawn = self.fast.tensor(chunk.actions[chunk.mask])
         policy = chunk.policy
         if policy is not None:
-            policy = torch.as_tensor(policy[chunk.mask]).to(self.fast.device)
+            policy = self.fast.tensor(policy[chunk.mask])
         head = self.model.action_head
         loss_of, wanted = imitated(head, self.config.targets, drawn, policy)
         action = loss_of(outputs, wanted, "sum")
@@ -122,9 +122,7 @@ def predictions(
     model: TrajectoryModel, fast: FastPath, batch: Trajectories
 ) -> tuple[Float[Tensor, "valid outputs"], Float[Tensor, " valid_pairs"]]:
     """What the action head reads at each valid step, and -ln p [nats] of each next observation."""
-    observations, mask = (
-        torch.as_tensor(x).to(fast.device) for x in (batch.observations, batch.mask)
-    )
+    observations, mask = fast.tensor(batch.observations), fast.tensor(batch.mask)
     stream = fast.final(observations)
     outputs = model.hooked.unembed(stream[mask])
     pairs = mask[:, 1:]
@@ -147,7 +145,7 @@ def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float
 def pretrain(run: Run, progress: Progress) -> None:
     """Trains the base model of ``run``, resuming where it stopped; nothing when done."""
     stage = run.stage("base")
-    job = PretrainJob(run.preset, run.seed)
+    job = PretrainJob(run.preset, run.seed, run.device)
     kept = snapshot_steps(job.steps)
 
     def after(completed: int) -> None:

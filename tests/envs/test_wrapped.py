@@ -299,7 +299,7 @@ def test_what_is_missing_from_recorded_episodes_is_named() -> None:
         ({"policy": lambda env, seen: [1]}, "probabilities of discrete actions"),
         ({"expert": pushed, "subgoals": ("home",)}, "give both subgoals"),
         ({"expert": pushed, "subgoal": lambda env: 0}, "give both subgoals"),
-        ({"expert": pushed, "horizon": 0}, "horizon 0; take 1 to"),
+        ({"expert": pushed, "horizon": 0}, "horizon 0; take a whole number from 1 to"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:

@@ -78,7 +78,7 @@ def model_with(name: str) -> HookedTransformer:
     return MODELS["rotary" if rotary else "standard"]
 
 
-def place(name: str, row: int, step: int, head: int) -> tuple[int, ...]:
+def position(name: str, row: int, step: int, head: int) -> tuple[int, ...]:
     """Where a row, step and head are, written out for each layout."""
     if name in (PATTERN, SCORES):
         return row, head, step
@@ -86,14 +86,14 @@ def place(name: str, row: int, step: int, head: int) -> tuple[int, ...]:
 
 
 def by_hand(name: str, rows, steps, heads, new: Callable[[Tensor, tuple], Tensor]):
-    """A plain TransformerLens hook that writes new(x, where) place by place."""
+    """A plain TransformerLens hook that writes new(x, where) position by position."""
 
     def hook(x: Tensor, hook) -> Tensor:
         y, seen = x.clone(), x.masked_fill(x == -torch.inf, 0)
         for row in rows:
             for step in steps:
                 for head in heads:
-                    where = place(name, row, step, head)
+                    where = position(name, row, step, head)
                     y[where] = torch.where(x[where] == -torch.inf, x[where], new(seen, where))
         return y
 
@@ -190,17 +190,17 @@ def test_against_hooks_written_by_hand(name, other, tokens, kind):
 
 def test_a_transplant_against_a_hook_written_by_hand(name, other, tokens):
     model = model_with(name)
-    places = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
+    positions = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
 
     def hook(x: Tensor, hook) -> Tensor:
         y = x.clone()
-        for (row, step), (source_row, source_step) in places.items():
+        for (row, step), (source_row, source_step) in positions.items():
             for head in range(HEADS):
-                there = place(name, source_row, source_step, head)
-                y[place(name, row, step, head)] = other[there]
+                there = position(name, source_row, source_step, head)
+                y[position(name, row, step, head)] = other[there]
         return torch.where(x == -torch.inf, x, y)
 
-    with TransplantPatch(other, name, places).attached(model):
+    with TransplantPatch(other, name, positions).attached(model):
         patched = model(tokens)
     assert torch.equal(patched, model.run_with_hooks(tokens, fwd_hooks=[(name, hook)]))
     assert not torch.equal(patched, model(tokens))
@@ -208,11 +208,11 @@ def test_a_transplant_against_a_hook_written_by_hand(name, other, tokens):
 
 def test_cached_decoding(name, other, tokens):
     model, heads = model_with(name), None if name in BY_STEP else [1]
-    places = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
+    positions = {(0, 4): (2, 3), (2, 5): (1, 5), (2, 1): (0, 0)}
     for patch in (
         ReplacePatch(other, name, rows=[0], steps=[1, 4], heads=heads),
         AblatePatch(name, steps=[2, 3], heads=heads),
-        TransplantPatch(other, name, places, heads=heads),
+        TransplantPatch(other, name, positions, heads=heads),
         SubspacePatch(torch.eye(16)[:1, : other.shape[-1]], name, other, steps=[2])
         if name in BY_HEAD
         else InterpolatePatch(other, name, 0.3, steps=[2]),

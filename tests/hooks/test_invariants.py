@@ -116,7 +116,7 @@ def test_the_stream_keeps_its_dtype(intervention, dtype):
 
 
 NEED_VALUES = (CodeController, TransplantPatch)
-"""Decoders compute where their weights are; places are checked, so they have to be read."""
+"""Decoders compute where their weights are; positions are checked, so they have to be read."""
 
 
 def test_the_stream_keeps_its_device(intervention):

@@ -42,8 +42,8 @@ def test_only_the_address_changes(model, tokens, other, name):
     with ReplacePatch.from_cache(other, name, rows=[0, 2], steps=[4], heads=heads).attached(model):
         _, patched = model.run_with_cache(tokens)
     expected = plain[name].clone()
-    place = (slice(None, None, 2), 4, 1) if name == Z else (slice(None, None, 2), 4)
-    expected[place] = other[name][place]
+    position = (slice(None, None, 2), 4, 1) if name == Z else (slice(None, None, 2), 4)
+    expected[position] = other[name][position]
     assert torch.equal(patched[name], expected)
 
 
@@ -113,12 +113,12 @@ def test_what_a_mean_refuses():
 
 def test_transplants():
     x, source = torch.randn(ROWS, STEPS, D), torch.randn(2, 9, D)
-    places = {(0, 5): (1, 8), (2, 0): (0, 0)}
+    positions = {(0, 5): (1, 8), (2, 0): (0, 0)}
     expected = x.clone()
     expected[0, 5], expected[2, 0] = source[1, 8], source[0, 0]
     lines = torch.tensor([[2, 0, 0, 0], [0, 5, 1, 8]], dtype=torch.int32)
     for patch in (
-        TransplantPatch(source, HOOK, places),
+        TransplantPatch(source, HOOK, positions),
         TransplantPatch.from_cache({HOOK: source}, HOOK, lines),
     ):
         assert torch.equal(patch(x), expected)
@@ -135,31 +135,31 @@ def test_a_transplant_moves_what_comes_after_it_in_its_row_alone(model, tokens, 
 
 
 @pytest.mark.parametrize(
-    ("places", "message"),
+    ("positions", "message"),
     [
         ({(0, 0): (2, 0)}, "source row 2, of a source of 2 rows; the last is 1"),
         ({(0, 0): (0, 9)}, "source step 9, of a source of 9 steps; the last is 8"),
-        ({(0, -1): (0, 0)}, "place -1 is before the first"),
+        ({(0, -1): (0, 0)}, "position -1 is before the first"),
         (torch.tensor([[0, 1, 0, 0], [0, 1, 1, 1]]), "written twice"),
-        (torch.zeros(2, 3, dtype=torch.long), r"places are \(2, 3\)"),
+        (torch.zeros(2, 3, dtype=torch.long), r"positions are \(2, 3\)"),
         (torch.zeros(2, 4), "torch.float32; give integers"),
     ],
 )
-def test_places_that_are_none_are_refused(places, message):
+def test_positions_that_are_none_are_refused(positions, message):
     with pytest.raises(ValueError, match=message):
-        TransplantPatch(torch.zeros(2, 9, D), HOOK, places)
+        TransplantPatch(torch.zeros(2, 9, D), HOOK, positions)
 
 
 @pytest.mark.parametrize(
-    ("place", "message"),
+    ("position", "message"),
     [
         ((3, 0), "row 3 at .* has 3 rows here; the last is 2"),
         ((0, 6), "step 6 at .* has 6 steps here; the last is 5"),
     ],
 )
-def test_places_outside_are_refused(place, message):
+def test_positions_outside_are_refused(position, message):
     with pytest.raises(ValueError, match=message):
-        TransplantPatch(torch.zeros(1, 9, D), HOOK, {place: (0, 0)})(torch.zeros(ROWS, STEPS, D))
+        TransplantPatch(torch.zeros(1, 9, D), HOOK, {position: (0, 0)})(torch.zeros(ROWS, STEPS, D))
     with pytest.raises(ValueError, match=r"carries \(15,\), one of .* \(16,\)"):
         TransplantPatch(torch.zeros(1, 9, 15), HOOK, {})(torch.zeros(ROWS, STEPS, D))
 

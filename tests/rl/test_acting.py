@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def played(parts: Parts) -> Rollout:
     """Sixteen episodes of an untrained policy."""
-    player = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
-    return player.play(parts.world.vector_env(16), seed=3)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
+    return runner.play(parts.world.vector_env(16), seed=3)
 
 
 def whole(parts: Parts, rollout: Rollout) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,8 +20,8 @@ def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -
     bank = ControllerBank.trainable(
         LowRankController, names, 16, hook_name, rank=2, init=1.0
     ).requires_grad_(False)
-    player = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
-    rollout = player.play(parts.world.vector_env(16), seed=1)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, OracleControllers(bank))
+    rollout = runner.play(parts.world.vector_env(16), seed=1)
     assert rollout.decisions is None
     controller = bank.labelled(torch.from_numpy(rollout.subgoals))
     logits = parts.fast.model.hooked.run_with_hooks(
@@ -34,8 +34,8 @@ def test_controllers_are_those_of_the_true_subgoal_at_every_step(parts: Parts) -
 
 def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
     codes = torch.randn(4, 3)
-    player = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
-    rollout = player.play(parts.world.vector_env(32), seed=1)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(codes, parts.meta))
+    rollout = runner.play(parts.world.vector_env(32), seed=1)
     decisions = rollout.decisions
     assert decisions is not None
     labels = torch.from_numpy(rollout.subgoals)[decisions.rows, decisions.steps]
@@ -45,8 +45,8 @@ def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
 def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:
     codes, success = torch.tensor([[3.0, 0], [-3, 0]]), []
     for right in (codes, codes.flip(0)):
-        player = RolloutRunner(planted.fast, 3, OracleCodes(right, planted.meta))
-        success.append(player.play(planted.world.vector_env(64), seed=0).success.mean())
+        runner = RolloutRunner(planted.fast, 3, OracleCodes(right, planted.meta))
+        success.append(runner.play(planted.world.vector_env(64), seed=0).success.mean())
     assert success == [1, 0]
 
 

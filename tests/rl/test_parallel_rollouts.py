@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-import irl_lens.rl.parallel_rollouts as crew_module
+import irl_lens.rl.parallel_rollouts as module
 from irl_lens.rl.parallel_rollouts import ParallelRollouts
 from irl_lens.rl.recorder import EPISODIC, STEPWISE, Rollout
 from irl_lens.rl.runner import RolloutRunner
@@ -32,14 +32,14 @@ def threads() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shares of 10, 10 and 4 episodes."""
-    monkeypatch.setattr(crew_module, "SHARE", 10)
+    monkeypatch.setattr(module, "SHARE", 10)
 
 
-def crew(parts: Parts, player: RolloutRunner) -> ParallelRollouts:
-    return ParallelRollouts(player, parts.world.vector_env, EPISODES)
+def parallel(parts: Parts, runner: RolloutRunner) -> ParallelRollouts:
+    return ParallelRollouts(runner, parts.world.vector_env, EPISODES)
 
 
-def player(parts: Parts, hooked: bool = True) -> RolloutRunner:
+def runner(parts: Parts, hooked: bool = True) -> RolloutRunner:
     return RolloutRunner(parts.fast, parts.world.horizon, parts.policy() if hooked else None)
 
 
@@ -50,9 +50,9 @@ def codes(rollout: Rollout) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("hooked", [False, True])
-def test_a_crew_plays_what_its_players_would_alone(parts: Parts, hooked: bool) -> None:
-    one = player(parts, hooked)
-    whole, first = crew(parts, one).play(SEEDS), 0
+def test_episodes_are_those_that_the_runners_play_alone(parts: Parts, hooked: bool) -> None:
+    one = runner(parts, hooked)
+    whole, first = parallel(parts, one).play(SEEDS), 0
     assert len(whole) == EPISODES
     for seed, rows in zip(SEEDS, (10, 10, 4), strict=True):
         alone = one.play(parts.world.vector_env(rows), seed)
@@ -67,7 +67,7 @@ def test_a_crew_plays_what_its_players_would_alone(parts: Parts, hooked: bool) -
 
 
 def test_padding_is_as_in_a_single_batch(parts: Parts) -> None:
-    whole = crew(parts, player(parts)).play(SEEDS)
+    whole = parallel(parts, runner(parts)).play(SEEDS)
     assert whole.mask.shape[1] == whole.lengths.max()
     subgoals = whole.require("subgoals")
     assert (subgoals[~whole.mask] == -1).all()
@@ -76,7 +76,7 @@ def test_padding_is_as_in_a_single_batch(parts: Parts) -> None:
 
 
 def test_decisions_are_ordered_by_step_and_then_by_episode(parts: Parts) -> None:
-    decisions = crew(parts, player(parts)).play(SEEDS).decisions
+    decisions = parallel(parts, runner(parts)).play(SEEDS).decisions
     assert decisions is not None
     order = (decisions.steps * EPISODES + decisions.rows).diff()
     assert len(order) > EPISODES and (order > 0).all()
@@ -86,7 +86,7 @@ def test_same_bits_for_any_number_of_threads(parts: Parts) -> None:
     found = []
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        found.append(crew(parts, player(parts)).play(SEEDS))
+        found.append(parallel(parts, runner(parts)).play(SEEDS))
     assert (found[0].log_probs == found[1].log_probs).all()
     assert torch.equal(codes(found[0]), codes(found[1]))
 
@@ -94,19 +94,19 @@ def test_same_bits_for_any_number_of_threads(parts: Parts) -> None:
 def test_players_follow_the_weights_that_are_trained(parts: Parts) -> None:
     policy = parts.policy()
     one = RolloutRunner(parts.fast, parts.world.horizon, policy)
-    together = crew(parts, one)
+    together = parallel(parts, one)
     before = together.play(SEEDS)
     with torch.no_grad():
         policy.network.mean.bias.add_(3)
         parts.fast.model.hooked.unembed.b_U[0].add_(3)
-    after, fresh = together.play(SEEDS), crew(parts, one).play(SEEDS)
+    after, fresh = together.play(SEEDS), parallel(parts, one).play(SEEDS)
     assert torch.equal(codes(after), codes(fresh))
     assert (after.log_probs == fresh.log_probs).all()
     assert (after.actions == 0).sum() > (before.actions == 0).sum()
 
 
 def test_nothing_is_hooked_on_the_model_itself(parts: Parts) -> None:
-    together, seen = crew(parts, player(parts)), []
+    together, seen = parallel(parts, runner(parts)), []
     for point in parts.fast.model.hooked.hook_dict.values():
         point.register_forward_hook(lambda *call: seen.append(call))
     together.play(SEEDS)

@@ -166,12 +166,12 @@ def test_a_hook_is_as_before_play_whatever_happens_in_it(
     fresh, played = (acts(parts)[name] for _ in range(2))
     generator = getattr(played, "generator", None)
     env = parts.world.vector_env(8)
-    player = RolloutRunner(parts.fast, parts.world.horizon, played)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, played)
     if error is None:
-        player.play(env, 5)
+        runner.play(env, 5)
     else:
         with pytest.raises(error):
-            player.play(Stopped(env, 7, error), 5)  # type: ignore[arg-type]
+            runner.play(Stopped(env, 7, error), 5)  # type: ignore[arg-type]
     assert getattr(played, "generator", None) is generator
     assert not any(p._forward_hooks for p in parts.fast.model.hooked.hook_dict.values())
     found = []
@@ -216,11 +216,11 @@ def test_temperature_must_be_positive(parts: Parts) -> None:
 def test_a_fork_takes_the_given_actions_and_then_its_own(parts: Parts) -> None:
     whole, steps = play(parts, parts.policy()), 6
     given = torch.from_numpy(whole.actions[:, :steps])
-    player = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
-    forked = player.play(parts.world.vector_env(24), 5, given)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, parts.policy())
+    forked = runner.play(parts.world.vector_env(24), 5, given)
     assert (forked.actions == whole.actions).all()
     assert (forked.log_probs == whole.log_probs).all()
     opposite = (given + 2) % 4
-    turned = player.play(parts.world.vector_env(24), 5, opposite)
+    turned = runner.play(parts.world.vector_env(24), 5, opposite)
     kept = turned.mask[:, :steps]
     assert (turned.actions[:, :steps] == opposite.numpy())[kept].all()

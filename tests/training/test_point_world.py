@@ -139,9 +139,9 @@ def test_rollouts_record_what_was_done(world: PointWorld, deviation: Deviation) 
 
 def test_a_fork_takes_the_given_actions_first() -> None:
     world = WORLDS["labelled"]
-    player = RolloutRunner(base_of(world), world.horizon)
+    runner = RolloutRunner(base_of(world), world.horizon)
     given = torch.linspace(-1, 1, 24 * 3 * 2).view(24, 3, 2)
-    forked = player.play(world.vector_env(24), 5, given)
+    forked = runner.play(world.vector_env(24), 5, given)
     kept = forked.mask[:, :3]
     assert (forked.actions[:, :3] == given.numpy())[kept].all()
 
@@ -151,9 +151,9 @@ def test_oracles_need_labels() -> None:
     bank = ControllerBank.trainable(
         LowRankController, ("a", "b", "c", "d"), 16, hook_name(1), rank=2, init=0.1
     )
-    player = RolloutRunner(base_of(world), world.horizon, OracleControllers(bank))
+    runner = RolloutRunner(base_of(world), world.horizon, OracleControllers(bank))
     with pytest.raises(UserError, match="does not tell which subgoal"):
-        player.play(world.vector_env(4), 0)
+        runner.play(world.vector_env(4), 0)
 
 
 @pytest.mark.parametrize("deviation", ["constant", "state"])
@@ -175,7 +175,7 @@ def test_scoring_again_without_a_step_changes_no_probability() -> None:
     world = WORLDS["labelled"]
     config = RLConfig(episodes=64, batch=64, temperature=2.0)
     agent = RawAgent(base_of(world).model, config, world.horizon)
-    rollout = agent.player.play(world.vector_env(64), 3)
+    rollout = agent.runner.play(world.vector_env(64), 3)
     for chunk in agent.chunks(rollout, torch.ones(64)):
         log_probs, _ = chunk.evaluate()
         torch.testing.assert_close(
@@ -190,6 +190,6 @@ def test_internal_learning(world: PointWorld) -> None:
     job = RLJob(agent, world, config, 0, "test", prefix=1)
     for i in range(2):
         assert np.isfinite(list(job.step(i).values())).all()
-    rollout = agent.player.play(world.vector_env(8), 0)
+    rollout = agent.runner.play(world.vector_env(8), 0)
     assert rollout.decisions is not None and rollout.actions.shape[2:] == (2,)
     assert "success" in job.measure(16)

@@ -52,7 +52,7 @@ class Sessions:
             if name not in self.runs():
                 raise UserError(f"no run {name!r} here; there are {', '.join(self.runs())}")
             if name not in self._benches:
-                self._benches[name] = Workbench(find_run(name))
+                self._benches[name] = Workbench(find_run(name).on(self.first.device))
                 while len(self._benches) > BENCHES:
                     self._benches.popitem(last=False)
             self._benches.move_to_end(name)

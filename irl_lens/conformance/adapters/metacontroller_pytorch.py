@@ -31,7 +31,7 @@ class MetaControllerPytorch(Adapter):
     control that is none is a zero controller, every U = 0.
 
     Args:
-        seed: Of the weights.
+        seed: Seed of the weights.
         frozen: Turn the base's gradients off first, which the package leaves to its user.
     """
 

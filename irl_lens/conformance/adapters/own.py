@@ -31,7 +31,7 @@ class OwnAdapter(Adapter):
     start at zero, and train.
 
     Args:
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Examples:
         >>> from irl_lens.conformance import check

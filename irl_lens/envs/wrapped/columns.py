@@ -15,9 +15,12 @@ from jaxtyping import Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ObservationSpec, RealColumn
+from irl_lens.envs.wrapped.whole import whole
 from irl_lens.errors import UserError
 
 Path = tuple[str | int, ...]
+ROUNDING = 1e-4
+"""Share of itself by which a real number may be beyond a limit, as rounding leaves it."""
 
 
 class Columns:
@@ -33,7 +36,8 @@ class Columns:
         spec: The columns.
 
     Raises:
-        UserError: There is no such column, or a part of the space is of another kind.
+        UserError: There is no such column, none at all, or two of a name, or a part of the space
+            is of another kind.
     """
 
     def __init__(
@@ -53,6 +57,11 @@ class Columns:
             sizes += many
         reals = [column for path, part in self._real for column in self._reals(path, part)]
         every = [*names, *(column.name for column in reals)]
+        if not every or len(set(every)) < len(every):
+            raise UserError(
+                f"observations {space} have the columns {', '.join(every) or '(none)'}; take one "
+                "at least, and keys that give each a name of its own"
+            )
         shown = set(every if predicted is None else predicted)
         boxes = {_name(path) for path, _ in self._real}
         if unknown := (shown | self._scales.keys()) - {*every, *boxes}:
@@ -65,11 +74,38 @@ class Columns:
         )
 
     def encode(self, observation: Any) -> Shaped[NDArray[Any], " columns"]:
-        """Returns an observation as columns."""
-        categorical = [_indices(part, _at(observation, path)) for path, part in self._categorical]
-        found = [np.concatenate(categorical) + self.spec.offsets] if categorical else []
-        found += [np.ravel(_at(observation, path)) for path, _ in self._real]
-        return np.concatenate(found).astype(self.spec.dtype)
+        """Returns an observation as columns.
+
+        Raises:
+            UserError: It is none of the space's: a part is missing or of another shape, or a
+                value is out of its range or no number.
+        """
+        found = [
+            _indices(part, self._part(observation, path, part)) for path, part in self._categorical
+        ]
+        categorical = np.concatenate(found) if found else np.zeros(0, np.int64)
+        reals = [np.ravel(self._part(observation, path, part)) for path, part in self._real]
+        every = np.concatenate([categorical + self.spec.offsets, *reals])
+        return every.astype(self.spec.dtype)
+
+    def _part(self, observation: Any, path: Path, part: spaces.Space) -> NDArray[Any]:
+        """The values of a simple part, if they are of its space."""
+        try:
+            for key in path:
+                observation = observation[key]
+            found = np.asarray(observation)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise UserError(
+                f"an observation has no {_name(path)!r}, or it is no array; the environment's "
+                f"observation_space has {part} there"
+            ) from error
+        numbers = found.dtype.kind in "biuf"
+        if not numbers or found.shape != part.shape or not _within(part, found):
+            raise UserError(
+                f"an observation has {' '.join(str(found).split())[:60]} in {_name(path)!r}, which "
+                f"is not in the environment's {part}; correct it, or observation_space"
+            )
+        return found
 
     def _reals(self, path: Path, box: spaces.Space) -> Iterator[RealColumn]:
         assert isinstance(box, spaces.Box)
@@ -80,7 +116,7 @@ class Columns:
         )
         whole = self._scales.get(_name(path))
         for name, half in zip(_numbered(_name(path), len(low), True), halves, strict=True):
-            yield RealColumn(name, float(self._scales.get(name, whole or half)))
+            yield RealColumn(name, float(self._scales.get(name, half if whole is None else whole)))
 
 
 def _parts(space: spaces.Space, path: Path) -> Iterator[tuple[Path, spaces.Space]]:
@@ -123,12 +159,20 @@ def _sizes(space: spaces.Space) -> list[int]:
     return [2] * int(np.prod(space.shape))
 
 
-def _indices(space: spaces.Space, value: Any) -> NDArray[np.int64]:
-    start = getattr(space, "start", 0)
-    return np.ravel(np.asarray(value, np.int64) - start)
+def _within(space: spaces.Space, found: NDArray[Any]) -> bool:
+    """Whether values are in a simple space, up to rounding; those of a Box may be of any type."""
+    if not isinstance(space, spaces.Box):
+        return (
+            whole(found - _start(space), np.reshape(_sizes(space), space.shape or ())) is not None
+        )
+    slack = ROUNDING * np.maximum(np.abs(found), 1)
+    within = (found >= space.low - slack) & (found <= space.high + slack)
+    return bool((within & np.isfinite(found)).all())
 
 
-def _at(observation: Any, path: Path) -> Any:
-    for key in path:
-        observation = observation[key]
-    return observation
+def _indices(space: spaces.Space, found: NDArray[Any]) -> NDArray[np.int64]:
+    return np.ravel(found - _start(space)).astype(np.int64)
+
+
+def _start(space: spaces.Space) -> Any:
+    return getattr(space, "start", 0)

@@ -8,6 +8,7 @@ are labels, ``subgoals``, a number an action.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.wrapped.rows import Reading
+from irl_lens.envs.wrapped.whole import whole
 from irl_lens.errors import UserError
 
 
@@ -60,10 +62,38 @@ def _labelled(arrays: dict[str, NDArray[Any]], mask: NDArray[np.bool_]) -> dict[
     return arrays | {"subgoals": subgoals, "visits": subgoals.copy(), "progress": progress}
 
 
+def fitting(given: Trajectories, reading: Reading) -> Trajectories:
+    """Returns trajectories of this world, without labels if it names none.
+
+    Args:
+        given: As :func:`irl_lens.data.files.read_trajectories` returns them.
+        reading: How the environment is read.
+
+    Raises:
+        UserError: They are of a world with other columns, actions or labels, or too long.
+    """
+    spec, actions = reading.columns.spec, reading.actions.spec
+    own = (spec.columns, np.dtype(spec.dtype), actions.shape, np.dtype(actions.dtype))
+    seen, done = given.observations, given.actions
+    if (found := (seen.shape[2], seen.dtype, done.shape[2:], done.dtype)) != own:
+        raise UserError(
+            f"trajectories with columns, their type, shape and type of actions {found}, in a "
+            f"world with {own}; take those of this world"
+        )
+    if (steps := int(given.lengths.max(initial=0))) > reading.horizon:
+        raise UserError(f"trajectories of {steps} steps; take a horizon as long")
+    if not reading.names:
+        return replace(given, subgoals=None, visits=None, progress=None, tasks=None)
+    if whole(given.require("subgoals")[given.mask], len(reading.names)) is None:
+        raise UserError(f"trajectories with other subgoals than 0 to {len(reading.names) - 1}")
+    return given
+
+
 def _episode(episode: Any, number: int, reading: Reading) -> dict[str, NDArray[Any]]:
     actions, seen = (_part(episode, name, number) for name in ("actions", "observations"))
-    steps, shown = len(actions), _length(seen)
-    if not steps or shown not in (steps, steps + 1):
+    steps, lengths = len(actions), _lengths(seen)
+    if not steps or len(lengths) != 1 or not lengths <= {steps, steps + 1}:
+        shown = " and ".join(map(str, sorted(lengths)))
         raise UserError(
             f"episode {number} has {steps} actions and {shown} observations; give at least one "
             "action, and as many observations or one more"
@@ -73,10 +103,13 @@ def _episode(episode: Any, number: int, reading: Reading) -> dict[str, NDArray[A
             f"episode {number} has {steps} steps, more than the horizon of {reading.horizon}; "
             "take a longer horizon, or leave it out"
         )
-    arrays = {
-        "observations": np.stack([reading.columns.encode(_at(seen, t)) for t in range(steps)]),
-        "actions": np.stack([reading.actions.kept(action) for action in actions]),
-    }
+    try:
+        arrays = {
+            "observations": np.stack([reading.columns.encode(_at(seen, t)) for t in range(steps)]),
+            "actions": np.stack([reading.actions.kept(action) for action in actions]),
+        }
+    except UserError as error:
+        raise UserError(f"episode {number}: {error}") from error
     if reading.names:
         arrays["subgoals"] = _subgoals(
             _part(episode, "subgoals", number), steps, number, len(reading.names)
@@ -86,20 +119,20 @@ def _episode(episode: Any, number: int, reading: Reading) -> dict[str, NDArray[A
 
 def _part(episode: Any, name: str, number: int) -> Any:
     """A part of an episode, given as a mapping or by attributes."""
-    known = episode if isinstance(episode, Mapping) else vars(episode)
+    known = episode if isinstance(episode, Mapping) else getattr(episode, "__dict__", {})
     if name not in known:
-        raise UserError(f"episode {number} has no {name}; it has {', '.join(known)}")
+        raise UserError(f"episode {number} has no {name}; it has {', '.join(known) or 'nothing'}")
     return known[name]
 
 
 def _subgoals(labels: Any, steps: int, number: int, count: int) -> NDArray[np.int64]:
-    found = np.asarray(labels, np.int64)[:steps]
-    if len(found) < steps or not ((found >= 0) & (found < count)).all():
+    found = whole(labels, count)
+    if found is None or found.shape not in ((steps,), (steps + 1,)):
         raise UserError(
             f"episode {number} has not {steps} subgoals from 0 to {count - 1}; label every step, "
             "or name no subgoals"
         )
-    return found
+    return found[:steps]
 
 
 def _at(seen: Any, step: int) -> Any:
@@ -108,7 +141,9 @@ def _at(seen: Any, step: int) -> Any:
     return tuple(_at(part, step) for part in seen) if isinstance(seen, tuple) else seen[step]
 
 
-def _length(seen: Any) -> int:
-    if isinstance(seen, Mapping):
-        return _length(next(iter(seen.values())))
-    return _length(seen[0]) if isinstance(seen, tuple) else len(seen)
+def _lengths(seen: Any) -> set[int]:
+    """How many steps there are of each part of what was seen."""
+    if not isinstance(seen, Mapping | tuple):
+        return {len(seen)}
+    parts = seen.values() if isinstance(seen, Mapping) else seen
+    return set().union(*map(_lengths, parts))

@@ -14,6 +14,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.envs.wrapped.actions import Actions
 from irl_lens.envs.wrapped.columns import Columns
+from irl_lens.envs.wrapped.whole import whole
 from irl_lens.errors import UserError
 
 Subgoal = Callable[[gym.Env], int]
@@ -47,13 +48,14 @@ class Reading:
             UserError: There is no such subgoal.
         """
         assert self.subgoal is not None
-        found = int(self.subgoal(env))
-        if not 0 <= found < len(self.names):
+        given = self.subgoal(env)
+        found = whole(given, len(self.names))
+        if found is None or found.size != 1:
             raise UserError(
-                f"subgoal {found}; the function 'subgoal' is to return 0 to {len(self.names) - 1}, "
-                f"one of {', '.join(self.names)}"
+                f"subgoal {given!r}; the function 'subgoal' is to return 0 to "
+                f"{len(self.names) - 1}, the number of one of {', '.join(self.names)}"
             )
-        return found
+        return int(found.item())
 
 
 class WrappedRows:

@@ -22,8 +22,9 @@ from irl_lens.envs.spaces import ActionSpec, DiscreteActions, ObservationSpec
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.envs.wrapped.actions import Actions
 from irl_lens.envs.wrapped.columns import Columns
-from irl_lens.envs.wrapped.recorded import recorded_trajectories, stacked
+from irl_lens.envs.wrapped.recorded import fitting, recorded_trajectories, stacked
 from irl_lens.envs.wrapped.rows import Reading, Subgoal, Success, WrappedRows
+from irl_lens.envs.wrapped.whole import whole
 from irl_lens.errors import UserError
 
 Expert = Callable[[gym.Env, Any, np.random.Generator], Any]
@@ -87,16 +88,14 @@ class GymnasiumWorld:
         predicted: Sequence[str] | None = None,
         action_names: Sequence[str] = (),
     ) -> None:
-        if not 1 <= horizon <= MAX_HORIZON:
-            raise UserError(f"horizon {horizon}; take 1 to {MAX_HORIZON}")
-        if not 0 <= boundary_tolerance < horizon:
-            raise UserError(f"boundary_tolerance {boundary_tolerance}; take 0 to {horizon - 1}")
+        _check_steps(horizon, boundary_tolerance)
         if sum(source is not None for source in (expert, policy, episodes)) != 1:
             raise UserError(
                 "give one of expert, policy and episodes: where demonstrations are from"
             )
-        if (subgoal is not None and not subgoals) or (subgoals and not (subgoal or episodes)):
-            raise UserError("give both subgoals, the names, and subgoal, a function; or neither")
+        if not callable(env) or not (heldout is None or callable(heldout)):
+            raise UserError("env, heldout: give functions that make environments, lambda: env")
+        _check_labels(subgoals, subgoal, episodes is not None, heldout_subgoals)
         self._make, self._make_heldout = env, heldout or env
         self.horizon, self.subgoal_names = horizon, tuple(subgoals)
         self.visit_names, self.heldout_subgoals = self.subgoal_names, tuple(heldout_subgoals)
@@ -161,7 +160,7 @@ class GymnasiumWorld:
 
         Args:
             n: At most so many.
-            seed: Of the choice.
+            seed: Seed of the choice.
             part: One of :data:`PARTS`.
             epsilon: What is recorded cannot be made noisier: 0.
 
@@ -195,17 +194,23 @@ class GymnasiumWorld:
             solvable: Whether tasks can be done is not known here, so all are drawn.
 
         Raises:
-            UserError: A prefix without labels.
+            UserError: A prefix without labels, or the held-out environment has other spaces.
         """
         if prefix is not None and self._reading.subgoal is None:
             raise UserError("a prefix of the task without labels; give subgoals and subgoal")
-        return WrappedRows([self._make_heldout() for _ in range(n)], self._reading, prefix)
+        envs = [self._make_heldout() for _ in range(n)]
+        for name in ("observation_space", "action_space"):
+            if (own := getattr(envs[0], name)) != (trained := getattr(self._env, name)):
+                raise UserError(
+                    f"heldout has {name} {own}, and env {trained}; a model is made for one of them"
+                )
+        return WrappedRows(envs, self._reading, prefix)
 
     @cached_property
     def _recorded(self) -> Trajectories:
         assert self._episodes is not None
         if isinstance(self._episodes, Trajectories):
-            return self._episodes
+            return fitting(self._episodes, self._reading)
         return recorded_trajectories(self._episodes, self._reading)
 
     def _play(
@@ -228,8 +233,8 @@ class GymnasiumWorld:
     ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
         """The expert's action, and the probabilities it was drawn from if they are known."""
         if self._policy is not None:
-            given = np.asarray(self._policy(self._env, seen), np.float64)
-            probs = (1 - epsilon) * given / given.sum() + epsilon / len(given)
+            given = self._reading.actions.probabilities(self._policy(self._env, seen))
+            probs = (1 - epsilon) * given + epsilon / len(given)
             action = np.asarray(rng.choice(len(probs), p=probs), np.int64)
             return action, {"policy": probs.astype(np.float32)}
         assert self._expert is not None
@@ -239,3 +244,24 @@ class GymnasiumWorld:
             space.seed(int(rng.integers(2**31)))
             action = space.sample()
         return self._reading.actions.kept(action), {}
+
+
+def _check_steps(horizon: int, tolerance: int) -> None:
+    if not isinstance(horizon, int | np.integer) or not 1 <= horizon <= MAX_HORIZON:
+        raise UserError(f"horizon {horizon}; take a whole number from 1 to {MAX_HORIZON}")
+    if not 0 <= tolerance < horizon:
+        raise UserError(f"boundary_tolerance {tolerance}; take 0 to {horizon - 1}")
+
+
+def _check_labels(
+    names: Sequence[str], subgoal: Subgoal | None, recorded: bool, heldout: Sequence[int]
+) -> None:
+    if (subgoal is not None and not names) or (names and not (subgoal or recorded)):
+        raise UserError("give both subgoals, the names, and subgoal, a function; or neither")
+    if isinstance(names, str) or len(set(names)) < len(names):
+        raise UserError(f"subgoals {names!r}; give a list of names, each another")
+    if len(heldout) and whole(list(heldout), len(names)) is None:
+        raise UserError(
+            f"heldout_subgoals {tuple(heldout)}; give numbers of subgoals, of which {len(names)} "
+            "are named"
+        )

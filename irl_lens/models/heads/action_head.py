@@ -23,7 +23,7 @@ Actions = Shaped[Tensor, "*batch _"]
 Policy = Float[Tensor, "*batch _"]
 """A distribution as worlds give it: probabilities, or means and then deviations."""
 Losses = Float[Tensor, "*losses"]
-"""Of every step ``[*batch]``, or one number if they are reduced."""
+"""Losses, one a step ``[*batch]``, or one number if they are reduced."""
 
 
 class ActionHead(nn.Module, ABC):
@@ -66,7 +66,7 @@ class ActionHead(nn.Module, ABC):
         """Draws an action a row.
 
         Args:
-            outputs: Of the unembedding.
+            outputs: Outputs of the unembedding.
             noise: See :meth:`noise`.
             temperature: Draws from p^(1 / temperature), normalised.
 

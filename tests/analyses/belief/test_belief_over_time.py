@@ -12,7 +12,9 @@ import pytest
 from irl_lens.analyses.belief.belief_over_time import belief_over_time
 from irl_lens.analyses.belief.belief_source import source
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.registry import ANALYSES
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.runs.run import find_run
 
 if TYPE_CHECKING:
@@ -68,5 +70,5 @@ def test_on_the_bundled_model_the_filter_is_above_and_the_controls_below(
     assert len(result.to_dataframe()) == 3 * layers + 1
     assert len(result.by_step()) == (3 * layers + 1) * own.given.shape[1]
     assert result.figure().to_dict()["data"] and result.save(tmp_path / "it").exists()
-    with pytest.raises(ValueError, match="no posterior of 'mood'; there are subgoal, visit"):
-        belief_over_time(loaded, "mood")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="mood"):
+        ANALYSES["belief-over-time"].of(loaded, target="mood")

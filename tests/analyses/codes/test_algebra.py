@@ -24,7 +24,7 @@ from irl_lens.analyses.stats.rank_correlation import correlations
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.hooks import Compose, FullController, HypernetworkDecoder, LowRankController
 from irl_lens.models.fast import FastPath
-from irl_lens.runs.run import Run, find_run
+from irl_lens.runs.run import Run
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Planter, Steered
@@ -127,11 +127,9 @@ def test_a_hook_for_all_rows_is_that_hook(steered: Steered) -> None:
     torch.testing.assert_close(Everywhere(controller)(x), controller(x), atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("which", ["smoke", "grid"])
-def test_on_runs(
-    which: str, smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
+def test_on_a_run(
+    smoke_run: Run, few_demonstrations: Callable[[Run], LoadedRun], tmp_path: Path
 ) -> None:
-    loaded = few_demonstrations(smoke_run if which == "smoke" else find_run("grid"))
-    result = algebra(loaded, rows=8, demonstrations=8, draws=1)
+    result = algebra(few_demonstrations(smoke_run), rows=8, demonstrations=8, draws=1)
     assert result.caption() and result.save(tmp_path / "result").is_file()
     result.figure()

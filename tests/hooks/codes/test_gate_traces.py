@@ -47,7 +47,7 @@ def test_shifted(by, expected):
     assert shifted(BETA, by)[0].tolist() == torch.tensor(expected).tolist()
 
 
-def test_places_outside_are_refused():
+def test_steps_outside_are_refused():
     for change in (forced, silenced):
         with pytest.raises(ValueError, match="step 5 is outside the sequence of 5"):
             change(BETA, [5])
@@ -99,8 +99,8 @@ def test_a_circular_shift_is_a_rotation_and_moves_every_row_that_can(case):
             assert torch.equal(circularly_shifted(moved, lengths, -by)[row], beta[row])
 
 
-@pytest.mark.parametrize(("null", "places"), [(circularly_shifted, 4), (shuffled, 5)])
-def test_every_place_is_as_likely(null, places):
+@pytest.mark.parametrize(("null", "steps"), [(circularly_shifted, 4), (shuffled, 5)])
+def test_every_step_is_as_likely(null, steps):
     beta = torch.zeros(20_000, 8)
     beta[:, [0, 2]] = 1
     lengths = torch.full((20_000,), 6)
@@ -108,8 +108,8 @@ def test_every_place_is_as_likely(null, places):
     rate = moved[:, 1:].mean(0)
     assert moved[:, 0].all() and not moved[:, 6:].any()
     reached = rate[rate > 0]
-    assert len(reached) == places
-    torch.testing.assert_close(reached, torch.full((places,), 1 / places), atol=0.015, rtol=0)
+    assert len(reached) == steps
+    torch.testing.assert_close(reached, torch.full((steps,), 1 / steps), atol=0.015, rtol=0)
     assert (null is shuffled) == bool(rate[1])  # a shift by nothing is no shift
 
 
