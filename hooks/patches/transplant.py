@@ -26,32 +26,26 @@ if TYPE_CHECKING:
 class TransplantPatch(Patch):
     """x[row, step] <- source[source row, source step], position by position.
 
-        In attention patterns a step is the query's; attended steps stay what they are.
+    In attention patterns a step is the query's; attended steps stay what they are.
 
-        Args:
-            source: activations of other episodes at the hook point, rows first.
-    <<<<<<< HEAD
-            hook_name: hook point that is patched.
-            places: ``{(row, step): (source row, source step)}``, or an integer tensor of these
-                four numbers a line, [places, 4].
-    =======
-            hook_name: where.
-            positions: ``{(row, step): (source row, source step)}``, or an integer tensor of these
-                four numbers a line, [positions, 4].
-    >>>>>>> integ4
-            heads: heads, all if None; only at hook points that have an axis of heads.
-            keys: attended steps, all if None; only in attention patterns and scores.
+    Args:
+        source: activations of other episodes at the hook point, rows first.
+        hook_name: hook point that is patched.
+        positions: ``{(row, step): (source row, source step)}``, or an integer tensor of these
+            four numbers a line, [positions, 4].
+        heads: heads, all if None; only at hook points that have an axis of heads.
+        keys: attended steps, all if None; only in attention patterns and scores.
 
-        Raises:
-            ValueError: a source position that the source does not have, a position written twice; when
-                run, a position outside the hooked tensor, or one of another shape.
+    Raises:
+        ValueError: a source position that the source does not have, a position written twice; when
+            run, a position outside the hooked tensor, or one of another shape.
 
-        Examples:
-            >>> source = torch.tensor([[[1.0], [2.0], [3.0]]])
-            >>> patch = TransplantPatch(source, "hook_embed", {(1, 0): (0, 2)})
-            >>> patch(torch.zeros(2, 2, 1))[..., 0]
-            tensor([[0., 0.],
-                    [3., 0.]])
+    Examples:
+        >>> source = torch.tensor([[[1.0], [2.0], [3.0]]])
+        >>> patch = TransplantPatch(source, "hook_embed", {(1, 0): (0, 2)})
+        >>> patch(torch.zeros(2, 2, 1))[..., 0]
+        tensor([[0., 0.],
+                [3., 0.]])
     """
 
     source: Tensor
