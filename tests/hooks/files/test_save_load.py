@@ -273,7 +273,10 @@ def test_places_that_take_no_file_are_named(tmp_path):
 
 
 def test_a_file_goes_to_any_device_from_any(tmp_path):
-    bank, x = ControllerBank.low_rank("ab", D, 2, HOOK, 0.5), torch.randn(1, 3, D)
+    bank, x = (
+        ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=2, init=0.5),
+        torch.randn(1, 3, D),
+    )
     labels = torch.tensor([[0, -1, 1]])
     with elsewhere() as device, torch.no_grad():
         here = save(bank.labelled(labels), tmp_path / "here")
