@@ -4,12 +4,14 @@
 
 ``mujoco.batch.Batch`` gives the same bits at any number of rows and threads. Left alone, MuJoCo puts
 a simulation that diverges back to its initial state, in the middle of the arena, and says so in a file
-MUJOCO_LOG.TXT in the working folder. Here that is switched off: a row whose numbers leave what a body
-can do is reported, and is not stepped again until it is reset.
+MUJOCO_LOG.TXT in the working folder. Here both are switched off: a row whose numbers leave what a
+body can do is reported, and is not stepped again until it is reset.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -72,6 +74,17 @@ def make_model(options: PhysicsOptions) -> mujoco.MjModel:
     return model
 
 
+@contextmanager
+def _without_log() -> Iterator[None]:
+    """Takes MuJoCo's warnings, which it would write into a file in the working folder."""
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda message: None)
+    try:
+        yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
 class Physics:
     """Rows of bodies.
 
@@ -117,7 +130,8 @@ class Physics:
         """
         chosen = slice(None) if rows is None else rows
         self._batch.ctrl[chosen] = torques
-        self._batch.step(ids=rows, nstep=self.options.substeps)
+        with _without_log():
+            self._batch.step(ids=rows, nstep=self.options.substeps)
         qpos, qvel = self.qpos[chosen], self.qvel[chosen]
         with np.errstate(invalid="ignore"):
             sound = (np.abs(qvel) <= FASTEST).all(axis=1) & np.isfinite(qpos).all(axis=1)
