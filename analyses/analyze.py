@@ -12,6 +12,7 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.options import Given
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import ANALYSES, analysis
+from irl_lens.envs.contracts import require
 from irl_lens.errors import UserError
 from irl_lens.files.targets import require_writable
 from irl_lens.progress import Progress, QuietProgress
@@ -43,7 +44,8 @@ def analyze(
 
     Raises:
         UserError: There is no such analysis or option, a stage that is needed is not finished,
-            or two runs cannot be compared so. Nothing is run then.
+            the world lacks what is asked for, or two runs cannot be compared so. Nothing is run
+            then.
     """
     runs, progress = [run] if against is None else [run, against], progress or QuietProgress()
     wanted = [analysis(name) for name in dict.fromkeys(names)]
@@ -88,6 +90,8 @@ def compare(
     """
     wanted = analysis(name, several=True)
     values = wanted.options(options)
+    for run in runs:
+        require(run.world, wanted.asks, name)
     if folder:
         require_writable(folder / f"{name}.json")
     result = wanted.of_several(runs, progress, **values)
@@ -97,11 +101,7 @@ def compare(
 
 
 def _check(wanted: Analysis, run: Run, alone: bool) -> None:
-    if missing := wanted.missing(run):
-        raise UserError(
-            f"{wanted.name} needs the stage {missing} of {run.folder}; finish it first with "
-            f"irl-lens train {missing} --preset {run.preset.name} --out {run.folder}"
-        )
+    wanted.check(run)
     if not alone and not wanted.against:
         known = ", ".join(name for name, one in ANALYSES.items() if one.against)
         raise UserError(f"{wanted.name} holds no two runs against each other; {known} do")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from irl_lens.analyses.core.analysis import METACONTROLLER, Analysis
 from irl_lens.analyses.core.lookup import look_up
+from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable
 from irl_lens.errors import UserError
 
 ANALYSES: dict[str, Analysis] = {
@@ -24,12 +25,14 @@ ANALYSES: dict[str, Analysis] = {
             "irl_lens.analyses.belief.bayes_gap:floor",
             "The base against the exact Bayes filter",
             scanned=False,
+            asks=(Filtered, DISCRETE),
         ),
         Analysis(
             "probes",
             "irl_lens.analyses.belief.subgoal_probes:subgoal_probes",
             "Where the current subgoal can be read, by layer",
             scanned=False,
+            asks=(LABELS,),
         ),
         Analysis(
             "gate",
@@ -37,6 +40,7 @@ ANALYSES: dict[str, Analysis] = {
             "The gate's switches against the true boundaries",
             needs=(METACONTROLLER,),
             scanned=False,
+            asks=(LABELS,),
         ),
         Analysis(
             "codes",
@@ -44,6 +48,7 @@ ANALYSES: dict[str, Analysis] = {
             "Whether codes at switches are subgoals, and steer",
             needs=(METACONTROLLER,),
             scanned=False,
+            asks=(LABELS,),
         ),
         Analysis(
             "success",
@@ -64,33 +69,39 @@ ANALYSES: dict[str, Analysis] = {
             "irl_lens.analyses.rollouts.animation:animate_rollout",
             "One episode, step by step",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Stageable, DISCRETE),
         ),
         Analysis(
             "label-probes",
             "irl_lens.analyses.belief.label_probes:label_probes",
             "What linear probes read, by layer",
+            asks=(LABELS,),
         ),
         Analysis(
             "belief",
             "irl_lens.analyses.belief.calibrated_belief:belief",
             "The model's belief against the exact filter's",
+            asks=(LABELS, Filtered),
         ),
         Analysis(
             "belief-over-time",
             "irl_lens.analyses.belief.belief_over_time:belief_over_time",
             "How belief unfolds within an episode, by layer and step",
+            asks=(LABELS, Filtered),
         ),
         Analysis(
             "probe-directions",
             "irl_lens.analyses.belief.probe_directions:probe_directions",
             "Directions of probes against what controllers read and write",
             needs=("controllers",),
+            asks=(LABELS,),
         ),
         Analysis(
             "control",
             "irl_lens.analyses.control.by_layer:controllability",
             "Where supervised controllers steer, by layer",
             needs=("controllers",),
+            asks=(LABELS,),
         ),
         Analysis(
             "patching",
@@ -120,42 +131,49 @@ ANALYSES: dict[str, Analysis] = {
             "irl_lens.analyses.control.circuit:circuit",
             "Which heads and MLPs controllers recruit",
             needs=("controllers",),
+            asks=(LABELS, DISCRETE),
         ),
         Analysis(
             "boundary-detection",
             "irl_lens.analyses.gate.detection:boundary_detection",
             "The gate as a detector of boundaries",
             needs=(METACONTROLLER,),
+            asks=(LABELS,),
         ),
         Analysis(
             "gate-counterfactual",
             "irl_lens.analyses.gate.counterfactual:what_if",
             "What if the gate had switched here?",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Roamable),
         ),
         Analysis(
             "code-clusters",
             "irl_lens.analyses.codes.clusters:latent_space",
             "What the codes are codes of",
             needs=(METACONTROLLER,),
+            asks=(LABELS,),
         ),
         Analysis(
             "code-transfer",
             "irl_lens.analyses.codes.transfer:transfer",
             "Codes put into other episodes",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Roamable),
         ),
         Analysis(
             "component-patches",
             "irl_lens.analyses.rollouts.component_patches:behaviour",
             "Where the agent goes after a patch",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Roamable),
         ),
         Analysis(
             "controller-algebra",
             "irl_lens.analyses.codes.algebra:algebra",
             "Algebra of controllers",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Roamable),
         ),
         Analysis(
             "atlas",
@@ -163,12 +181,14 @@ ANALYSES: dict[str, Analysis] = {
             "Controllers of codes, one by one",
             needs=(METACONTROLLER,),
             against="irl_lens.analyses.atlas:difference",
+            asks=(LABELS, Stageable, Roamable, DISCRETE),
         ),
         Analysis(
             "atlas-clusters",
             "irl_lens.analyses.atlas:cluster_atlas",
             "Controllers of clusters of codes",
             needs=(METACONTROLLER,),
+            asks=(LABELS, Stageable, Roamable, DISCRETE),
         ),
         Analysis(
             "atlas-controllers",
@@ -176,6 +196,7 @@ ANALYSES: dict[str, Analysis] = {
             "Supervised controllers, one by one",
             needs=("controllers",),
             against="irl_lens.analyses.atlas:difference",
+            asks=(LABELS, Stageable, Roamable, DISCRETE),
         ),
         Analysis(
             "control-depth",
@@ -183,6 +204,7 @@ ANALYSES: dict[str, Analysis] = {
             "Supervised controllers by depth of the base",
             several=True,
             scanned=False,
+            asks=(LABELS,),
         ),
         Analysis(
             "control-ranks",
@@ -190,6 +212,7 @@ ANALYSES: dict[str, Analysis] = {
             "How large a controller must be: vectors and ranks",
             several=True,
             scanned=False,
+            asks=(LABELS, Filtered),
         ),
         Analysis(
             "learning-methods",
@@ -203,6 +226,7 @@ ANALYSES: dict[str, Analysis] = {
             "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",
             several=True,
             scanned=False,
+            asks=(LABELS,),
         ),
     )
 }

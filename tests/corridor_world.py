@@ -82,4 +82,25 @@ def make(config: CorridorConfig) -> GymnasiumWorld:
     )
 
 
+def recorded(count: int, labelled: bool) -> list[dict[str, Any]]:
+    """Episodes as Minari keeps them, one observation more than actions."""
+    env, rng, episodes = CorridorEnv(7, TRAIN), np.random.default_rng(0), []
+    for number in range(count):
+        seen, actions, subgoals, over = [env.reset(seed=number)[0]], [], [], False
+        while not over:
+            subgoals.append(env.goal)
+            actions.append(expert(env, seen[-1], rng))
+            shown, _, over, *_ = env.step(actions[-1])
+            seen.append(shown)
+        nested = {name: np.array([x[name] for x in seen]) for name in ("agent", "sites")}
+        episodes.append({"observations": nested, "actions": np.array(actions)})
+        episodes[-1] |= {"subgoals": subgoals} if labelled else {}
+    return episodes
+
+
+def recorded_world(episodes: Any, **labels: Any) -> GymnasiumWorld:
+    """A world of episodes, with no expert."""
+    return GymnasiumWorld(lambda: CorridorEnv(7, TRAIN), 24, episodes=episodes, **labels)
+
+
 register_world("corridor", CorridorConfig, make)

@@ -9,7 +9,7 @@ here, and so may what a tensor there is indexed with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from typing import Any
 from unittest.mock import patch
@@ -85,7 +85,7 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
         raise RuntimeError(f"{func} of tensors on two devices: {sizes}")
     wrapped = bool(there)
     if kwargs.get("device") is not None:
-        wrapped = torch.device(kwargs["device"]).type == DEVICE.type
+        wrapped = torch.device(kwargs["device"]).type != "cpu"
         kwargs = {**kwargs, "device": "cpu"}
     same = {id(x.held): x for x in there}
     args, kwargs = tree_map(lambda x: x.held if isinstance(x, Elsewhere) else x, (args, kwargs))
@@ -100,13 +100,48 @@ def run(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def elsewhere() -> Iterator[torch.device]:
-    """Lends the device."""
-    module = import_module("transformer_lens.HookedTransformer")
-    # It asks whether a stream is of the class Tensor itself.
-    with patch.object(module, "type", _class, create=True), _Mode(), _FromNumbers():
+def elsewhere(card: bool = False) -> Iterator[torch.device]:
+    """Lends the device, to the calling thread.
+
+    Args:
+        card: What is brought to ``cuda`` comes there too, and torch says that it sees a card.
+    """
+    with ExitStack() as stack:
+        for where, name, value in STANDING_IN + CARD * card:
+            stack.enter_context(patch.object(import_module(where), name, value, create=True))
+        stack.enter_context(_Mode())
+        stack.enter_context(_FromNumbers())
         yield DEVICE
+
+
+class _InTurn:
+    """An executor of one thread, the caller's."""
+
+    def __init__(self, threads: int, **options: Any) -> None: ...
+
+    def __enter__(self) -> _InTurn:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    map = staticmethod(map)
 
 
 def _class(x: Any) -> type:
     return Tensor if isinstance(x, Elsewhere) else type(x)
+
+
+STANDING_IN: tuple[tuple[str, str, Any], ...] = (
+    ("irl_lens.training.parallel", "ThreadPoolExecutor", _InTurn),
+    # The fused optimiser runs there, as it does on a graphics card.
+    ("torch.optim.optimizer", "_get_fused_kernels_supported_devices", lambda: ["cpu", "meta"]),
+    # TransformerLens asks whether a stream is of the class Tensor itself.
+    ("transformer_lens.HookedTransformer", "type", _class),
+)
+"""Module, name, and what is there meanwhile."""
+CARD: tuple[tuple[str, str, Any], ...] = (
+    ("torch.cuda", "is_available", lambda: True),
+    ("torch.cuda", "current_device", lambda: 0),
+    ("torch.cuda", "get_device_name", lambda device: "a card"),
+    ("torch.cuda", "_lazy_init", lambda: None),
+)

@@ -6,19 +6,56 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
+import plotly.graph_objects as go
 import pytest
+import torch
 
 from irl_lens import cli
+from irl_lens.analyses.core.analysis import Analysis
+from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.registry import ANALYSES
 from irl_lens.cli.arguments import PRESET_NAMES
 from irl_lens.commands.chain import TRAINERS
 from irl_lens.config.presets import PRESETS
 from irl_lens.runs.chain import STAGES
 from irl_lens.runs.run import Run
 from irl_lens.runs.seed_summary import write_evaluation
+from tests.elsewhere import elsewhere
 
 HEAVY = ("torch", "transformer_lens", "numpy", "plotly")
+
+
+COMPUTE = {
+    "gpu0": ("run", "smoke", "--out", "nowhere"),
+    "gpu1": ("train", "base", "--preset", "smoke", "--out", "nowhere"),
+    "gpu2": ("sweep", "base", "--preset", "smoke", "--out", "nowhere"),
+    "gpu3": ("evaluate", "grid", "--out", "nowhere"),
+    "gpu4": ("report", "grid", "--out", "nowhere"),
+    "gpu5": ("analyze", "grid", "floor", "--out", "nowhere"),
+    "gpu6": ("compare", "learning-methods", "grid", "--out", "nowhere"),
+    "gpu7": ("scan", "grid", "--out", "nowhere"),
+    "gpu8": ("explore", "grid"),
+}
+"""Commands that compute on a device, by the name of one that there is not."""
+
+
+@dataclass(frozen=True)
+class Found(Result):
+    """Of an analysis that finds nothing."""
+
+    def figure(self) -> go.Figure:
+        return go.Figure()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        return pd.DataFrame()
+
+    def caption(self) -> str:
+        return "Nothing."
 
 
 def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
@@ -75,11 +112,15 @@ def test_mistakes_are_one_line_and_exit_2(
         "does not offer a skill": ("train", "expert", "--preset", "grid", "--out", out),
         "--base: an expert": ("train", "expert", "--preset", "grid", "--base", "grid"),
         "at least one run": ("summary", "--out", out),
+        **{
+            f"device '{at}': take cpu, cuda": (*command, "--device", at)
+            for at, command in COMPUTE.items()
+        },
     }.items():
         error = _fails(capsys, 2, *arguments)
         assert error.startswith("irl-lens: ") and said in error
         assert len(error.splitlines()) == 1
-    assert not Path(out).exists()
+    assert not Path(out).exists() and not Path("nowhere").exists()
 
 
 def test_folder_of_another_preset_is_refused(
@@ -224,3 +265,35 @@ def test_threads_do_not_wait_by_spinning_unless_the_user_says_so() -> None:
             [sys.executable, "-c", code], env=environment, capture_output=True, text=True
         )
         assert done.stdout.splitlines()[-1] == expected
+
+
+def test_the_device_asked_for_goes_before_that_of_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("train", "base", "--preset", "smoke", "--out", str(tmp_path / "run"))
+    monkeypatch.setenv("IRL_LENS_DEVICE", "gpu")
+    assert "IRL_LENS_DEVICE='gpu': take cpu" in _fails(capsys, 2, *command)
+    assert not (tmp_path / "run").exists()
+    few = ("pretrain.steps=1", "pretrain.batch=8")
+    cli.main([*command, "--device", "cpu", "--set", *few])
+    assert Run.open(tmp_path / "run").stage("base").made_with()["device"] == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_run_trains_and_is_analysed_on_the_device_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    seen = []
+    planted = SimpleNamespace(find=lambda loaded: seen.append(loaded.base.device) or Found())
+    monkeypatch.setitem(sys.modules, "planted", planted)
+    monkeypatch.setitem(ANALYSES, "where", Analysis("where", "planted:find", "Where"))
+    out, asked = str(tmp_path / "run"), ("--device", device)
+    few = ("pretrain.steps=1", "pretrain.batch=8", "pretrain.chunk=8")
+    with elsewhere(card=True) as there:
+        cli.main(["train", "base", "--preset", "smoke", "--out", out, *asked, "--set", *few])
+        cli.main(["analyze", out, "where", *asked])
+    at = there if device != "cpu" else torch.device("cpu")
+    assert seen == [at]
+    assert Run.open(out).stage("base").made_with()["device"] == str(at)
+    said = json.loads((tmp_path / "run" / "analyses" / "where.json").read_text())["provenance"]
+    assert said["device"] == ("cpu" if device == "cpu" else "cuda:0 (a card)")

@@ -11,15 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from irl_lens.analyses.analyze import analyze
+from irl_lens.analyses.belief.label_probes import LabelProbes
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.analyses.patching.attribution import attribute_patches
-from irl_lens.analyses.patching.contrast import Setting
-from irl_lens.analyses.patching.direct import attribute_logits
-from irl_lens.analyses.patching.lens import action_lens
-from irl_lens.analyses.patching.path import patch_paths
-from irl_lens.analyses.patching.sweep import sweep_patches
 from irl_lens.analyses.report.evaluate import evaluate_run
+from irl_lens.analyses.report.headline_results import NAMES
 from irl_lens.analyses.report.report import build_report
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
@@ -27,9 +24,9 @@ from irl_lens.errors import NotOffered
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 from tests.corridor_world import CorridorConfig
+from tests.every_analysis import every_analysis
 
 ROOT = Path(__file__).parents[1]
-SMALL = Setting(pairs=4, pool=2, lags=2)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["labelled", "unlabelled"])
@@ -40,16 +37,19 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         given,
         name="corridor",
         world=CorridorConfig(labelled=request.param),
-        pretrain=replace(given.pretrain, steps=20),
-        controllers=replace(given.controllers, steps=5),
-        discovery=replace(given.discovery, steps=5),
-        codes=replace(given.codes, steps=5),
+        pretrain=replace(given.pretrain, steps=20, batch=12),
+        controllers=replace(given.controllers, steps=5, batch=8),
+        discovery=replace(given.discovery, steps=5, batch=8),
+        codes=replace(given.codes, steps=5, batch=8),
         internal_rl=replace(given.internal_rl, episodes=64, batch=32),
         raw_rl=replace(given.raw_rl, episodes=64, batch=32),
     )
     made = Run.create(tmp_path_factory.mktemp("corridor") / "run", small, seed=0)
-    for name in made.chain:
-        run_stage(name, made, QuietProgress())
+    with pytest.MonkeyPatch.context() as patch:  # demonstrations are slow where shapes are checked
+        patch.setattr("irl_lens.training.codes.GATES_OF", 64)
+        patch.setattr("irl_lens.rl.internal.DEMONSTRATIONS", 64)
+        for name in made.chain:
+            run_stage(name, made, QuietProgress())
     return Run.open(made.folder)
 
 
@@ -74,22 +74,37 @@ def test_all_stages_that_have_something_to_learn_are_done(run: Run) -> None:
 
 def test_the_report_has_what_the_world_can_tell(run: Run, tmp_path: Path) -> None:
     found = evaluate_run(run, QuietProgress())
-    assert ("gate.f1" in found) == ("codes.identity" in found) == labelled(run)
+    for name in ("gate.f1", "codes.identity", "probe.best", "controllers.success_all"):
+        assert (name in found) == labelled(run)
+    assert np.isnan(found.get("controllers.gap_closed", np.nan))
     assert "base.gap_to_bayes" not in found  # there is no filter
     assert np.isfinite(found["internal_rl.success_all"])
-    assert np.isfinite(found["internal_rl.subgoals"]) == labelled(run)
+    for name in ("internal_rl.subgoals", "internal_rl.longest_half"):
+        assert np.isfinite(found[name]) == labelled(run)
     page = build_report(run, tmp_path / "report.html").read_text()
-    assert "Reinforcement learning" in page
+    assert "Reinforcement learning" in page and "nats in 20 steps of pretraining. " in page
+    assert ("probe reads the current abstract subgoal" in page) == labelled(run)
+    assert "all 0 subgoals" not in page and "reached, of 0" not in page
+    assert "exact filter" not in page and "on solvable boards (95" not in page
 
 
-@pytest.mark.parametrize(
-    "analysis", [sweep_patches, attribute_patches, attribute_logits, action_lens, patch_paths]
-)
-def test_what_needs_pairs_alone_works(loaded: LoadedRun, analysis) -> None:
-    result = analysis(loaded, SMALL)
-    assert result.setting.edit == "demonstration"
-    assert len(result.to_dataframe()) and "demonstration" in result.caption()
-    assert result.figure().data
+def test_every_analysis_works_or_says_what_the_world_lacks(loaded: LoadedRun) -> None:
+    found = every_analysis(loaded, but=NAMES)  # those of the report are measured there
+    patching = ("patching", "attribution", "direct-logits", "logit-lens", "path-patching")
+    assert found.keys() >= {*patching, "success"}
+    assert ("code-clusters" in found) == ("circuit" in found) == labelled(loaded.run)
+    for name in patching:
+        assert found[name].setting.edit == "demonstration"  # type: ignore[attr-defined]
+        assert "demonstration" in found[name].caption()
+    if labelled(loaded.run):
+        probes = found["label-probes"]
+        assert isinstance(probes, LabelProbes) and probes.left == ("direction",)  # no policy
+
+
+def test_a_stage_is_not_asked_for_where_the_world_has_nothing_for_it(run: Run) -> None:
+    if not labelled(run):
+        with pytest.raises(NotOffered, match="control needs labels of subgoals, which a Gymn"):
+            analyze(run, ["control"])
 
 
 def test_what_the_world_does_not_offer_is_refused(loaded: LoadedRun) -> None:

@@ -43,6 +43,11 @@ class Unknown:
     horizon: int = 3
 
 
+@dataclass(frozen=True)
+class Unkept:
+    names: list[str]
+
+
 def test_a_configuration_comes_back_from_json() -> None:
     values = json.loads(json.dumps(POINT.to_dict()))
     assert values["world"] | {"kind": "point", "horizon": 12} == values["world"]
@@ -99,6 +104,8 @@ def test_a_world_that_lacks_something_says_what() -> None:
         ("a world", PointConfig, "take letters"),
         ("pinpad", PointConfig, "another kind of world 'pinpad'"),
         ("list", list, "no frozen dataclass"),
+        ("again", PointConfig, "PointConfig is the configuration of the kind of world 'point'"),
+        ("unkept", Unkept, r"Unkept\.names is annotated list\[str\]; take int, float"),
     ],
 )
 def test_what_cannot_be_registered(name: str, config: type, message: str) -> None:
@@ -118,6 +125,10 @@ def test_presets_of_one_s_own(tmp_path: Path) -> None:
     assert preset("point") == POINT
     with pytest.raises(UserError, match="comes with irl-lens"):
         register_preset(replace(POINT, name="grid"))
+    with pytest.raises(UserError, match="another preset 'point', set in a PointConfig"):
+        register_preset(replace(POINT, world=GRID))
+    with pytest.raises(UserError, match="a preset called 'my/point'; take letters"):
+        register_preset(replace(POINT, name="my/point"))
     with pytest.raises(UserError, match=r"world\.horizon = 0\.5"):
         register_preset(replace(POINT, world=PointConfig(horizon=0.5)))  # type: ignore[arg-type]
 
@@ -126,7 +137,7 @@ MODULE = """
 from dataclasses import replace
 from irl_lens.config.presets import preset, register_preset
 from irl_lens.envs import register_world
-from tests.point_world import PointConfig, PointWorld
+from beside import PointConfig, PointWorld
 
 register_world("point", PointConfig, PointWorld)
 register_preset(replace(preset("smoke"), name="point", world=PointConfig()))
@@ -143,11 +154,17 @@ def _elsewhere(code: str, folder: Path, worlds: str | None) -> str:
 
 
 VARIABLE = registry.VARIABLE
+REGISTERS = """
+from irl_lens.envs import register_world
+from tests.point_world import PointConfig, PointWorld
+register_world("pinpad", PointConfig, PointWorld)
+"""
 OPEN = "from irl_lens.runs.run import Run; print(Run.open('run').preset.world)"
 
 
 def test_another_process_is_told_of_a_world_by_its_user_alone(tmp_path: Path) -> None:
     (tmp_path / "my_worlds.py").write_text(MODULE)
+    (tmp_path / "beside.py").write_text("from tests.point_world import PointConfig, PointWorld")
     Run.create(tmp_path / "run", POINT, seed=0)
     refused = _elsewhere(OPEN, tmp_path, None)
     assert "no kind of world 'point' is known here" in refused
@@ -155,9 +172,35 @@ def test_another_process_is_told_of_a_world_by_its_user_alone(tmp_path: Path) ->
     assert str(POINT.world) in _elsewhere(OPEN, tmp_path, "my_worlds.py")
     chosen = "from irl_lens.config.presets import preset; print(preset('point').world)"
     assert "PointConfig(" in _elsewhere(chosen, tmp_path, "my_worlds.py")
-    assert "names nowhere, and No module named 'nowhere'; correct it" in _elsewhere(
-        OPEN, tmp_path, "nowhere"
-    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (None, r"names broken_worlds\.py, and .*No such file .*; correct it"),
+        ("import nowhere", "and No module named 'nowhere'; correct it"),
+        ("def", "which is no Python at line 1"),
+        ("\n{}['x']", r"which fails at .*broken_worlds\.py:2: KeyError: 'x'"),
+        (REGISTERS, "there is another kind of world 'pinpad'"),
+    ],
+)
+def test_a_file_of_worlds_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "broken_worlds.py")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    if code is not None:
+        (tmp_path / "broken_worlds.py").write_text(code)
+    with pytest.raises(UserError, match=said):
+        preset("none of mine")
+
+
+def test_a_world_of_a_notebook_is_not_looked_for_in_a_module(tmp_path: Path) -> None:
+    values = POINT.to_dict()
+    values["world"] |= {"kind": "lost", "module": "__main__"}
+    with pytest.raises(UserError, match=r"only pinpad, .*point; .* was a script or notebook"):
+        restore(Preset, values, "preset")
 
 
 def test_an_installed_package_announces_its_worlds(
@@ -165,6 +208,7 @@ def test_an_installed_package_announces_its_worlds(
 ) -> None:
     Run.create(tmp_path / "run", POINT, seed=0)
     (tmp_path / "my_worlds.py").write_text(MODULE)
+    (tmp_path / "beside.py").write_text("from tests.point_world import PointConfig, PointWorld")
     about = tmp_path / "my_worlds-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-worlds\nVersion: 1.0\n")

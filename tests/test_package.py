@@ -29,3 +29,11 @@ def test_importing_the_package_and_its_worlds_brings_no_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformer_lens')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_tests_of_worlds_run_without_torch() -> None:
+    """They are run on newer Pythons than torch has wheels for."""
+    files = (ROOT / "tests" / "envs").rglob("*.py")
+    modules = sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files)
+    code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import BaseConfig, CodesConfig, Deviation, Preset
@@ -19,6 +20,7 @@ from irl_lens.rl.runner import RolloutRunner
 from irl_lens.runs.run import Run
 from irl_lens.training.controllers import train_controllers
 from irl_lens.training.pretrain import pretrain
+from tests.every_analysis import every_analysis
 from tests.point_world import PointConfig, PointWorld
 
 
@@ -69,6 +71,11 @@ def test_the_whole_chain(
     if labelled:
         assert [*run.controllers] == [1]
     assert run.metacontroller.layer == run.preset.codes.layer
+
+    found = every_analysis(LoadedRun(run))
+    assert ("control" in found) == ("gate" in found) == labelled
+    assert found["patching"].setting.metric == "mean action"  # type: ignore[attr-defined]
+    assert "prefer" not in found["patching"].caption()
 
 
 def test_controllers_of_a_world_without_labels_are_refused(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from irl_lens.analyses.figures.style import CONTRAST, GREY, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import NotOffered
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
@@ -69,9 +70,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class LabelProbes(Result):
-    """All targets at all layers."""
+    """All targets at all layers.
+
+    Attributes:
+        readings: One a target and layer.
+        left: Targets that were left out: not labelled here, or the same at all steps.
+    """
 
     readings: tuple[Reading, ...]
+    left: tuple[str, ...] = ()
 
     def best(self, target: str) -> Reading:
         """The layer at which a target is read best."""
@@ -104,10 +111,12 @@ class LabelProbes(Result):
         ]
         none = [t for t in self.targets if not self.best(t).selectivity.low > 0]
         told = f" No better than the controls: {', '.join(none)}." if none else ""
+        gone = ", ".join(self.left)
+        left = f" Not labelled here, or the same at all steps: {gone}." if gone else ""
         return (
             "Best read, by accuracy on episodes not trained on, against shuffled labels and a "
-            f"model with random weights: {'; '.join(parts)}.{told} That something can be read "
-            "does not show that the model uses it."
+            f"model with random weights: {'; '.join(parts)}.{told}{left} That something can be "
+            "read does not show that the model uses it."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -166,13 +175,22 @@ def label_probes(
         episodes: Most demonstrations to fit on, and to test on.
         iterations: Most L-BFGS iterations a probe.
         seed: Seed of the shuffles and of the random weights.
+
+    Raises:
+        NotOffered: The world labels none of them.
     """
     fit = loaded.fit.rows(slice(episodes))
     test = loaded.test.trajectories.rows(slice(episodes))
+    there = [target for target in targets if _varies(fit, target) and _varies(test, target)]
+    if not there:
+        raise NotOffered(
+            f"the world labels none of {', '.join(targets)}, or each is the same at all steps; "
+            "take one that has labels"
+        )
     bases = loaded.base, untrained(loaded, seed)
     trained, random = (stream_of_steps(base, fit) for base in bases)
     readings = []
-    for target in targets:
+    for target in there:
         labels = torch.from_numpy(by_token(fit, target))
         classes = int(max(labels.max(), labels_of(test, target).max())) + 1
         sets = ((trained, labels), (trained, shuffled_labels(labels, seed)), (random, labels))
@@ -181,7 +199,16 @@ def label_probes(
             for base, (streams, y) in zip((bases[0], *bases), sets, strict=True)
         ]
         readings += _readings(target, labels_of(test, target) >= 0, marks)
-    return LabelProbes(tuple(readings))
+    return LabelProbes(tuple(readings), tuple(x for x in targets if x not in there))
+
+
+def _varies(shown: Trajectories, target: str) -> bool:
+    """Whether there are two classes of a label, or more."""
+    try:
+        labels = labels_of(shown, target)
+    except NotOffered:
+        return False
+    return len(np.unique(labels[labels >= 0])) > 1
 
 
 def untrained(loaded: LoadedRun, seed: int) -> FastPath:

@@ -5,13 +5,14 @@
 (arXiv 2512.20605, Fig. 3, Table A6.) The label is the abstract subgoal pursued at t, never the
 position in the task. Trained on some fresh episodes, tested on others: full-batch L-BFGS on
 standardised features, in place of the paper's 8,000 AdamW steps, as the problem is convex.
-The exact Bayes filter's own accuracy is the ceiling, a probe trained on shuffled labels the
-control. What a probe reads need not be what the model uses.
+The exact Bayes filter's own accuracy, where there is a filter, is the ceiling, a probe trained on
+shuffled labels the control. What a probe reads need not be what the model uses.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import pandas as pd
@@ -53,11 +54,12 @@ class ProbeResult(Result):
 
     Attributes:
         layers: One an output of a block, the embedding (0) first.
-        ceiling: Accuracy of the exact Bayes filter on the same steps.
+        ceiling: Accuracy of the exact Bayes filter on the same steps; None where the world has
+            none.
     """
 
     layers: tuple[LayerProbe, ...]
-    ceiling: Estimate
+    ceiling: Estimate | None
 
     @property
     def best(self) -> LayerProbe:
@@ -75,18 +77,18 @@ class ProbeResult(Result):
             {"layer": p.layer} | p.accuracy.columns("accuracy") | p.shuffled.columns("shuffled")
             for p in self.layers
         ]
-        return pd.DataFrame(rows).assign(ceiling=self.ceiling.value)
+        return pd.DataFrame(rows).assign(ceiling=self.ceiling.value if self.ceiling else nan)
 
     def caption(self) -> str:
         """Says where the subgoal is read best, between control and ceiling."""
         best, embedding = self.best, self.layers[0].accuracy.value
+        exact = f"The exact filter reaches {self.ceiling.value:.3f}; the" if self.ceiling else "The"
         return (
             f"A linear probe reads the current abstract subgoal best at layer {best.layer}: "
             f"accuracy {best.accuracy} on episodes it was not trained on, {self.gain:+.3f} over "
-            f"the embedding's {embedding:.3f}. The exact filter reaches "
-            f"{self.ceiling.value:.3f}; the same probe trained on shuffled labels "
-            f"{best.shuffled.value:.3f}. That something can be read does not show that the model "
-            "uses it."
+            f"the embedding's {embedding:.3f}. {exact} same probe trained on shuffled labels "
+            f"reaches {best.shuffled.value:.3f}. That something can be read does not show that the "
+            "model uses it."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -112,13 +114,14 @@ class ProbeResult(Result):
                 name=names[key],
                 line={"color": colour, "dash": dash},
             )
-        figure.add_scatter(
-            x=layers,
-            y=[self.ceiling.value] * len(layers),
-            mode="lines",
-            name="exact Bayes filter",
-            line={"color": CEILING, "dash": "dash"},
-        )
+        if self.ceiling:
+            figure.add_scatter(
+                x=layers,
+                y=[self.ceiling.value] * len(layers),
+                mode="lines",
+                name="exact Bayes filter",
+                line={"color": CEILING, "dash": "dash"},
+            )
         figure.update_xaxes(title="output of block (0: embedding)", dtick=1)
         figure.update_yaxes(title="accuracy of the current subgoal", range=[0, 1])
         return styled(figure, "Where the current subgoal can be read")
@@ -152,7 +155,7 @@ def probe_layers(
     Args:
         base: The base model.
         train: Demonstrations to fit on.
-        test: Other demonstrations, with the filter's beliefs.
+        test: Other demonstrations, with the filter's beliefs if there is one.
         classes: Number of abstract subgoals.
         iterations: Most L-BFGS iterations a probe.
         seed: Seed of the shuffling of the control's labels.
@@ -165,11 +168,15 @@ def probe_layers(
     true = [fit_probe(x, labels, classes, iterations) for x in features]
     control = [fit_probe(x, shuffled, classes, iterations) for x in features]
     estimates = _test(base, test.trajectories, [*true, *control])
-    right = test.floor.require("subgoals").argmax(axis=2) == test.trajectories.require("subgoals")
     return ProbeResult(
         tuple(LayerProbe(i, estimates[i], estimates[i + len(layers)]) for i in layers),
-        step_mean(right, test.trajectories.mask),
+        _ceiling(test) if test.has_floor else None,
     )
+
+
+def _ceiling(test: Sample) -> Estimate:
+    right = test.floor.require("subgoals").argmax(axis=2) == test.trajectories.require("subgoals")
+    return step_mean(right, test.trajectories.mask)
 
 
 def _test(base: FastPath, trajectories: Trajectories, probes: list[LinearProbe]) -> list[Estimate]:

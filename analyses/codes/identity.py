@@ -28,6 +28,7 @@ from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import NotOffered
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
@@ -50,7 +51,8 @@ class CodesResult(Result):
         codes: Some of the codes that were tested.
         labels: Their true subgoals.
         names: Names of the subgoals.
-        outcome: The held-out task with centroids given by an oracle.
+        outcome: The held-out task with centroids given by an oracle; None where the world does
+            not tell what is pursued.
     """
 
     identity: Estimate
@@ -61,7 +63,7 @@ class CodesResult(Result):
     codes: Codes
     labels: Labels
     names: tuple[str, ...]
-    outcome: Outcome
+    outcome: Outcome | None
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns the confusion table, one row a true subgoal."""
@@ -71,12 +73,16 @@ class CodesResult(Result):
 
     def caption(self) -> str:
         """Says how well codes tell subgoals, and how well they steer."""
+        steered = (
+            "With the centroid of the true subgoal put in at the gate's own switches, "
+            f"{self.outcome.sentence()} on the held-out task."
+            if self.outcome
+            else "The world does not tell what is pursued, so that codes cannot be tried."
+        )
         return (
             "From the code at a switch, the nearest centroid gives the abstract subgoal with "
             f"accuracy {self.identity} on fresh episodes; always guessing the commonest would "
-            f"give {self.chance:.3f}. With the centroid of the true subgoal put in at the gate's "
-            f"own switches, {self.outcome.sentence()} on the held-out task. Diamonds are "
-            "centroids."
+            f"give {self.chance:.3f}. {steered} Diamonds are centroids."
         )
 
     def claims(self) -> tuple[Claim, ...]:
@@ -158,8 +164,15 @@ def codes_at_switches(
         seen[:SHOWN],
         labels[:SHOWN],
         tuple(names),
-        trial.play(base, oracle),
+        _steered(trial, base, oracle),
     )
+
+
+def _steered(trial: Trial, base: FastPath, oracle: OracleCodes) -> Outcome | None:
+    try:
+        return trial.play(base, oracle)
+    except NotOffered:  # the world labels what was demonstrated, but not what is done
+        return None
 
 
 def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:

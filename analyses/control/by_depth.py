@@ -161,11 +161,12 @@ class DepthResult(Result):
         spread = f"lowest to highest of {seeds} seeds" if seeds > 1 else "95 %, one seed"
         steered = sorted({one.control.layer for one in own if one.control.steers})
         where = f"at layers {', '.join(map(str, steered))}" if steered else "at no layer"
+        gap = f"; more of the gap closed than by random directions {where}"
         return (
             f"{_blocks(depth)}: best at layer {layer} ({layer / depth:.2f} of the depth), success "
             f"{percent(success.value)} ({percent(success.low)} to {percent(success.high)}, "
             f"{spread}; random directions {percent(random.value)}) and {reached:.2f} subgoals "
-            f"reached; more of the gap closed than by random directions {where}."
+            f"reached{gap if own[0].control.gap_known else ''}."
         )
 
 

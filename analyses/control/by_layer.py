@@ -30,7 +30,7 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.intervals import ABOVE_PANELS
 from irl_lens.analyses.figures.style import styled
-from irl_lens.analyses.stats.estimates import ratio, step_mean
+from irl_lens.analyses.stats.estimates import Estimate, ratio, step_mean
 from irl_lens.analyses.stats.significance import holm, permutation_pvalue
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
@@ -38,6 +38,7 @@ from irl_lens.hooks import (
     ControllerBank,
 )
 from irl_lens.models.fast import FastPath, HookList
+from irl_lens.models.heads.categorical import Categorical
 from irl_lens.rl.oracle import OracleControllers
 
 Closed = Float[NDArray[np.floating], " n"]
@@ -79,11 +80,14 @@ class ControlResult(Result):
         closed, best = self.most_closed, self.most_successful
         kind = "abstract subgoal" if self.label == "subgoal" else "single visit"
         sure = "" if best.p < 0.05 else ", which may be chance"
+        gap = (
+            f"On demonstrations they close {percent(closed.gap_closed.value)} of the gap between "
+            f"the base and the known goal, most at layer {closed.layer} (in random directions "
+            f"{percent(closed.random_gap_closed.value)}). "
+        )
         return (
-            f"One controller for each {kind}, the true one active at each step. On demonstrations "
-            f"they close {percent(closed.gap_closed.value)} of the gap between the base and the "
-            f"known goal, most at layer {closed.layer} (in random directions "
-            f"{percent(closed.random_gap_closed.value)}). On the held-out task, "
+            f"One controller for each {kind}, the true one active at each step. "
+            f"{gap if closed.gap_known else ''}On the held-out task, "
             f"{best.outcome.sentence()} at layer {best.layer}, against {best.random.sentence()} "
             f"with controllers of the same norm in random directions (p = {best.p:.3g} for the "
             f"subgoals reached, adjusted for {len(self.layers)} layers by Holm{sure}), and "
@@ -104,10 +108,13 @@ class ControlResult(Result):
             f"random directions {other.value:.2f}."
         )
         tried = len(self.layers)
-        share = (own.value - other.value) / self.subgoals
+        share = (own.value - other.value) / self.subgoals if self.subgoals else nan
+        steered = Claim(reached, share, best.p)
+        if not closed.gap_known:
+            return (steered,)
         return (
             Claim.against(gap, closed.gap_closed, closed.random_gap_closed, tried=tried),
-            Claim(reached, share, best.p),
+            steered,
         )
 
     def figure(self) -> go.Figure:
@@ -120,7 +127,9 @@ class ControlResult(Result):
 def controllability(loaded: LoadedRun) -> ControlResult:
     """Measures the supervised controllers of every layer of a run."""
     label, banks = loaded.run.preset.controllers.label, loaded.run.controllers
-    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, loaded.log_probs)
+    discrete = isinstance(loaded.base.action_head, Categorical)
+    log_probs = loaded.log_probs if discrete else None
+    return control_by_layer(loaded.base, banks, label, loaded.test, loaded.trial, log_probs)
 
 
 def control_by_layer(
@@ -181,8 +190,11 @@ class Trying:
         log_probs: Float[NDArray[np.float32], "n steps actions"] | None = None,
     ) -> Trying:
         """Measures the base alone, when its log-probabilities are not at hand."""
-        found = action_log_probs(base, sample.trajectories) if log_probs is None else log_probs
-        return cls(base, label, sample, trial, -taken(found, sample.trajectories))
+        shown = sample.trajectories
+        if not isinstance(base.action_head, Categorical):
+            return cls(base, label, sample, trial, action_nll(base, shown))
+        found = action_log_probs(base, shown) if log_probs is None else log_probs
+        return cls(base, label, sample, trial, -taken(found, shown))
 
     def control(self, layer: int, bank: ControllerBank) -> tuple[LayerControl, Closed]:
         """Measures controllers and their control.
@@ -196,7 +208,7 @@ class Trying:
         """
         banks = bank, bank.null()
         nll = [self.nll(one) for one in banks]
-        own, other = (ratio(self.closed(x), self.gap) for x in nll)
+        own, other = (self._share(x) for x in nll)
         runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
         reached = [run.require("reached")[run.solvable] for run in runs]
         p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
@@ -212,6 +224,11 @@ class Trying:
     def closed(self, nll: Float[NDArray[np.floating], "n steps"]) -> Closed:
         """How much lower an NLL is than the base's, summed over each episode [nats]."""
         return np.where(self.sample.trajectories.mask, self.alone - nll, 0).sum(axis=1)
+
+    def _share(self, nll: Float[NDArray[np.floating], "n steps"]) -> Estimate:
+        """The share of the gap that is closed; NaN where the world has no filter."""
+        known = self.sample.has_floor
+        return ratio(self.closed(nll), self.gap) if known else Estimate(nan, nan, nan)
 
     @property
     def gap(self) -> Closed:

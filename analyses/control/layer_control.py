@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.stats.estimates import Estimate
@@ -15,7 +16,8 @@ class LayerControl:
     Attributes:
         layer: Output of which block.
         nll: Action NLL with them [nats].
-        gap_closed: See :mod:`irl_lens.analyses.control.by_layer`.
+        gap_closed: See :mod:`irl_lens.analyses.control.by_layer`; NaN where the world has no
+            filter, and so no known gap.
         random_gap_closed: The same with the control.
         outcome: Held-out task, true subgoals in order.
         random: The same with the control.
@@ -30,6 +32,11 @@ class LayerControl:
     outcome: Outcome
     random: Outcome
     p: float
+
+    @property
+    def gap_known(self) -> bool:
+        """Whether the world has a filter."""
+        return isfinite(self.gap_closed.value)
 
     @property
     def steers(self) -> bool:

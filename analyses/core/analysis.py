@@ -17,6 +17,8 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.options import Given, arguments, chosen, options_of
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.result import write as write_result
+from irl_lens.envs.contracts import Offer, require
+from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs.provenance import describe
 from irl_lens.runs.run import Run
@@ -35,6 +37,7 @@ class Analysis:
         title: What it shows, in a few words.
         needs: Stages that must be finished, beside the base.
         either: Stages of which one must be finished.
+        asks: What the world must offer, see :mod:`irl_lens.envs.contracts`.
         several: Whether it is of several runs.
         scanned: Whether a scan tries it: not what another looks at more closely, nor what says
             nothing of a single run.
@@ -46,6 +49,7 @@ class Analysis:
     title: str
     needs: tuple[str, ...] = ()
     either: tuple[str, ...] = ()
+    asks: tuple[Offer, ...] = ()
     several: bool = False
     scanned: bool = True
     against: str | None = None
@@ -69,6 +73,20 @@ class Analysis:
         done = not self.either or any(run.stage(stage).done for stage in self.either)
         return None if done else self.either[0]
 
+    def check(self, run: Run) -> None:
+        """Refuses a run that cannot be analysed so.
+
+        Raises:
+            NotOffered: Its world lacks something, which no training brings about.
+            UserError: A stage is not finished.
+        """
+        require(run.world, self.asks, self.name)
+        if stage := self.missing(run):
+            raise UserError(
+                f"{self.name} needs the stage {stage} of {run.folder}; finish it first with "
+                f"irl-lens train {stage} --preset {run.preset.name} --out {run.folder}"
+            )
+
     def options(self, given: Given = ()) -> dict[str, Any]:
         """Reads and checks options; see :func:`irl_lens.analyses.core.options.chosen`."""
         return chosen(self.name, self.function, given)
@@ -80,7 +98,11 @@ class Analysis:
             loaded: The run's parts. What needs nothing from discovery on is about the base as
                 pretraining left it, all else about the base that acts.
             options: Those that are not to keep their defaults.
+
+        Raises:
+            NotOffered: The world lacks something.
         """
+        require(loaded.world, self.asks, self.name)
         acts = {*self.needs, *self.either} - {"controllers"}
         taken = arguments(self.function, self.options(options))
         return self.function(loaded if acts else loaded.pretrained, **taken)

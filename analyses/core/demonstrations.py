@@ -28,6 +28,11 @@ class Sample:
     _floor: Floor | None = None
 
     @property
+    def has_floor(self) -> bool:
+        """Whether the world has a filter."""
+        return self._floor is not None
+
+    @property
     def floor(self) -> Floor:
         """What the exact filter believes.
 

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from irl_lens.analyses.core.demonstrations import pieces
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import NotOffered
 
 Labels = Int[NDArray[np.int64], "n steps"]
 Target = Literal["subgoal", "visit", "next subgoal", "progress", "direction"]
@@ -27,9 +28,12 @@ def labels_of(trajectories: Trajectories, target: str) -> Labels:
 
     Raises:
         ValueError: Another target.
+        NotOffered: The world does not give it.
     """
     t = trajectories
     if target == "direction":
+        if t.actions.ndim > 2:
+            raise NotOffered("real actions have no only shortest way; probe for another target")
         found = np.where((p := t.require("policy")).max(axis=2) >= CERTAIN, p.argmax(axis=2), -1)
     elif target == "next subgoal":
         found = _following(t.require("subgoals"))

@@ -84,13 +84,16 @@ class Outcome:
     def sentence(self) -> str:
         """Says how much of the task is done."""
         solvable, everywhere = self.success_solvable, self.success_all
+        interval = f"95 % {percent(solvable.low)} to {percent(solvable.high)}"
+        if solvable == everywhere:  # all boards can be solved, as far as the world tells
+            said = f"success {percent(solvable.value)} ({interval})"
+        else:
+            said = (
+                f"success {percent(solvable.value)} on solvable boards ({interval}; "
+                f"{percent(everywhere.value)} on all)"
+            )
         told = isfinite(self.subgoals.value)
-        return (
-            f"success {percent(solvable.value)} on solvable boards (95 % {percent(solvable.low)} "
-            f"to {percent(solvable.high)}; {percent(everywhere.value)} on all)"
-            + f" and {self.subgoals.value:.2f} subgoals reached"
-            * told
-        )
+        return said + f" and {self.subgoals.value:.2f} subgoals reached" * told
 
     def columns(self, prefix: str = "") -> dict[str, float]:
         """Returns all figures and their intervals as columns of a table."""

@@ -122,6 +122,7 @@ def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) ->
         found = sweep(runs, [state.component], state.step + 1, tick=tick)
     effects = found[state.component][:, ::-1, 0]
     clean, edited = runs.values[:, 0].tolist()
+    assert isinstance(runs.readout, Readout)  # the explorer is of actions of a list
     why, rather = int(runs.readout.clean_action), int(runs.readout.other_action)
     return Sweep(names, effects.copy(), clean, edited, why, rather)
 

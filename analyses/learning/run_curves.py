@@ -56,7 +56,7 @@ class LearningResult(Result):
         curves: In the order they are drawn.
         final: Success after training, on fresh solvable boards, by number of abstract
             subgoals (from 2): of internal RL trained on just these, or else on all.
-        subgoals: Abstract subgoals of the whole task.
+        subgoals: Abstract subgoals of the whole task; 0 where the world does not tell.
         success: The held-out task after training.
     """
 
@@ -64,6 +64,11 @@ class LearningResult(Result):
     final: dict[int, float]
     subgoals: int
     success: HeldOutSuccess = field(default_factory=HeldOutSuccess)
+
+    @property
+    def composed(self) -> bool:
+        """Whether the whole task is known to be of several abstract subgoals."""
+        return self.subgoals > 1
 
     @property
     def longest_half(self) -> int:
@@ -81,7 +86,7 @@ class LearningResult(Result):
     def caption(self) -> str:
         """Says what was learned, and how much of the task by internal RL."""
         said = [self.success.caption()] * bool(self.success.outcomes)
-        if self.success.internal is not None:
+        if self.success.internal is not None and self.composed:
             said.append(self._longest())
         return " ".join([*said, "Every batch is fresh boards, so curves are honest estimates."])
 
@@ -104,7 +109,7 @@ class LearningResult(Result):
 
     def figure(self) -> go.Figure:
         """Draws success and subgoals reached against episodes."""
-        titles = ("success", f"subgoals reached, of {self.subgoals}")
+        titles = ("success", "subgoals reached" + f", of {self.subgoals}" * bool(self.subgoals))
         figure = make_subplots(cols=2, subplot_titles=titles)
         short = iter(PALETTE[1:5] * len(self.curves))
         for curve in self.curves:

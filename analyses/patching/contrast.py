@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,25 @@ from torch import Tensor
 from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.core.options import Count, Seed
-from irl_lens.analyses.patching.metrics import METRICS, Readout, logit_difference
-from irl_lens.analyses.patching.pairs import Observations, Pairs, edits_of, make_pairs
+from irl_lens.analyses.patching.metrics import (
+    Readout,
+    Way,
+    difference,
+    measured,
+    metrics_of,
+    readout_of,
+)
+from irl_lens.analyses.patching.pairs import (
+    DEMONSTRATION,
+    Observations,
+    Pairs,
+    edits_of,
+    make_pairs,
+)
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import has_recorded
 from irl_lens.envs.protocol import World
+from irl_lens.envs.spaces import ActionSpec, DiscreteActions
 from irl_lens.errors import UserError
 
 HOOKS = {
@@ -50,7 +66,7 @@ class Contrast:
         model: The base model.
         pairs: The episodes.
         metric: Name of the metric.
-        readout: The actions that it compares.
+        readout: The actions that it compares, or the way that the mean of real ones goes.
         clean: Activations of the clean run by hook name, ``[pairs, ...]``.
         corrupted: The same of the corrupted run.
         values: The metric in the clean and the corrupted run, ``[2, pairs]``.
@@ -59,23 +75,38 @@ class Contrast:
     model: HookedTransformer
     pairs: Pairs
     metric: str
-    readout: Readout
+    readout: Readout | Way
     clean: Mapping[str, Tensor]
     corrupted: Mapping[str, Tensor]
     values: Float[NDArray[np.float64], "2 pairs"]
 
     @classmethod
-    def of(cls, model: HookedTransformer, pairs: Pairs, metric: str) -> Contrast:
+    def of(
+        cls,
+        model: HookedTransformer,
+        pairs: Pairs,
+        metric: str,
+        actions: ActionSpec | None = None,
+    ) -> Contrast:
         """Runs a model over pairs.
 
+        Args:
+            model: The base model.
+            pairs: The episodes.
+            metric: One of :func:`irl_lens.analyses.patching.metrics.metrics_of` the actions.
+            actions: What its outputs are of; as many actions of a list if not given.
+
         Raises:
-            ValueError: There is no such metric.
+            UserError: There is no such metric.
         """
-        if metric not in METRICS:
-            raise ValueError(f"no metric {metric!r}; there are {', '.join(METRICS)}")
+        actions = actions or DiscreteActions(model.cfg.d_vocab_out)
+        if metric not in (known := metrics_of(actions)):
+            raise UserError(
+                f"no metric {metric!r}; there are {', '.join(known)} of {actions.described()}"
+            )
         ends = decided(model, pairs)
-        readout = Readout.of(*ends)
-        values = [METRICS[metric](end, readout).double().cpu().numpy() for end in ends]
+        readout = readout_of(ends[0], ends[1], actions)
+        values = [measured(metric, end, readout).double().cpu().numpy() for end in ends]
         clean, corrupted = (activations(model, x) for x in (pairs.clean, pairs.corrupted))
         return cls(model, pairs, metric, readout, clean, corrupted, np.stack(values))
 
@@ -86,13 +117,19 @@ class Contrast:
 
     @property
     def changed(self) -> float:
-        """Share of pairs in which the edit makes the model prefer another action."""
+        """Share of pairs in which the edit makes the model prefer another action.
+
+        NaN of real actions, of which none is preferred.
+        """
+        if isinstance(self.readout, Way):
+            return nan
         return float(self.readout.changed.double().mean())
 
     def measure(self, logits: Float[Tensor, "rows steps actions"]) -> Float[Tensor, "sites pairs"]:
         """Returns the metric at the decision; rows are all pairs, site after site."""
         logits = logits.unflatten(0, (-1, len(self.pairs)))
-        return METRICS[self.metric](logits[:, *_decisions(self.model, self.pairs)], self.readout)
+        rows, steps = _decisions(self.model, self.pairs)
+        return measured(self.metric, logits[:, rows, steps], self.readout)
 
     def steps(self, lags: int) -> Int[Tensor, "lags pairs"]:
         """Returns the step at each lag, 0 to ``lags`` - 1, before each decision.
@@ -117,7 +154,8 @@ class Setting:
             it when not given.
         pairs: Number of pairs.
         pool: Pairs made for each one kept.
-        metric: One of :data:`irl_lens.analyses.patching.metrics.METRICS`.
+        metric: One of :func:`irl_lens.analyses.patching.metrics.metrics_of` the world's actions;
+            the usual one of them when not given.
         lags: Steps looked at, the decision and those before it.
         seed: Seed of the pairs.
     """
@@ -125,13 +163,34 @@ class Setting:
     edit: str | None = None
     pairs: Count = 32
     pool: Count = 4
-    metric: str = "logit difference"
+    metric: str | None = None
     lags: Count = 8
     seed: Seed = 0
 
     def within(self, world: World) -> Setting:
-        """Returns the same with the edit named: the world's usual one if none was given."""
-        return replace(self, edit=self.edit or edits_of(world)[0])
+        """Returns the same with what the world usually has where nothing was given.
+
+        Where demonstrations are recorded there are as many pairs as can be made of them.
+        """
+        named = replace(
+            self,
+            edit=self.edit or edits_of(world)[0],
+            metric=self.metric or metrics_of(world.actions)[0],
+        )
+        if named.edit != DEMONSTRATION or not has_recorded(world):
+            return named
+        found = len(named.made(world))
+        pairs = min(self.pairs, found)
+        return replace(named, pairs=pairs, pool=min(self.pool, found // pairs))
+
+    def usual(self, world: World) -> Setting:
+        """Returns :meth:`within`, with the usual metric whatever was given."""
+        return replace(self, metric=None).within(world)
+
+    def made(self, world: World) -> Pairs:
+        """Makes the pairs, of which some are kept."""
+        edit = self.edit or edits_of(world)[0]
+        return make_pairs(world, edit, self.pairs * self.pool, self.seed, self.lags - 1)
 
     def contrast(self, world: World, model: HookedTransformer) -> Contrast:
         """Makes the pairs and runs the base over them.
@@ -139,19 +198,18 @@ class Setting:
         Raises:
             UserError: The base acts the same in all clean and corrupted episodes.
         """
-        count = self.pairs * self.pool
-        edit = self.edit or edits_of(world)[0]
-        pairs = make_pairs(world, edit, count, self.seed, self.lags - 1)
+        pairs, metric = self.made(world), self.metric or metrics_of(world.actions)[0]
         ends = decided(model, pairs)
-        clean, corrupted = (logit_difference(end, Readout.of(*ends)).cpu().numpy() for end in ends)
+        readout = readout_of(ends[0], ends[1], world.actions)
+        clean, corrupted = (difference(end, readout).cpu().numpy() for end in ends)
         change = clean - corrupted
         if not change.any():
             raise UserError(
-                f"{edit!r} changes nothing of what the base does in {count} pairs; "
+                f"{pairs.edit!r} changes nothing of what the base does in {len(pairs)} pairs; "
                 "take another edit"
             )
         kept = np.sort(np.argsort(-change, kind="stable")[: self.pairs])
-        return Contrast.of(model, pairs.rows(kept), self.metric)
+        return Contrast.of(model, pairs.rows(kept), metric, world.actions)
 
 
 DEFAULT = Setting()

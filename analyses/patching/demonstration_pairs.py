@@ -13,11 +13,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.contracts import EpisodePairs
+from irl_lens.envs.contracts import EpisodePairs, has_recorded
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 
+MOST = 100_000
+"""Recorded demonstrations that are looked at."""
 BATCHES = 20
 """Batches of demonstrations looked through before it is given up."""
 
@@ -32,9 +34,12 @@ def demonstration_pairs(world: World, n: int, seed: int, earliest: int) -> Episo
         earliest: Step before which none is compared.
 
     Raises:
-        UserError: Too few demonstrations are that long.
+        UserError: Too few demonstrations are that long. Of recorded ones two pairs are enough:
+            each is in one pair only, so that pairs are independent.
     """
     rng = np.random.default_rng(seed)
+    if has_recorded(world):
+        return _of_recorded(world, n, seed, earliest, rng)
     stream, found = Demonstrations(world, seed, "analysis-pairs-demonstrations", 2 * n), []
     for batch in range(BATCHES):
         shown = stream[batch]
@@ -45,6 +50,24 @@ def demonstration_pairs(world: World, n: int, seed: int, earliest: int) -> Episo
         f"{len(found)} of {n} pairs in {2 * BATCHES * n} demonstrations are {earliest + 1} steps "
         "or longer; ask for fewer pairs, or for fewer lags"
     )
+
+
+def _of_recorded(
+    world: World, n: int, seed: int, earliest: int, rng: np.random.Generator
+) -> EpisodePairs:
+    """Pairs of at most all demonstrations that are recorded to test on."""
+    shown = Demonstrations(world, seed, "analysis-pairs-demonstrations", MOST)[0]
+    long = np.flatnonzero(shown.lengths > earliest)
+    if len(long) < 4:
+        most = np.sort(shown.lengths)[-4] if len(shown) >= 4 else 0
+        raise UserError(
+            f"{len(long)} of the {len(shown)} demonstrations recorded to test on are "
+            f"{earliest + 1} steps or longer, and two pairs take 4; record more"
+            + f", or ask for {most} lags at most"
+            * bool(most)
+        )
+    shown = shown.rows(long)
+    return _stacked([(shown, *pair) for pair in _paired(shown, earliest, rng)][:n])
 
 
 def _paired(

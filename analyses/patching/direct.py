@@ -5,7 +5,8 @@ s the last normalisation is linear, so the logit of action a is a sum over the w
 
     x_a = sum_i w_a . (r_i - mean(r_i)) / s + b_a,      w_a = gain * W_U[:, a]
 
-(Elhage et al. 2021; nostalgebraist's lens taken apart.) Terms: the embedding, every head's
+(Elhage et al. 2021; nostalgebraist's lens taken apart.) Of real actions the
+means are taken apart in the same way. Terms: the embedding, every head's
 z W_O, every MLP, the change a controller makes at a block's output, and all biases as one.
 What a writer does to later writers is not in its term: that is what patching measures.
 """
@@ -31,7 +32,7 @@ from irl_lens.analyses.figures.intervals import with_intervals
 from irl_lens.analyses.figures.style import GREY, MAIN, styled
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting, activations
 from irl_lens.analyses.patching.grid import introduction
-from irl_lens.analyses.patching.metrics import logit_difference, restored
+from irl_lens.analyses.patching.metrics import MEAN_ACTION, difference, restored
 from irl_lens.analyses.patching.pairs import Observations
 from irl_lens.analyses.stats.estimates import Estimate
 from irl_lens.arrays import NDArray
@@ -43,10 +44,10 @@ class DirectResult(Result):
     """Share of the edit's effect on the logit difference that each term writes.
 
     Attributes:
-        setting: Edit and sizes; the metric is the logit difference.
+        setting: Edit and sizes; the metric is the usual one of the world's actions.
         changed: Share of pairs in which the edit makes the model prefer another action.
         examples: What was edited in the first pairs.
-        total: Mean logit difference, clean less corrupted [nats].
+        total: Mean of the metric, clean less corrupted: logit difference [nats], or mean action.
         terms: Names of the terms; their shares add up to 1.
         shares: Share of each term.
         null: The same for the two actions of an unrelated pair.
@@ -79,8 +80,8 @@ class DirectResult(Result):
                 marker_color=colour,
             )
         figure.update_xaxes(title="written by", tickangle=-60)
-        figure.update_yaxes(title="share of the logit difference")
-        title = f"Who writes the logits that the edit changes (edit: {self.setting.edit})"
+        figure.update_yaxes(title=f"share of the {self.setting.metric}")
+        title = f"Who writes the {self._written} that the edit changes (edit: {self.setting.edit})"
         return styled(figure, title, 460)
 
     def caption(self) -> str:
@@ -91,11 +92,22 @@ class DirectResult(Result):
             f"{'beyond' if self._beyond(i) else 'within'} the null's {self.null[i].value:.3f})"
             for i in order
         ]
+        unit = "on the model's scale" if self._real else "nats"
+        null = "way that the mean moves in" if self._real else "two actions of"
+        moved = f"{self.setting.metric} by {self.total:.2f} {unit}"
         return (
-            f"{introduction(self.setting, self.changed, self.examples)} The edit moves the logit "
-            f"difference by {self.total:.2f} nats. Written directly by: {'; '.join(parts)}. All "
-            "shares add up to 1. The null takes the two actions of an unrelated pair."
+            f"{introduction(self.setting, self.changed, self.examples)} The edit moves the "
+            f"{moved}. Written directly by: {'; '.join(parts)}. All shares add up to 1. The null "
+            f"takes the {null} an unrelated pair."
         )
+
+    @property
+    def _real(self) -> bool:
+        return self.setting.metric == MEAN_ACTION
+
+    @property
+    def _written(self) -> str:
+        return "mean action" if self._real else "logits"
 
     def _beyond(self, i: int) -> bool:
         share, null = self.shares[i], self.null[i]
@@ -106,7 +118,7 @@ class DirectResult(Result):
         i = max(range(len(self.terms)), key=lambda i: abs(self.shares[i].value))
         share, null = self.shares[i], self.null[i]
         sentence = (
-            f"Most of the logits that an edit ({self.setting.edit}) changes is written by "
+            f"Most of the {self._written} that an edit ({self.setting.edit}) changes is written by "
             f"{self.terms[i]}: a share of {share}, for unrelated actions {null.value:.3f}."
         )
         return (Claim.against(sentence, share, null, tried=len(self.terms)),)
@@ -122,7 +134,7 @@ def attribute_logits(
         setting: Edit and sizes; its metric is not used.
         controllers: Active in both, each with a term of its own.
     """
-    setting = setting.within(loaded.world)
+    setting = setting.usual(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     names, terms = zip(
         *(
@@ -132,9 +144,9 @@ def attribute_logits(
         strict=True,
     )
     change = (terms[0] - terms[1]).movedim(1, 0)
-    parts = logit_difference(change, contrast.readout).double().cpu().numpy()
+    parts = difference(change, contrast.readout).double().cpu().numpy()
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
-    others = logit_difference(change, contrast.readout.rows(order)).double().cpu().numpy()
+    others = difference(change, contrast.readout.rows(order)).double().cpu().numpy()
     total = parts.sum(axis=0)
     shares, null = (tuple(restored(part, total) for part in p) for p in (parts, others))
     said = contrast.changed, contrast.pairs.changes[:3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from typing import Any
 
 import numpy as np
@@ -206,11 +206,12 @@ def _scales(grids: Sequence[Grid], unit: str) -> dict[str, dict[str, Any]]:
 
 
 def introduction(setting: Setting, changed: float, examples: Sequence[str]) -> str:
-    """Says what the pairs are."""
+    """Says what the pairs are; ``changed`` is NaN where no action is preferred."""
+    other = f"; the edit makes it prefer another action in {changed:.0%} of them"
     return (
         f"{setting.pairs} pairs of episodes that differ in one edit ({setting.edit}: "
         f"{'; '.join(examples)}), those of {setting.pairs * setting.pool} on which the base's "
-        f"choice depends most; the edit makes it prefer another action in {changed:.0%} of them. "
+        f"choice depends most{other if isfinite(changed) else ''}. "
         f"Metric: {setting.metric}, 0 in the corrupted run and 1 in the clean one. Steps are "
         "counted from the decision."
     ).replace("%", " %")

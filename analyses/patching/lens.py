@@ -26,7 +26,7 @@ from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.patching.contrast import DEFAULT, Contrast, Setting
 from irl_lens.analyses.patching.grid import Grid, heatmaps, introduction, table
-from irl_lens.analyses.patching.metrics import Readout, logit_difference
+from irl_lens.analyses.patching.metrics import Readout, Way, difference
 from irl_lens.analyses.patching.sweep import Effects, itself
 from irl_lens.analyses.stats.estimates import Estimate
 
@@ -36,7 +36,7 @@ class LensResult(Result):
     """The lens' logit difference by layer and step, as a share of the model's own.
 
     Attributes:
-        setting: Edit and sizes; the metric is the logit difference.
+        setting: Edit and sizes; the metric is the usual one of the world's actions.
         changed: Share of pairs in which the edit makes the model prefer another action.
         examples: What was edited in the first pairs.
         grid: Places are the embedding (L0) and the outputs of blocks.
@@ -66,8 +66,8 @@ class LensResult(Result):
         told = f"first beyond the null at {clear[0]}" if clear else "nowhere beyond the null"
         return (
             f"{introduction(self.setting, self.changed, self.examples)} At the decision, the "
-            f"lens shows of the model's own logit difference: {'; '.join(layers)}; {told}. The "
-            "last layer is the model's own output, 1 by definition. That an early layer shows "
+            f"lens shows of the model's own {self.setting.metric}: {'; '.join(layers)}; {told}. "
+            "The last layer is the model's own output, 1 by definition. That an early layer shows "
             "nothing does not mean that it has not decided: it may write in another basis."
         )
 
@@ -77,7 +77,8 @@ class LensResult(Result):
         i = int(below[0].argmax())
         sentence = (
             f"At the decision the lens shows, at {self.grid.sites[i]}, {self.grid.at(i, 0)} of "
-            f"the logit difference of the whole model, null {self.grid.null_at(i, 0).value:.3f}."
+            f"the {self.setting.metric} of the whole model, null "
+            f"{self.grid.null_at(i, 0).value:.3f}."
         )
         none = Estimate(0, 0, 0)
         found = Estimate(*below[:, i].tolist())
@@ -91,7 +92,7 @@ def action_lens(loaded: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
         loaded: The run.
         setting: Edit and sizes; its metric is not used.
     """
-    setting = setting.within(loaded.world)
+    setting = setting.usual(loaded.world)
     contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
     order = (torch.arange(len(contrast.pairs)) + 1) % len(contrast.pairs)
     found, null = (
@@ -104,13 +105,13 @@ def action_lens(loaded: LoadedRun, setting: Setting = DEFAULT) -> LensResult:
     return LensResult(setting, contrast.changed, contrast.pairs.changes[:3], grid)
 
 
-def lens_differences(contrast: Contrast, lags: int, readout: Readout) -> Effects:
-    """Returns the lens' logit difference, clean less corrupted [nats], from L0 up."""
+def lens_differences(contrast: Contrast, lags: int, readout: Readout | Way) -> Effects:
+    """Returns the lens' usual metric, clean less corrupted, from L0 up."""
     row, step = itself(contrast, lags).unbind(-1)
     sides = []
     for cache in (contrast.clean, contrast.corrupted):
         logits = lens_logits(contrast.model, [x[row, step] for x in streams(contrast.model, cache)])
-        sides.append(logit_difference(logits, readout).double().cpu().numpy())
+        sides.append(difference(logits, readout).double().cpu().numpy())
     return np.asarray(sides[0] - sides[1])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import nan
 from typing import Any
 
 from irl_lens.analyses.belief.bayes_gap import FloorResult
@@ -79,7 +80,7 @@ def _probes(result: ProbeResult) -> dict[str, float]:
         "best": result.best.accuracy.value,
         "best_layer": result.best.layer,
         "shuffled": result.best.shuffled.value,
-        "ceiling": result.ceiling.value,
+        "ceiling": result.ceiling.value if result.ceiling else nan,
     }
 
 
@@ -106,7 +107,7 @@ def _codes(result: CodesResult) -> dict[str, float]:
         "identity": result.identity.value,
         "identity_later": result.identity_later.value,
         "chance": result.chance,
-        **_outcome(result.outcome),
+        **(_outcome(result.outcome) if result.outcome else {}),
     }
 
 
@@ -117,7 +118,7 @@ def _outcome(outcome: Outcome) -> dict[str, float]:
 
 def _learning(result: LearningResult) -> dict[str, dict[str, float]]:
     internal, raw = result.success.internal, result.success.raw
-    longest = {"longest_half": float(result.longest_half)}
+    longest = {"longest_half": float(result.longest_half) if result.composed else nan}
     return ({"internal_rl": _outcome(internal) | longest} if internal else {}) | (
         {"raw_rl": _outcome(raw)} if raw else {}
     )

@@ -29,6 +29,7 @@ from irl_lens.analyses.core.options import options_of
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.registry import ANALYSES
 from irl_lens.config.schema import EvaluationConfig
+from irl_lens.envs.contracts import require
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
@@ -211,6 +212,7 @@ def options(wanted: Analysis) -> dict[str, Any]:
 def _look(loaded: LoadedRun, wanted: Analysis) -> Look:
     began, result, why = time.perf_counter(), None, ""
     try:
+        require(loaded.world, wanted.asks, wanted.name)
         if missing := wanted.missing(loaded.run):
             raise UserError(f"the stage {missing} is not finished")
         small = options(wanted)

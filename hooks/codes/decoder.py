@@ -1,4 +1,4 @@
-"""What makes controllers of codes: z -> U(z)."""
+"""The base of decoders, which make controllers of codes: z -> U(z)."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ class CodeController(Additive):
     Args:
         decoder: decodes the codes; its gradients flow, and those of the codes.
         z: one code a position. One row stands for all rows.
-        hook_name: where.
+        hook_name: hook point at which it acts.
 
     Raises:
         ValueError: z has other axes; when run, at rows, steps or a width that differ.

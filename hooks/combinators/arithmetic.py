@@ -108,10 +108,10 @@ class Scale(Additive):
 
 
 class Several(Operators):
-    """An intervention made of any number of others, in order; a base of the kinds below.
+    """An intervention made of any number of others, in order; the base of sums and compositions.
 
     Args:
-        hook_name: where.
+        hook_name: hook point at which it acts.
         members: the interventions; the same one may occur twice.
 
     Examples:

@@ -26,7 +26,7 @@ class ProjectOut(Additive):
         inner: the intervention.
         basis: vectors that span the subspace, [vectors, width], independent; they need not be
             orthonormal. A single vector, [width], is a direction. Gradients reach them.
-        side: what it is removed from, "writes" or "reads".
+        side: side that it is removed from, "writes" or "reads".
 
     Raises:
         ValueError: the vectors are dependent or the side is unknown; when run, the stream

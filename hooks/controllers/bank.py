@@ -294,7 +294,8 @@ class BankController(Additive):
 
     Args:
         bank: the controllers; their gradients flow.
-        labels: which, 0..n-1, -1 for none. One row stands for all rows.
+        labels: label of the controller that acts, 0..n-1, -1 for none. One row stands for all
+            rows.
 
     Raises:
         ValueError: labels that are not [rows, steps], below -1 or beyond the bank.

@@ -26,7 +26,7 @@ class FullController(Controller, kind="full"):
 
     Args:
         U: a square matrix, acting on column vectors, [.., d_model, d_model].
-        hook_name: where.
+        hook_name: hook point at which it acts.
 
     Raises:
         ValueError: U is not square.
@@ -91,7 +91,7 @@ class FullController(Controller, kind="full"):
         Args:
             decoder: a linear one, which makes a matrix of each code.
             z: the codes.
-            hook_name: where.
+            hook_name: hook point at which they act.
 
         Raises:
             ValueError: another decoder; codes that are not as wide as it takes.
@@ -125,7 +125,7 @@ class FullController(Controller, kind="full"):
         Args:
             cache_a: activations to move to, at the rows and steps of `b`.
             cache_b: activations to move.
-            hook_name: where they are taken and the controller acts.
+            hook_name: hook point that they are from and the controller acts at.
             valid: which rows and steps count, all if None.
             ridge: how much U is held back, relative to the activations' mean square; 0 not
                 at all.

@@ -28,7 +28,7 @@ class LowRankController(Controller, kind="low-rank"):
     Args:
         A: reads r coordinates from the stream.
         B: writes r directions to the stream.
-        hook_name: where.
+        hook_name: hook point at which it acts.
 
     Raises:
         ValueError: the shapes of A and B do not belong together.
@@ -113,7 +113,7 @@ class LowRankController(Controller, kind="low-rank"):
         Args:
             decoder: a hypernetwork; arXiv 2512.20605, section D.
             z: the codes.
-            hook_name: where.
+            hook_name: hook point at which they act.
 
         Raises:
             ValueError: another decoder; codes that are not as wide as it takes.
@@ -156,8 +156,8 @@ class LowRankController(Controller, kind="low-rank"):
         Args:
             cache_a: activations to move to, at the rows and steps of `b`.
             cache_b: activations to move.
-            hook_name: where they are taken and the controller acts.
-            rank: r.
+            hook_name: hook point that they are from and the controller acts at.
+            rank: rank r of U.
             valid: which rows and steps count, all if None.
             ridge: how much U is held back, relative to the activations' mean square; 0 not
                 at all.

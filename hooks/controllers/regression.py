@@ -33,10 +33,10 @@ def regressed(
     """Returns factors A and B of U = B A, the columns of B orthonormal.
 
     Args:
-        cache_a: what the activations of `b` should have been, row by row and step by step.
+        cache_a: activations that those of `b` should have been, row by row and step by step.
         cache_b: the activations.
-        hook_name: the hook point they are of.
-        rank: r; the width if None.
+        hook_name: hook point that they are from.
+        rank: rank r of U; the width if None.
         valid: which rows and steps count, all if None.
         ridge: how much U is held back. 0 is least squares; what no activation reaches is left
             as it is then too.

@@ -29,8 +29,8 @@ class VectorController(Controller, kind="vector"):
     nothing of the stream.
 
     Args:
-        v: what is added, in the stream's units.
-        hook_name: where.
+        v: vector that is added, in the stream's units.
+        hook_name: hook point at which it acts.
 
     Raises:
         ValueError: v is a single number.
@@ -94,7 +94,7 @@ class VectorController(Controller, kind="vector"):
         Args:
             cache_a: activations to move towards; rows and steps need not be those of `b`.
             cache_b: activations to move away from.
-            hook_name: where they are taken and v is added.
+            hook_name: hook point that they are from and v is added at.
             valid_a: which steps of `a` count, all if None.
             valid_b: which steps of `b` count, all if None.
 
@@ -136,7 +136,7 @@ class VectorController(Controller, kind="vector"):
             weight: the probe's, [classes, d_model], for the raw stream: divide by its scale
                 one that was fitted on scaled features.
             label: the class c.
-            hook_name: where the probe reads.
+            hook_name: hook point that the probe reads.
             size: |v|, in the stream's units.
 
         Raises:

@@ -57,7 +57,7 @@ def positions(
         tensor([1., 2., 3.])
     """
     values = precise(cached(cache, hook_name).detach())
-    valid = torch.ones(values.shape[:2], dtype=torch.bool) if valid is None else valid
+    valid = _everywhere(values) if valid is None else valid
     if values.ndim == 3:
         check_mask("mask", valid, values.shape[:2])
     if values.ndim != 3 or not valid.any():
@@ -66,3 +66,7 @@ def positions(
             "steps; give [rows, steps, d_model] and a mask, some of it true"
         )
     return values[valid]
+
+
+def _everywhere(values: Tensor) -> Tensor:
+    return torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)

@@ -77,8 +77,8 @@ def spread(
 
     Args:
         values: first the axes that are placed, then any of its own, which stay last.
-        x: what the values are to broadcast to.
-        axes: where in `x` each of the first axes belongs.
+        x: tensor that the values are to broadcast to.
+        axes: axis of `x` that each of the first axes belongs to.
 
     Examples:
         >>> pattern = torch.zeros(2, 7, 5, 5)
@@ -171,7 +171,7 @@ def indices(what: str, given: Any) -> tuple[int, ...]:
     """Returns whole numbers, 0 and up, as integers: every index that is given passes here.
 
     Args:
-        what: what they count, for the error.
+        what: name of what they count, for the error.
         given: integers of Python, NumPy or torch. Booleans are refused, as a mask and the
             indices 0 and 1 cannot be told apart, and so are floats.
 
@@ -246,8 +246,8 @@ def check_width(x: Tensor, width: int, what: str, hook_name: str) -> None:
 
     Args:
         x: the hooked tensor.
-        width: how wide it must be.
-        what: what acts on it, for the error.
+        width: width that it must have.
+        what: name of what acts on it, for the error.
         hook_name: its hook point.
 
     Examples:

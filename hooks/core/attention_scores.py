@@ -40,7 +40,7 @@ def carried(intervention: nn.Module, x: Tensor, hook_name: str) -> Tensor:
 
     Args:
         intervention: a function of what the hook point carries.
-        x: what it carries; the caller's caller is the hook point.
+        x: tensor that it carries; the caller's caller is the hook point.
         hook_name: its name.
 
     Raises:

@@ -41,7 +41,7 @@ def check_bridge(x: Tensor, hook_name: str) -> None:
     """Raises ValueError if a bridge runs, and `x` at its hook point is not what it seems.
 
     Args:
-        x: what the hook point carries; what runs it calls this.
+        x: tensor that the hook point carries; what runs it calls this.
         hook_name: its name.
 
     Examples:

@@ -1,4 +1,4 @@
-"""Where in its sequence a forward pass starts: said by whoever runs it, while it runs.
+"""The step of its sequence at which a forward pass starts: said by whoever runs it, while it runs.
 
 In cached decoding a hooked tensor is a window on a longer sequence, x = e_{t..t+n}, and what an
 intervention does depends on t. Only the runner knows t. So it is no state of the intervention,

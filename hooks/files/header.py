@@ -33,7 +33,7 @@ class Header:
 
     Attributes:
         kind: class of what was saved.
-        hook_name: where it acts; None for a decoder, which acts where it is told.
+        hook_name: hook point at which it acts; None for a decoder, which acts where it is told.
         base_hash: hash of the base model (:func:`model_hash`); None if it belongs to none.
         d_model: width of the stream; None if its parts have none, or differ.
         rank: rank of its controllers; None if they have none, or differ.
@@ -43,8 +43,8 @@ class Header:
         config: constructor arguments that are no tensors.
         parts: kind, config and parts of what is inside, by attribute name.
         tensors: dtype, shape and whether it is a parameter, by name.
-        format: what this is.
-        version: of the format.
+        format: name of the format.
+        version: version of the format.
 
     Examples:
         >>> import torch

@@ -12,8 +12,8 @@ def to_json(value: Any, indent: int | None = None) -> str:
     """Returns a value as JSON, with null where a float is NaN or infinite.
 
     Args:
-        value: what to write; mappings, lists and tuples are searched for such floats.
-        indent: as of :func:`json.dumps`.
+        value: value to write; mappings, lists and tuples are searched for such floats.
+        indent: spaces of indentation, as :func:`json.dumps` takes them.
 
     Raises:
         TypeError: something in it is not JSON-able.

@@ -1,4 +1,4 @@
-"""Which model, which content this is: hashes of weights."""
+"""Hashes of weights, which tell one model, or one file's content, from another."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def content_hash(text: str, tensors: Mapping[str, Tensor]) -> str:
     """Returns the SHA-256 of a text and of tensors: their names, types, shapes and bytes.
 
     Args:
-        text: what goes with them.
+        text: text that goes with them.
         tensors: contiguous, on the CPU.
 
     Examples:

@@ -82,12 +82,17 @@ def save(
     return file
 
 
-def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
-    """Loads what :func:`save` saved, on the CPU.
+def load(
+    path: str | Path,
+    verify: nn.Module | str | None = None,
+    device: torch.device | str = "cpu",
+) -> Part:
+    """Loads what :func:`save` saved, wherever it was then.
 
     Args:
         path: the file, or the folder it is in.
         verify: the base model it is to act on, or its hash; any other is refused.
+        device: where to: that of the base model.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -116,7 +121,7 @@ def load(path: str | Path, verify: nn.Module | str | None = None) -> Part:
         _check_tensors(header, tensors)
         if metadata.get(KEYS[1]) != content_hash(metadata[KEYS[0]], tensors):
             raise ValueError("the content is not what was saved; copy it again")
-        return _restored(header, tensors)
+        return _restored(header, tensors).to(device)
 
 
 def inspect(path: str | Path) -> Header:

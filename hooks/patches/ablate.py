@@ -16,7 +16,7 @@ class AblatePatch(Patch):
     """x <- 0, or the mean of a reference batch, or another row of it.
 
     Args:
-        hook_name: where.
+        hook_name: hook point that is patched.
         method: "zero"; "mean" over the reference's rows and steps; "resample": row i takes
             another row of the reference, drawn once, so that it is the same in every call.
         reference: activations at the hook point, for all but "zero": a batch, or for the

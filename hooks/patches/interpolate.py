@@ -15,8 +15,8 @@ class InterpolatePatch(ReplacePatch):
     """x <- (1 - weight) x + weight value.
 
     Args:
-        value: as of :class:`ReplacePatch`.
-        hook_name: where.
+        value: value to move to, as :class:`ReplacePatch` takes it.
+        hook_name: hook point that is patched.
         weight: 0 leaves x, 1 replaces it; beyond is extrapolation.
         **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
 

@@ -27,7 +27,7 @@ class Patch(Operators):
     the future.
 
     Args:
-        hook_name: where.
+        hook_name: hook point that is patched.
         rows: rows of the batch, all if None.
         steps: steps of the sequence, of the query in attention patterns; all if None.
         heads: heads, all if None; only at hook points that have an axis of heads.

@@ -20,7 +20,7 @@ class ReplacePatch(Patch):
 
     Args:
         value: rows first, the whole sequence's; size 1 where all share one value.
-        hook_name: where.
+        hook_name: hook point that is patched.
         **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
 
     Examples:
@@ -44,7 +44,7 @@ class ReplacePatch(Patch):
 
         Args:
             cache: a TransformerLens cache, or any mapping.
-            hook_name: where the values come from and go to.
+            hook_name: hook point that the values come from and go to.
             **arguments: the constructor's others.
 
         Raises:

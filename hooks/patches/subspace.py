@@ -17,7 +17,7 @@ class SubspacePatch(Patch):
     Args:
         basis: vectors that span the subspace, [vectors, width], independent; they need not be
             orthonormal.
-        hook_name: where.
+        hook_name: hook point that is patched.
         source: s, whose component in the subspace is swapped in; projected out if None.
         **address: `rows`, `steps`, `heads`, `keys`, as of :class:`Patch`.
 

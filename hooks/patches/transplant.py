@@ -30,7 +30,7 @@ class TransplantPatch(Patch):
 
     Args:
         source: activations of other episodes at the hook point, rows first.
-        hook_name: where.
+        hook_name: hook point that is patched.
         positions: ``{(row, step): (source row, source step)}``, or an integer tensor of these
             four numbers a line, [positions, 4].
         heads: heads, all if None; only at hook points that have an axis of heads.

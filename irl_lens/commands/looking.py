@@ -10,6 +10,8 @@ from irl_lens.commands.opening import has_screen, load, showing_progress
 from irl_lens.files.targets import require_writable
 
 if TYPE_CHECKING:
+    import torch
+
     from irl_lens.analyses.core.result import Result
     from irl_lens.analyses.explorer.web.server import Server
     from irl_lens.analyses.report.scan import Scan
@@ -20,7 +22,10 @@ Options = Mapping[str, Any] | Sequence[str]
 
 
 def evaluate(
-    run: Run | Path | str, *, out: Path | str | None = None, device: str | None = None
+    run: Run | Path | str,
+    *,
+    out: Path | str | None = None,
+    device: torch.device | str | None = None,
 ) -> dict[str, float]:
     """Measures a run afresh.
 
@@ -48,7 +53,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Result: ...
 @overload
 def analyze(
@@ -58,7 +63,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> dict[str, Result]: ...
 def analyze(
     run: Run | Path | str,
@@ -67,7 +72,7 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Result | dict[str, Result]:
     """Runs analyses of a run.
 
@@ -105,7 +110,7 @@ def compare(
     options: Options = (),
     *,
     out: Path | str | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Result:
     """Runs an analysis of a set of runs.
 
@@ -129,7 +134,10 @@ def compare(
 
 
 def scan(
-    run: Run | Path | str, *, out: Path | str | None = None, device: str | None = None
+    run: Run | Path | str,
+    *,
+    out: Path | str | None = None,
+    device: torch.device | str | None = None,
 ) -> Scan:
     """Looks at a run with a cheap version of the analyses and ranks what they find.
 
@@ -160,7 +168,7 @@ def report(
     *,
     out: Path | str | None = None,
     browser: bool = False,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Path:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
@@ -190,7 +198,7 @@ def explore(
     *,
     port: int | None = None,
     browser: bool = False,
-    device: str | None = None,
+    device: torch.device | str | None = None,
 ) -> Server:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
 

@@ -16,6 +16,8 @@ from irl_lens.files.targets import require_writable
 from irl_lens.runs.chain import STAGES
 
 if TYPE_CHECKING:
+    import torch
+
     from irl_lens.config.schema import Preset
     from irl_lens.runs.run import Run
 
@@ -29,7 +31,7 @@ def run(
     out: Path | str | None = None,
     seed: int = 0,
     threads: int | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> Run:
@@ -70,7 +72,7 @@ def train(
     out: Path | str | None = None,
     seed: int = 0,
     threads: int | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> Run:
@@ -151,7 +153,7 @@ def sweep(
     seeds: Sequence[int] = (0,),
     out: Path | str | None = None,
     threads: int | None = None,
-    device: str | None = None,
+    device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
 ) -> list[Run]:
@@ -189,7 +191,7 @@ def swept(
     seeds: Sequence[int],
     out: Path | str | None,
     threads: int | None,
-    device: str | None,
+    device: torch.device | str | None,
     base: Run | Path | str | None,
     settings: Sequence[str],
 ) -> Iterator[Run]:
@@ -233,7 +235,7 @@ def _opened_for_training(
     out: Path | str | None,
     seed: int,
     threads: int | None,
-    device: str | None,
+    device: torch.device | str | None,
     base: Run | Path | str | None,
 ) -> Iterator[Run]:
     """A run that no other process trains in meanwhile."""

@@ -9,6 +9,8 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
     Practising  a skill of its expert that is trained
+
+Two more are no methods: labels of subgoals, and actions out of a finite set.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from jaxtyping import Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
-from irl_lens.envs.protocol import Filtered, Seed, VectorWorld
+from irl_lens.envs.protocol import Filtered, Seed, VectorWorld, World
 from irl_lens.envs.scenes import Mapped, Stageable
+from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import NotOffered
 
@@ -135,7 +138,9 @@ def has_recorded(world: object) -> bool:
     return isinstance(world, Recorded) and world.has_recorded
 
 
-_OFFERS: dict[type, str] = {
+_OFFERS: dict[Offer, str] = {
+    "labels": "labels of subgoals",
+    "discrete": "actions out of a finite set",
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
     Stageable: "situations to draw and edit",
@@ -144,6 +149,39 @@ _OFFERS: dict[type, str] = {
     Recorded: "recorded demonstrations",
     Practising: "a skill of its expert to train",
 }
+
+
+LABELS, DISCRETE = "labels", "discrete"
+Offer = type | Literal["labels", "discrete"]
+"""A contract: a protocol of this module, or one of the two that are no methods."""
+
+
+def offers(world: World, contract: Offer) -> bool:
+    """Whether a world keeps a contract."""
+    if contract == LABELS:
+        return bool(world.subgoal_names)
+    if contract == DISCRETE:
+        return isinstance(world.actions, DiscreteActions)
+    return isinstance(world, contract)
+
+
+def require(world: World, contracts: Sequence[Offer], purpose: str) -> None:
+    """Refuses a world that does not keep all of some contracts.
+
+    Args:
+        world: The world.
+        contracts: What is asked for.
+        purpose: What it is asked for, such as "belief".
+
+    Raises:
+        NotOffered: It lacks one of them, or several; names all.
+    """
+    if lacks := [_OFFERS[contract] for contract in contracts if not offers(world, contract)]:
+        every = " and ".join(filter(None, [", ".join(lacks[:-1]), lacks[-1]]))
+        raise NotOffered(
+            f"{purpose} needs {every}, which a {type(world).__name__} does not offer "
+            "here; see irl_lens.envs.contracts, or take an analysis that does without"
+        )
 
 
 def ask(world: object, contract: type[T], purpose: str) -> T:

@@ -217,9 +217,9 @@ def _told(why: str) -> Iterator[None]:
     except SyntaxError as error:
         raise UserError(f"{why}, which is no Python at line {error.lineno}: {error.msg}") from error
     except Exception as error:
-        ours = __file__, "importlib"
         lines = extract_tb(error.__traceback__)
-        line = next((x for x in lines if not any(y in x.filename for y in ours)), lines[-1])
+        inside = ["importlib" in line.filename for line in lines]
+        line = lines[inside.index(False, inside.index(True))]  # the first of what is imported
         said = f"{type(error).__name__}: {error}"
         raise UserError(f"{why}, which fails at {line.filename}:{line.lineno}: {said}") from error
 

@@ -32,7 +32,7 @@ def find_device(name: torch.device | str | None = None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return torch.device(name)
-    if not (found := re.fullmatch(r"cuda(?::(\d{1,4}))?", name)):
+    if not (found := re.fullmatch(r"cuda(?::([0-9]{1,4}))?", name)):
         raise UserError(f"{told}: take cpu, cuda (or one of several: cuda:0, cuda:1, ..) or auto")
     if not torch.cuda.is_available():
         raise UserError(f"{told}: torch sees no CUDA device, {_why_none()}; take cpu or auto")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered
 from irl_lens.hooks import ControllerBank, starting_at
 from irl_lens.models.acting import GatedActor, SteppedActor
 from irl_lens.models.causal import CausalHalf
@@ -28,13 +28,13 @@ class _Told(SteppedActor):
         """Takes the labels; rows with -1 are over, or left alone.
 
         Raises:
-            UserError: The world does not tell them.
+            NotOffered: The world does not tell them.
         """
         if self.label not in labels:
-            raise UserError(
+            raise NotOffered(
                 f"the world does not tell which {self.label} is pursued, and "
                 f"{type(self).__name__} acts by that; have it put {self.label!r} into the info of "
-                "its steps"
+                "its steps, or give a GymnasiumWorld 'subgoal', a function"
             )
         self._told = labels[self.label]
 

@@ -105,6 +105,10 @@ def test_ranges_end_where_they_say(key: str, kind: Any, allowed: Range) -> None:
         ("base.n_layers=1 codes.layer=2", r"codes\.layer = 2"),
         ("base.n_heads=3", r"base\.d_model = 32 is no multiple of base\.n_heads = 3"),
         ("controllers.rank=33", r"controllers\.rank = 33; take at most base\.d_model = 32"),
+        (
+            "controllers.kind=ful",
+            r"controllers\.kind: .*'ful' is known; take full, low-rank",
+        ),
         ("discovery.rank=33", r"discovery\.rank = 33"),
         ("discovery.alpha=0.5,1,0.2,2", "ascending from 0 to 1"),
         ("discovery.alpha=0,1,0,2", "ascending from 0 to 1"),

@@ -7,6 +7,7 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.files.tensors import CheckpointError
+from tests.corridor_world import CorridorConfig, recorded, recorded_world
 
 CONFIG = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
 WORLD = make_world(CONFIG)
@@ -60,3 +61,14 @@ def test_a_truncated_file_is_refused(tmp_path):
     path.unlink()
     with pytest.raises(CheckpointError, match="no file"):
         read_trajectories(tmp_path)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_recorded_episodes_are_written_and_shown_again(labelled, tmp_path):
+    names = {"subgoals": ("key", "lever", "door")} if labelled else {}
+    shown = recorded_world(recorded(50, labelled), **names).demonstrate(99, seed=0)
+    write_trajectories(tmp_path, shown, CorridorConfig(), seed=0)
+    again = recorded_world(read_trajectories(tmp_path)[0], **names).demonstrate(99, seed=0)
+    assert len(shown) == 40 and len(again) == 32  # a tenth each to fit and to test, at every turn
+    every = {x.tobytes() for x in shown.observations}
+    assert all(x.tobytes() in every for x in again.observations)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from irl_lens.envs import make_world
-from irl_lens.envs.contracts import Paired, Roamable, ask
+from irl_lens.envs.contracts import DISCRETE, LABELS, Paired, Roamable, ask, require
 from irl_lens.envs.protocol import Filtered, World
 from irl_lens.envs.registry import SMALL_GRID
 from irl_lens.envs.scenes import Drawable, Editable, Mapped, Situation, Stageable, Steppable
-from irl_lens.errors import UserError
+from irl_lens.errors import NotOffered, UserError
 from tests.point_world import PointConfig, PointWorld
 
 
@@ -38,3 +38,12 @@ def test_a_world_of_the_necessary_alone_is_refused(contract: type, message: str)
     assert isinstance(world, World)
     with pytest.raises(UserError, match=f"a PointWorld does not .*{message}"):
         ask(world, contract, "the floor")
+
+
+def test_all_that_is_lacking_is_named_at_once() -> None:
+    grid, point = make_world(SMALL_GRID), PointWorld(PointConfig(labelled=False))
+    require(grid, (LABELS, DISCRETE, Filtered, Roamable), "a test")
+    require(PointWorld(PointConfig()), (LABELS,), "a test")
+    said = "a test needs labels of subgoals, actions out of a finite set and an exact Bayes filter,"
+    with pytest.raises(NotOffered, match=f"^{said} which a PointWorld does not offer here; see"):
+        require(point, (LABELS, DISCRETE, Filtered), "a test")

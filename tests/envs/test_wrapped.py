@@ -12,7 +12,6 @@ import pytest
 from gymnasium import spaces
 
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.data.files import read_trajectories, write_trajectories
 from irl_lens.envs import GymnasiumWorld, make_world
 from irl_lens.envs.contracts import Recorded
 from irl_lens.envs.protocol import Filtered, VectorWorld, World
@@ -23,7 +22,15 @@ from irl_lens.envs.wrapped.actions import Actions
 from irl_lens.envs.wrapped.columns import Columns
 from irl_lens.envs.wrapped.rows import WrappedRows
 from irl_lens.errors import UserError
-from tests.corridor_world import HELDOUT, TRAIN, CorridorConfig, CorridorEnv, expert
+from tests.corridor_world import (
+    HELDOUT,
+    TRAIN,
+    CorridorConfig,
+    CorridorEnv,
+    expert,
+    recorded,
+    recorded_world,
+)
 
 CONFIG = CorridorConfig()
 
@@ -210,28 +217,8 @@ def test_columns_of_nested_spaces() -> None:
         Columns(spaces.Dict({"words": spaces.Text(3)}))
 
 
-def recorded(count: int, labelled: bool) -> list[dict[str, Any]]:
-    """Episodes as Minari keeps them, one observation more than actions."""
-    env, rng, episodes = CorridorEnv(7, TRAIN), np.random.default_rng(0), []
-    for number in range(count):
-        seen, actions, subgoals, over = [env.reset(seed=number)[0]], [], [], False
-        while not over:
-            subgoals.append(env.goal)
-            actions.append(expert(env, seen[-1], rng))
-            shown, _, over, *_ = env.step(actions[-1])
-            seen.append(shown)
-        nested = {name: np.array([x[name] for x in seen]) for name in ("agent", "sites")}
-        episodes.append({"observations": nested, "actions": np.array(actions)})
-        episodes[-1] |= {"subgoals": subgoals} if labelled else {}
-    return episodes
-
-
-def recorded_world(episodes: Any, **labels: Any) -> GymnasiumWorld:
-    return GymnasiumWorld(lambda: CorridorEnv(7, TRAIN), 24, episodes=episodes, **labels)
-
-
 @pytest.mark.parametrize("labelled", [True, False])
-def test_recorded_episodes_in_place_of_an_expert(labelled: bool, tmp_path: Path) -> None:
+def test_recorded_episodes_in_place_of_an_expert(labelled: bool) -> None:
     names = {"subgoals": ("key", "lever", "door")} if labelled else {}
     world = recorded_world(recorded(50, labelled), **names)
     assert isinstance(world, Recorded)
@@ -246,9 +233,19 @@ def test_recorded_episodes_in_place_of_an_expert(labelled: bool, tmp_path: Path)
     assert len(batch[0]) == 8
     assert not np.array_equal(batch[0].observations[:, 0], batch[1].observations[:, 0])
     assert (parts["base"].subgoals is not None) == labelled
-    write_trajectories(tmp_path, parts["base"], CONFIG, seed=0)
-    from_disk = recorded_world(read_trajectories(tmp_path)[0], **names)
-    assert len(from_disk.demonstrate(99, seed=0)) == 32
+    without = recorded_world(parts["base"]).demonstrate(3, seed=0)
+    assert without.subgoals is without.progress is None
+
+
+def test_trajectories_of_another_world() -> None:
+    given = recorded_world(recorded(12, labelled=True), subgoals=("key", "lever", "door"))
+    batch = given.demonstrate(9, seed=0)
+    with pytest.raises(UserError, match=r"\(4, .*, in a world with \(2, "):
+        GymnasiumWorld(DriftEnv, 24, episodes=batch).demonstrate(1, seed=0)
+    with pytest.raises(UserError, match="with other subgoals than 0 to 0"):
+        recorded_world(batch, subgoals=("key",)).demonstrate(1, seed=0)
+    with pytest.raises(UserError, match="steps; take a horizon as long"):
+        GymnasiumWorld(lambda: CorridorEnv(7, TRAIN), 2, episodes=batch).demonstrate(1, seed=0)
 
 
 def test_parts_of_what_is_recorded_share_nothing() -> None:
@@ -265,12 +262,19 @@ def test_parts_of_what_is_recorded_share_nothing() -> None:
     assert [len(part) for part in parts] == [24, 3, 3] and len(set().union(*parts)) == 30
 
 
+SHORT = {"agent": np.zeros(4, int), "sites": np.zeros((4, 3), int)}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"actions": np.zeros(0)}, "episode 0 has 0 actions and"),
         ({"actions": np.zeros(30, int), "observations": {"agent": np.zeros(30, int)}}, "30 steps"),
         ({"subgoals": [7]}, "episode 0 has not .* subgoals from 0 to 2"),
+        ({"subgoals": ["key"] * 24}, "episode 0 has not .* subgoals from 0 to 2"),
+        ({"actions": np.full(3, 2), "observations": SHORT}, "episode 0: action 2; take a whole"),
+        ({"observations": SHORT | {"agent": np.zeros(9, int)}}, "actions and 4 and 9 observations"),
+        ({"actions": np.zeros(3, int), "observations": {"agent": SHORT["agent"]}}, "no 'sites'"),
     ],
 )
 def test_recorded_episodes_that_do_not_fit(change: dict[str, Any], message: str) -> None:
@@ -285,6 +289,8 @@ def test_what_is_missing_from_recorded_episodes_is_named() -> None:
         recorded_world(episodes, subgoals=("key", "lever", "door")).demonstrate(1, seed=0)
     with pytest.raises(UserError, match="5 recorded episodes leave none to fit; record 10"):
         recorded_world(episodes[:5]).recorded(1, 0, "fit")
+    with pytest.raises(UserError, match="episode 0 has no actions; it has nothing"):
+        recorded_world([1]).demonstrate(1, seed=0)
     with pytest.raises(UserError, match="no recorded episodes"):
         recorded_world([]).demonstrate(1, seed=0)
     with pytest.raises(UserError, match=r"take pretrain\.epsilon = 0"):
@@ -299,7 +305,11 @@ def test_what_is_missing_from_recorded_episodes_is_named() -> None:
         ({"policy": lambda env, seen: [1]}, "probabilities of discrete actions"),
         ({"expert": pushed, "subgoals": ("home",)}, "give both subgoals"),
         ({"expert": pushed, "subgoal": lambda env: 0}, "give both subgoals"),
-        ({"expert": pushed, "horizon": 0}, "horizon 0; take a whole number from 1 to"),
+        ({"expert": pushed, "horizon": 0}, "horizon 0; take a whole number"),
+        ({"expert": pushed, "heldout_subgoals": (0,)}, "of which 0 are named"),
+        ({"expert": pushed, "subgoals": "home", "subgoal": int}, "subgoals 'home'; give a list"),
+        ({"expert": pushed, "subgoals": ("a", "a"), "subgoal": int}, "give a list of names"),
+        ({"expert": pushed, "action_names": ("up",)}, "only discrete actions have names"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
@@ -307,10 +317,112 @@ def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
         GymnasiumWorld(**{"env": DriftEnv, "horizon": 20, **options})
 
 
-def test_a_label_that_there_is_not() -> None:
-    world = GymnasiumWorld(DriftEnv, 20, pushed, subgoals=("home",), subgoal=lambda env: 1)
-    with pytest.raises(UserError, match="subgoal 1; the function 'subgoal' is to return 0 to 0"):
+def test_an_environment_in_place_of_what_makes_one() -> None:
+    # Users have no check of annotations; tests have.
+    unchecked = getattr(GymnasiumWorld.__init__, "__wrapped__", GymnasiumWorld.__init__)
+    with pytest.raises(UserError, match="give functions that make environments"):
+        unchecked(object.__new__(GymnasiumWorld), DriftEnv(), 20, pushed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [1, -1, 0.5, None, "home", float("nan")])
+def test_a_label_that_there_is_not(given: Any) -> None:
+    world = GymnasiumWorld(DriftEnv, 20, pushed, subgoals=("home",), subgoal=lambda env: given)
+    with pytest.raises(UserError, match=f"subgoal {given!r}; the function 'subgoal' is to return"):
         world.demonstrate(1, seed=0)
+
+
+@pytest.mark.parametrize("action", [[7.0, 0.0], [np.nan, 0.0], [0.5], None, "left"])
+def test_actions_that_are_none_are_not_learned_from(action: Any) -> None:
+    world = GymnasiumWorld(DriftEnv, 20, lambda env, seen, rng: action)
+    with pytest.raises(UserError, match=r"action .*; take numbers within the environment's Box"):
+        world.demonstrate(1, seed=0)
+
+
+@pytest.mark.parametrize("action", [2, -1, 0.5, None, [0, 1], "left"])
+def test_numbers_of_actions_that_there_are_not(action: Any) -> None:
+    world = GymnasiumWorld(lambda: CorridorEnv(7, TRAIN), 60, lambda env, seen, rng: action)
+    with pytest.raises(UserError, match=r"action .*; take a whole number from 0 to 1"):
+        world.demonstrate(1, seed=0)
+
+
+def test_actions_that_rounding_moved_are_put_back() -> None:
+    actions = Actions(DriftEnv().action_space)
+    assert actions.kept(np.array([1 + 1e-6, -1 - 1e-6])).tolist() == [1, -1]
+    assert Actions(spaces.Discrete(3, start=4)).kept(np.array([5])) == 1
+
+
+def test_limits_between_which_nothing_is() -> None:
+    low = np.array([-1.0, 0.0], np.float32)
+    with pytest.raises(UserError, match="an entry can be one number only"):
+        Actions(spaces.Box(low, -low))
+
+
+@pytest.mark.parametrize("policy", [[1.0], [0.5, 0.2, 0.3], [-1, 2], [np.nan, 1], [0, 0]])
+def test_probabilities_that_are_none(policy: list[float]) -> None:
+    world = GymnasiumWorld(lambda: CorridorEnv(7, TRAIN), 60, policy=lambda env, seen: policy)
+    with pytest.raises(UserError, match=r"the policy .*; give .*numbers of at least 0, not all 0"):
+        world.demonstrate(1, seed=0)
+
+
+SPACE = spaces.Dict(
+    {
+        "at": spaces.MultiDiscrete([3, 2]),
+        "kind": spaces.Discrete(2, start=1),
+        "speed": spaces.Box(-1, 1, (2,), np.float32),
+    }
+)
+SEEN = {"at": np.array([2, 1]), "kind": 2, "speed": np.array([0.5, -1.0])}
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"at": [3, 0]}, "at"),
+        ({"at": [0, 0.5]}, "at"),
+        ({"at": [0]}, "at"),
+        ({"kind": 0}, "kind"),
+        ({"kind": "first"}, "kind"),
+        ({"speed": [0, np.nan]}, "speed"),
+        ({"speed": [0, 1.1]}, "speed"),
+        ({"speed": [0, 0, 0]}, "speed"),
+    ],
+)
+def test_observations_outside_their_space(change: dict[str, Any], where: str) -> None:
+    columns = Columns(SPACE)
+    assert columns.encode(SEEN).tolist() == [2, 4, 6, 0.5, -1]
+    with pytest.raises(UserError, match=f"in '{where}', which is not in the environment's"):
+        columns.encode(SEEN | change)
+
+
+def test_parts_that_an_observation_lacks_are_named() -> None:
+    with pytest.raises(UserError, match=r"no 'at', or it is no array; .* has MultiDiscrete"):
+        Columns(SPACE).encode({"kind": 2})
+    free = Columns(spaces.Box(-np.inf, np.inf, (1,), np.float64))
+    with pytest.raises(UserError, match="an observation has"):
+        free.encode([np.inf])
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Dict({}),
+        spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(2)}), "a.b": spaces.Discrete(2)}),
+    ],
+)
+def test_spaces_without_columns_or_with_two_of_a_name(space: spaces.Space) -> None:
+    with pytest.raises(UserError, match="give each a name of its own"):
+        Columns(space)
+
+
+def test_a_scale_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"scale 0\.0; take a positive one"):
+        Columns(SPACE, scales={"speed": 0.0})
+
+
+def test_the_held_out_environment_has_the_same_spaces() -> None:
+    world = GymnasiumWorld(DriftEnv, 20, pushed, heldout=lambda: DriftEnv(-2.0))
+    with pytest.raises(UserError, match=r"heldout has action_space Box\(-2\.0.*, and env Box\(-1"):
+        world.vector_env(2)
 
 
 def test_an_expert_that_never_succeeds_is_not_waited_for() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +31,6 @@ from irl_lens.rl.oracle import OracleControllers
 from irl_lens.rl.raw import RawAgent
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob
-from irl_lens.training import parallel
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
@@ -61,32 +58,6 @@ WORLDS: dict[str, World] = {
     "real": PointWorld(PointConfig(counts=True)),
 }
 Device = torch.device | str
-
-
-class InTurn:
-    """An executor of one thread, the caller's: what lends a device is known to that one alone."""
-
-    def __init__(self, threads: int, **options: Any) -> None: ...
-
-    def __enter__(self) -> InTurn:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    map = staticmethod(map)
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "ThreadPoolExecutor", InTurn)
-
-
-@pytest.fixture(autouse=True)
-def fused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the fused optimiser run there, as it does on a graphics card."""
-    module = import_module("torch.optim.optimizer")
-    name = "_get_fused_kernels_supported_devices"
-    monkeypatch.setattr(module, name, lambda: ["cpu", "meta"])
 
 
 @pytest.fixture(params=WORLDS)

@@ -56,14 +56,14 @@ COARSE = PhysicsOptions(timestep=0.025, substeps=2)
 LESSONS: dict[str, tuple[Lesson, Rewards, PhysicsOptions]] = {
     lesson.name: (lesson, rewards, options)
     for lesson, rewards, options in (
-        (Lesson("walk", 660), Rewards(), COARSE),
+        (Lesson("walk", 560), Rewards(), COARSE),
         (
             Lesson("steady", 220, rows=512, discount=0.98, rate=4e-4, divergence=0.008),
             Rewards(fall=30, upright=0.5),
             COARSE,
         ),
         (
-            Lesson("fine", 220, discount=0.98, rate=3e-4, divergence=0.008),
+            Lesson("fine", 280, discount=0.98, rate=3e-4, divergence=0.008),
             Rewards(fall=30, upright=0.5),
             PhysicsOptions(),
         ),

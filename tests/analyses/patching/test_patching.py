@@ -22,6 +22,7 @@ from irl_lens.analyses.patching.lens import action_lens, lens_differences, lens_
 from irl_lens.analyses.patching.metrics import (
     METRICS,
     Readout,
+    Way,
     effect,
     kl,
     logit_difference,
@@ -33,6 +34,7 @@ from irl_lens.analyses.patching.path import patch_paths, paths
 from irl_lens.analyses.patching.sweep import grids_of, sweep, sweep_patches, unrelated
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.registry import PinpadConfig, make_world
+from irl_lens.envs.spaces import ContinuousActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import VectorController
 from irl_lens.models.base import TrajectoryModel
@@ -67,6 +69,14 @@ def put(x: Tensor, hook: Any, value: Tensor, step: int, head: int | None, key: b
     return x
 
 
+def read(contrast: Contrast, row: int, at: Tensor) -> float:
+    """The metric of one pair."""
+    one = contrast.readout
+    if isinstance(one, Way):
+        return float(at @ one.along[row])
+    return float(at[one.clean_action[row]] - at[one.other_action[row]])
+
+
 def by_hand(contrast: Contrast, component: str) -> np.ndarray:
     """Patches episode by episode, place by place, with whole forwards."""
     model, cfg, values = contrast.model, contrast.model.cfg, []
@@ -82,15 +92,17 @@ def by_hand(contrast: Contrast, component: str) -> np.ndarray:
                         put, value=value, step=step, head=head, key=component == "pattern"
                     )
                     logits = model.run_with_hooks(observation, fwd_hooks=[(name, hook)])
-                    one, action = contrast.readout, torch.tensor(row)
-                    at = logits[0, decision]
-                    values.append(float(at[one.clean_action[action]] - at[one.other_action[row]]))
+                    values.append(read(contrast, row, logits[0, decision]))
     patched = np.array(values).reshape(-1, LAGS, len(contrast.pairs))
     return effect(patched, np.broadcast_to(contrast.values[1], patched.shape))
 
 
 @pytest.mark.parametrize("component", HOOKS)
-def test_a_sweep_is_the_plain_loop(contrast: Contrast, component: str) -> None:
+@pytest.mark.parametrize("real", [False, True], ids=["", "real actions"])
+def test_a_sweep_is_the_plain_loop(contrast: Contrast, component: str, real: bool) -> None:
+    if real:
+        means = ContinuousActions(2)
+        contrast = Contrast.of(contrast.model, contrast.pairs, "mean action", means)
     with torch.no_grad():
         expected = by_hand(contrast, component)
     found = sweep(contrast, [component], LAGS)[component]

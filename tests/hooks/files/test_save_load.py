@@ -33,6 +33,7 @@ from irl_lens.hooks import (
 from irl_lens.hooks.files.model_hash import content_hash
 from irl_lens.hooks.files.part_classes import part_classes
 from irl_lens.hooks.files.save_load import HEADER_LIMIT
+from tests.elsewhere import elsewhere
 
 D, ROWS, STEPS = 16, 3, 6
 HOOK = "blocks.1.hook_resid_post"
@@ -269,6 +270,23 @@ def test_places_that_take_no_file_are_named(tmp_path):
         with pytest.raises(OSError, match=place.split("/")[0]):
             save(VectorController(torch.ones(D), HOOK), tmp_path / place)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["folder.safetensors", "taken"]
+
+
+def test_a_file_goes_to_any_device_from_any(tmp_path):
+    bank, x = (
+        ControllerBank.trainable(LowRankController, "ab", D, HOOK, rank=2, init=0.5),
+        torch.randn(1, 3, D),
+    )
+    labels = torch.tensor([[0, -1, 1]])
+    with elsewhere() as device, torch.no_grad():
+        here = save(bank.labelled(labels), tmp_path / "here")
+        there = save(load(here, device=device), tmp_path / "there")
+        found = load(there, device=device)(x.to(device))
+        assert found.device == device
+    files = load_file(here), load_file(there)
+    assert all(torch.equal(tensor, files[1][name]) for name, tensor in files[0].items())
+    assert inspect(here).to_json() == inspect(there).to_json()
+    torch.testing.assert_close(found.cpu(), bank.labelled(labels)(x).detach())
 
 
 class Unknown(VectorController):
