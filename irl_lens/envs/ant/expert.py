@@ -1,11 +1,12 @@
 """The expert: the navigator says where to walk, the gait how; a Gaussian about what they mean.
 
-    a ~ N(mu(state, colour), deviation^2)
+    a ~ N(mu(observation, colour), deviation^2)
 
 with mu the torques of the gait (:mod:`irl_lens.envs.ant.gait`) walking where the navigator points
-(:mod:`irl_lens.envs.ant.navigator`). Neither remembers anything, so mu is a function of the state
-and of the colour that the expert is after, and the exact filter can tell what it would have done
-for any other. It reads states in float32, as they are kept with a demonstration.
+(:mod:`irl_lens.envs.ant.navigator`), and one deviation for all torques. Neither remembers
+anything, and both read the body off the observation (:mod:`irl_lens.envs.ant.body`): so the exact
+filter can tell what the expert would have done for any other colour, and a model sees all that
+the expert sees but the task.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.ant.gait import Gait
+from irl_lens.envs.ant.arena import Arena
+from irl_lens.envs.ant.body import body_of
+from irl_lens.envs.ant.gait import TORQUES, Gait
 from irl_lens.envs.ant.navigator import Navigator
+from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
 
-QPOS = 15
-"""Numbers of a state that are positions; velocities follow."""
+CHUNK = 4_096
+"""Observations that are worked on at once, so that the filter needs little memory."""
 
 
 @dataclass(frozen=True)
@@ -29,48 +33,62 @@ class Expert:
     """The expert on a batch of layouts.
 
     Attributes:
+        arena: The cells.
         navigator: Paths on the layouts.
         gait: Walks.
     """
 
+    arena: Arena
     navigator: Navigator
     gait: Gait
 
+    @classmethod
+    def of(cls, arena: Arena, board: BoardSpec, layouts: Layouts, gait: Gait) -> Expert:
+        """Finds the paths on layouts.
+
+        Args:
+            arena: The cells.
+            board: Size and objects of the layouts.
+            layouts: Where what is.
+            gait: Walks.
+        """
+        return cls(arena, Navigator.of(board, layouts, arena), gait)
+
     def rows(self, index: NDArray[Any] | slice) -> Expert:
         """Returns the expert on some of the layouts."""
-        return Expert(self.navigator.rows(index), self.gait)
+        return Expert(self.arena, self.navigator.rows(index), self.gait)
 
     def means(
         self,
-        states: Float[NDArray[np.float32], "n 29"],
+        observations: Float[NDArray[np.float32], "n columns"],
         goals: Int[NDArray[np.int64], " n"],
     ) -> Float[NDArray[np.float32], "n 8"]:
         """Returns the torques that the expert means, each within -1 and 1.
 
         Args:
-            states: Positions and velocities (:func:`irl_lens.envs.ant.gait.gait_observation`).
+            observations: One for each layout (:func:`irl_lens.envs.ant.columns.observe`).
             goals: The colour that each is after.
         """
-        qpos, qvel = states[:, :QPOS], states[:, QPOS:]
-        places = qpos[:, :2].astype(np.float64)
-        cells = self.navigator.cells(places)
-        command = self.navigator.directions(places, qvel[:, :2], cells, goals)
+        qpos, qvel = body_of(self.arena, observations)
+        command = self.navigator.directions(qpos[:, :2], qvel[:, :2], goals)
         return self.gait.torques(qpos, qvel, command)
 
-    def for_every_colour(
-        self, states: Float[NDArray[np.float32], "n steps 29"], colours: int
+    def means_for_all(
+        self, observations: Float[NDArray[np.float32], "n steps columns"], colours: int
     ) -> Float[NDArray[np.float32], "n steps colours 8"]:
         """Returns what the expert would mean for each colour, at every step of episodes.
 
         Args:
-            states: One episode for each layout.
+            observations: One episode for each layout.
             colours: How many colours there are.
         """
-        n, steps, _ = states.shape
-        means = np.empty((n, steps, colours, 8), np.float32)
-        row = np.repeat(np.arange(n), steps)
-        every, flat = self.rows(row), states.reshape(n * steps, -1)
-        for colour in range(colours):
-            goals = np.full(n * steps, colour)
-            means[:, :, colour] = every.means(flat, goals).reshape(n, steps, 8)
-        return means
+        n, steps, _ = observations.shape
+        means = np.empty((n * steps, colours, TORQUES), np.float32)
+        flat, row = observations.reshape(n * steps, -1), np.repeat(np.arange(n), steps)
+        for start in range(0, n * steps, CHUNK):
+            some = slice(start, start + CHUNK)
+            here = self.rows(row[some])
+            for colour in range(colours):
+                goals = np.full(len(row[some]), colour)
+                means[some, colour] = here.means(flat[some], goals)
+        return means.reshape(n, steps, colours, TORQUES)

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
 from irl_lens.envs.pinpad.planner import distances, move_table
 
@@ -43,37 +44,26 @@ class Navigator:
     Attributes:
         paths: Next cells on the way to each colour from each cell.
         objects: Cells of the colours and walls.
-        centres: Where each cell's centre is [m].
-        half: Half the side of a cell [m].
-        table: The cell in each column (along x) and row (along y), ``[columns, rows]``.
+        arena: The cells.
     """
 
-    paths: Int[NDArray[np.int64], "n colours cells ahead"]
+    paths: Int[NDArray[np.int16], "n colours cells ahead"]
     objects: Int[NDArray[np.int64], "n objects"]
-    centres: Float[NDArray[np.float64], "cells 2"]
-    half: float
-    table: Int[NDArray[np.int64], "columns rows"]
+    arena: Arena
 
     @classmethod
-    def of(
-        cls,
-        board: BoardSpec,
-        layouts: Layouts,
-        centres: Float[NDArray[np.float64], "cells 2"],
-        side: float,
-    ) -> Navigator:
+    def of(cls, board: BoardSpec, layouts: Layouts, arena: Arena) -> Navigator:
         """Finds the paths.
 
         Args:
             board: Size and objects of the layouts.
             layouts: Where what is.
-            centres: Where each cell's centre is [m].
-            side: Side of a cell [m].
+            arena: The cells.
         """
         following = _following(board, layouts)
         n, colours, cells = following.shape
         at = np.broadcast_to(np.arange(cells), following.shape)
-        paths = np.empty((n, colours, cells, AHEAD), np.int64)
+        paths = np.empty((n, colours, cells, AHEAD), np.int16)
         for step in range(AHEAD):
             at = np.take_along_axis(following, at, axis=2)
             paths[..., step] = at
@@ -81,38 +71,26 @@ class Navigator:
                 goal = layouts.objects[:, :colours, None]
                 following = following.copy()
                 np.put_along_axis(following, goal, goal, axis=2)
-        table = np.empty((board.size, board.size), np.int64)
-        column, row = np.rint((centres - centres.min(axis=0)) / side).astype(np.int64).T
-        table[column, row] = np.arange(cells)
-        return cls(paths, layouts.objects, centres, side / 2, table)
+        return cls(paths, layouts.objects, arena)
 
     def rows(self, index: NDArray[Any] | slice) -> Navigator:
         """Returns the navigator of some of the layouts."""
-        paths, objects = self.paths[index], self.objects[index]
-        return Navigator(paths, objects, self.centres, self.half, self.table)
-
-    def cells(self, places: Places) -> Whole:
-        """Returns the cell that each place is in; of one outside, the nearest."""
-        low = self.centres.min(axis=0) - self.half
-        column, row = np.floor((places - low) / (2 * self.half)).astype(np.int64).T
-        most = len(self.table) - 1
-        return self.table[np.clip(column, 0, most), np.clip(row, 0, most)]
+        return Navigator(self.paths[index], self.objects[index], self.arena)
 
     def directions(
-        self, places: Places, velocities: Places, cells: Whole, goals: Whole
+        self, places: Places, velocities: Places, goals: Whole
     ) -> Float[NDArray[np.float64], " n"]:
         """Returns where to walk [rad].
 
         Args:
             places: Where the ants are [m].
             velocities: How they move [m/s].
-            cells: The cells that they are in.
             goals: The colours that they are after.
         """
-        rows = np.arange(len(cells))
+        rows, cells = np.arange(len(goals)), self._cells(places)
         path = self.paths[rows, goals, cells]
         start = places + LEAD * velocities
-        ends = self.centres[path]
+        ends = self.arena.centres[path]
         meets = self._meets(start, ends, self._blocking(cells, goals))
         leaving = cells == self.objects[rows, goals]
         free = ~meets & ~leaving[:, None]
@@ -120,6 +98,11 @@ class Navigator:
         farthest = AHEAD - 1 - free[:, ::-1].argmax(axis=1)
         way = ends[rows, farthest] - start
         return np.arctan2(way[:, 1], way[:, 0])
+
+    def _cells(self, places: Places) -> Whole:
+        """The cell that each place is in; of one outside, the nearest."""
+        edge = self.arena.half * (1 - 1e-9)
+        return self.arena.cells(np.clip(places, -edge, edge))
 
     def _blocking(self, cells: Whole, goals: Whole) -> Bool[NDArray[np.bool_], "n objects"]:
         """Marks the objects to keep clear of: not the goal, nor what is underfoot."""
@@ -134,9 +117,9 @@ class Navigator:
         blocking: Bool[NDArray[np.bool_], "n objects"],
     ) -> Bool[NDArray[np.bool_], "n ahead"]:
         """Marks the ends of straight lines that meet a blocked cell."""
-        half = self.half + MARGIN
+        half = self.arena.side / 2 + MARGIN
         reach = (ends - start[:, None])[:, :, None] / 2
-        away = (start[:, None, None] + reach) - self.centres[self.objects][:, None]
+        away = (start[:, None, None] + reach) - self.arena.centres[self.objects][:, None]
         span_x, span_y = np.abs(reach[..., 0]), np.abs(reach[..., 1])
         cross = reach[..., 0] * away[..., 1] - reach[..., 1] * away[..., 0]
         met = np.abs(away[..., 0]) <= half + span_x

@@ -16,7 +16,7 @@ where a policy of the first stage alone may come to stand still for ever.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.gait import COLUMNS, TORQUES, gait_observation, turned_back
-from irl_lens.envs.ant.physics import Physics, PhysicsOptions
+from irl_lens.envs.ant.physics import Physics
+from irl_lens.envs.ant.spec import PhysicsOptions
 from irl_lens.envs.practice import Lesson, Practised
 
 LONGEST = 400
@@ -52,23 +53,26 @@ class Rewards:
     fastest: float = 2.2
 
 
-COARSE = PhysicsOptions(timestep=0.025, substeps=2)
-LESSONS: dict[str, tuple[Lesson, Rewards, PhysicsOptions]] = {
-    lesson.name: (lesson, rewards, options)
-    for lesson, rewards, options in (
-        (Lesson("walk", 560), Rewards(), COARSE),
+COARSE = 0.5
+"""The coarse time step, in control steps."""
+
+LESSONS: dict[str, tuple[Lesson, Rewards, bool]] = {
+    lesson.name: (lesson, rewards, coarse)
+    for lesson, rewards, coarse in (
+        (Lesson("walk", 560), Rewards(), True),
         (
             Lesson("steady", 220, rows=512, discount=0.98, rate=4e-4, divergence=0.008),
             Rewards(fall=30, upright=0.5),
-            COARSE,
+            True,
         ),
         (
             Lesson("fine", 280, discount=0.98, rate=3e-4, divergence=0.008),
             Rewards(fall=30, upright=0.5),
-            PhysicsOptions(),
+            False,
         ),
     )
 }
+"""How each is trained, what it is rewarded for, and whether with a coarse time step."""
 
 
 class Walking:
@@ -158,7 +162,14 @@ class Walking:
 
 
 class GaitPractice:
-    """The gait as a skill to learn: :data:`LESSONS`."""
+    """The gait as a skill to learn.
+
+    Args:
+        physics: What the gait is to be used in, and the last lesson is.
+    """
+
+    def __init__(self, physics: PhysicsOptions) -> None:
+        self.physics = physics
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:
@@ -167,8 +178,11 @@ class GaitPractice:
 
     def rows(self, lesson: str) -> Walking:
         """Returns rows for a lesson."""
-        chosen, rewards, options = LESSONS[lesson]
-        return Walking(chosen.rows, rewards, options)
+        chosen, rewards, coarse = LESSONS[lesson]
+        physics = self.physics
+        if coarse:
+            physics = replace(physics, timestep=COARSE * physics.control_step, substeps=2)
+        return Walking(chosen.rows, rewards, physics)
 
 
 def upright(qpos: Float[NDArray[np.float64], "n 15"]) -> Float[NDArray[np.float64], " n"]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.navigator import MARGIN, Navigator
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, sample_layouts
 from irl_lens.envs.pinpad.planner import UNREACHABLE, distances
 
-BOARD, SIDE = BoardSpec(4, 4, 1), 1.5
-CENTRES = np.stack([np.arange(16) % 4 - 1.5, np.arange(16) // 4 - 1.5], axis=1) * SIDE
+BOARD, ARENA = BoardSpec(4, 4, 1), Arena(4, 1.5)
+CENTRES = ARENA.centres
 
 
 def navigator(layouts: Layouts) -> Navigator:
-    return Navigator.of(BOARD, layouts, CENTRES, SIDE)
+    return Navigator.of(BOARD, layouts, ARENA)
 
 
 def test_every_cell_of_a_path_is_one_nearer() -> None:
@@ -31,7 +32,7 @@ def test_who_stands_on_the_goal_leaves_and_comes_back() -> None:
     goal = np.array([5])
     path = nav.paths[0, 0, 5]
     assert path[0] != 5 and (path[1:] == 5).all()
-    way = nav.directions(CENTRES[goal], np.zeros((1, 2)), goal, np.array([0]))
+    way = nav.directions(CENTRES[goal], np.zeros((1, 2)), np.array([0]))
     ahead = CENTRES[path[0]] - CENTRES[5]
     np.testing.assert_allclose(way, np.arctan2(ahead[1], ahead[0]))
 
@@ -39,18 +40,17 @@ def test_who_stands_on_the_goal_leaves_and_comes_back() -> None:
 def test_it_cuts_free_corners_and_goes_round_blocked_ones() -> None:
     free = Layouts(np.array([[5, 3, 12, 15, 11]]), np.array([0]))
     blocked = Layouts(np.array([[5, 1, 12, 15, 11]]), np.array([0]))
-    at, still, cell, goal = CENTRES[[0]], np.zeros((1, 2)), np.array([0]), np.array([0])
-    cut = navigator(free).directions(at, still, cell, goal)
-    round_it = navigator(blocked).directions(at, still, cell, goal)
-    np.testing.assert_allclose(cut, np.pi / 4)
-    np.testing.assert_allclose(round_it, np.pi / 2)
+    at, still, goal = CENTRES[[0]], np.zeros((1, 2)), np.array([0])
+    cut = navigator(free).directions(at, still, goal)
+    round_it = navigator(blocked).directions(at, still, goal)
+    np.testing.assert_allclose(cut, -np.pi / 4)
+    np.testing.assert_allclose(round_it, -np.pi / 2)
 
 
 def test_the_place_is_run_ahead_of_the_velocity() -> None:
     nav = navigator(Layouts(np.array([[3, 13, 12, 15, 14]]), np.array([0])))
-    cell, goal = np.array([0]), np.array([0])
-    moving = nav.directions(CENTRES[[0]], np.array([[0.0, 1.0]]), cell, goal)
-    assert moving[0] < 0
+    moving = nav.directions(CENTRES[[0]], np.array([[0.0, 1.0]]), np.array([0]))
+    assert -np.pi / 2 < moving[0] < 0
 
 
 def test_segments_meet_squares_as_points_along_them_do() -> None:
@@ -66,6 +66,6 @@ def test_segments_meet_squares_as_points_along_them_do() -> None:
         + np.linspace(0, 1, 2001)[:, None] * (ends - start[:, None])[:, :, None]
     )
     away = np.abs(along - CENTRES[layouts.objects[:, 0]][:, None, None]).max(axis=-1).min(axis=-1)
-    half = SIDE / 2 + MARGIN
+    half = ARENA.side / 2 + MARGIN
     clear = np.abs(away - half) > 0.01
     assert (met == (away <= half))[clear].all() and clear.mean() > 0.9
