@@ -24,8 +24,47 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.expert import Expert
+from irl_lens.envs.ant.gait import Gait
+from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.pinpad.expert import visit_table
+from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
+from irl_lens.envs.pinpad.planner import UNREACHABLE, distances, move_table, optimal_length
+from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.protocol import Floor
 from irl_lens.envs.trajectories import Trajectories
+
+
+def floor(
+    spec: AntSpec, gait: Gait, trajectories: Trajectories, prior: str | Task = "train"
+) -> Floor:
+    """Returns what the filter believes at every step of demonstrations.
+
+    Args:
+        spec: The world.
+        gait: The expert's.
+        trajectories: What the expert did.
+        prior: The tasks the filter reckons with, each as likely as any other that the arena
+            allows (:meth:`irl_lens.envs.pinpad.spec.PinpadSpec.tasks`).
+
+    Raises:
+        ValueError: Some trajectory is impossible under the prior, or without noise.
+    """
+    layouts = Layouts.of(trajectories)
+    goals = visit_table([(*spec.grammar.colours(t), -1) for t in spec.tasks(prior)])
+    expert = Expert.of(spec.arena, spec.board, layouts, gait)
+    means = expert.means_for_all(trajectories.observations, spec.board.colours)
+    return posterior(trajectories, means, goals, solvable(spec.board, layouts, goals))
+
+
+def solvable(
+    board: BoardSpec, layouts: Layouts, goals: Int[NDArray[np.int64], "tasks visits"]
+) -> Bool[NDArray[np.bool_], "n tasks"]:
+    """Marks the tasks that each layout has a path for."""
+    distance, moves = distances(board, layouts), move_table(board.size)
+    rows = [np.broadcast_to(task, (len(layouts), len(task))) for task in goals]
+    lengths = [optimal_length(distance, layouts, row, moves) for row in rows]
+    return np.stack(lengths, axis=1) < UNREACHABLE
 
 
 def posterior(
@@ -43,10 +82,12 @@ def posterior(
         possible: Tasks that can be solved on each layout, equally likely at first.
 
     Raises:
-        ValueError: Some trajectory is impossible under the prior.
+        ValueError: Some trajectory is impossible under the prior, or without noise.
     """
     mask = trajectories.mask
     deviations = trajectories.require("policy")[..., means.shape[-1] :]
+    if not (deviations[mask] > 0).all():
+        raise ValueError("actions without noise have no density; take demonstrations with noise")
     by_colour = log_densities(trajectories.actions, means, deviations)
     stage = np.minimum(trajectories.require("progress"), goals.shape[1] - 1)
     goal = np.where(mask[..., None], goals.T[stage], -1)

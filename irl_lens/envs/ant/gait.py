@@ -115,12 +115,12 @@ class Gait:
 
     Attributes:
         layers: Weights ``[out, in]`` and biases of each layer; ELU between them.
-        deviation: Deviation of each torque that the training ended with, legs as the network
-            sees them, ``[8]``.
+        deviation: Of torques from what is meant, when the training ended: the geometric mean
+            over joints, so that it is the same for every leg.
     """
 
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-    deviation: NDArray[np.float32]
+    deviation: float
 
     @classmethod
     def of(cls, tensors: Mapping[str, NDArray[Any]]) -> Gait:
@@ -135,7 +135,7 @@ class Gait:
             layers = tuple(
                 (tensors[f"actor.{i}.weight"], tensors[f"actor.{i}.bias"]) for i in numbers
             )
-            deviation = np.exp(tensors["log_std"])
+            deviation = float(np.exp(tensors["log_std"].mean()))
         except KeyError as error:
             raise UserError(f"these are no weights of a gait: {error} is missing") from error
         ends = (layers[0][0].shape[1], layers[-1][0].shape[0]) if layers else None
