@@ -2,19 +2,18 @@
 
     a control step = ``substeps`` steps of ``timestep`` seconds under constant torques
 
-``mujoco.batch.Batch`` gives the same bits at any number of rows and threads. Left alone, MuJoCo puts
-a simulation that diverges back to its initial state, in the middle of the arena, and says so in a file
-MUJOCO_LOG.TXT in the working folder. Here both are switched off: a row whose numbers leave what a
-body can do is reported, and is not stepped again until it is reset.
+``mujoco.batch.Batch`` gives the same bits at any number of rows and threads. Left alone, MuJoCo
+puts a simulation that diverges back to its initial state, in the middle of the arena, and says so
+in a file MUJOCO_LOG.TXT in the working folder. Here both are switched off: a row whose numbers
+leave what a body can do is reported, and is not to be stepped again before it is reset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -22,12 +21,13 @@ from jaxtyping import Bool, Float, Int
 from mujoco.batch import Batch
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.spec import JOINTS, PhysicsOptions
 
+MUJOCO: Any = mujoco
+"""Without types: its binary part has none."""
 FILE = Path(__file__).with_name("ant.xml")
-LEGS = 4
-JOINTS = 2 * LEGS
-"""Hip and ankle of each leg, in this order, in positions, velocities and torques."""
 POSITIONS, VELOCITIES = 7 + JOINTS, 6 + JOINTS
+"""Numbers of a torso and of the joints: hip and ankle of each leg, in this order."""
 STANDING_HEIGHT, STANDING_ANKLE = 0.75, 1.0
 """Of a body that is put down, in metres and radians."""
 FASTEST = 1e3
@@ -35,41 +35,18 @@ FASTEST = 1e3
 
 Rows = Int[NDArray[np.int64], " rows"]
 _INTEGRATORS = {
-    "euler": mujoco.mjtIntegrator.mjINT_EULER,
-    "implicitfast": mujoco.mjtIntegrator.mjINT_IMPLICITFAST,
-    "rk4": mujoco.mjtIntegrator.mjINT_RK4,
+    "euler": MUJOCO.mjtIntegrator.mjINT_EULER,
+    "implicitfast": MUJOCO.mjtIntegrator.mjINT_IMPLICITFAST,
+    "rk4": MUJOCO.mjtIntegrator.mjINT_RK4,
 }
 
 
-@dataclass(frozen=True)
-class PhysicsOptions:
-    """How the body is simulated; a gait has to be trained in the physics that it is used in.
-
-    Attributes:
-        integrator: ``euler`` (joint damping is implicit) is 3.9 times as fast as ``rk4``, which
-            Gymnasium's ant has, and walks as well.
-        timestep: Seconds of a step. At 0.025 gaits fall that do not at 0.01.
-        substeps: Steps of one control step.
-        gear: Newton metres of a torque of 1.
-    """
-
-    integrator: Literal["euler", "implicitfast", "rk4"] = "euler"
-    timestep: float = 0.01
-    substeps: int = 5
-    gear: float = 150.0
-
-    @property
-    def control_step(self) -> float:
-        """Seconds of a control step."""
-        return self.timestep * self.substeps
-
-
-def make_model(options: PhysicsOptions) -> mujoco.MjModel:
+def make_model(options: PhysicsOptions) -> Any:
     """Reads the body and sets the options."""
-    model = mujoco.MjModel.from_xml_path(str(FILE))
+    model = MUJOCO.MjModel.from_xml_path(str(FILE))
     model.opt.timestep = options.timestep
     model.opt.integrator = _INTEGRATORS[options.integrator]
-    model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    model.opt.disableflags |= int(MUJOCO.mjtDisableBit.mjDSBL_AUTORESET)
     model.actuator_gear[:, 0] = options.gear
     return model
 
@@ -77,12 +54,12 @@ def make_model(options: PhysicsOptions) -> mujoco.MjModel:
 @contextmanager
 def _without_log() -> Iterator[None]:
     """Takes MuJoCo's warnings, which it would write into a file in the working folder."""
-    before = mujoco.get_mju_user_warning()
-    mujoco.set_mju_user_warning(lambda message: None)
+    before = MUJOCO.get_mju_user_warning()
+    MUJOCO.set_mju_user_warning(lambda message: None)
     try:
         yield
     finally:
-        mujoco.set_mju_user_warning(before)
+        MUJOCO.set_mju_user_warning(before)
 
 
 class Physics:
@@ -135,7 +112,7 @@ class Physics:
         qpos, qvel = self.qpos[chosen], self.qvel[chosen]
         with np.errstate(invalid="ignore"):
             sound = (np.abs(qvel) <= FASTEST).all(axis=1) & np.isfinite(qpos).all(axis=1)
-        return ~sound
+        return np.asarray(~sound)
 
     def reset(
         self,
@@ -150,7 +127,7 @@ class Physics:
     def standing(
         self, n: int
     ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
-        """Returns positions and velocities of bodies at rest in the middle, just above the floor."""
+        """Returns positions and velocities of bodies at rest in the middle of the floor."""
         qpos, qvel = np.zeros((n, POSITIONS)), np.zeros((n, VELOCITIES))
         qpos[:, 2], qpos[:, 3], qpos[:, 8::2] = STANDING_HEIGHT, 1, STANDING_ANKLE
         return qpos, qvel

@@ -8,64 +8,18 @@ row that is over stays put, with reward 0, until it is reset.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 
 import numpy as np
 from gymnasium.error import ResetNeeded
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.pinpad.drawing import BoardDraw
 from irl_lens.envs.pinpad.dynamics import terrain, transition
+from irl_lens.envs.pinpad.episode_state import EpisodeState
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
-from irl_lens.envs.pinpad.limits import too_rare
 from irl_lens.envs.pinpad.options import PinpadOptions
-from irl_lens.envs.pinpad.planner import distances, move_table, optimal_length
-
-
-@dataclass
-class EpisodeState:
-    """Everything that tells one episode from another, one entry a row.
-
-    Attributes:
-        objects: Cell of each colour, then of each wall, ``[n, colours + walls]``.
-        start: Cell the agent started on.
-        task: Index of the task among the environment's tasks.
-        cell: Cell the agent is on.
-        displacement: Last move, 0 if the agent stayed where it was, else action + 1.
-        progress: Visits completed.
-        steps: Steps taken.
-        terminated: The task is done, or a wrong colour was visited.
-        truncated: The horizon was reached first.
-        solvable: The task can be done within the horizon.
-    """
-
-    objects: Int[NDArray[np.int64], "n objects"]
-    start: Int[NDArray[np.int64], " n"]
-    task: Int[NDArray[np.int64], " n"]
-    cell: Int[NDArray[np.int64], " n"]
-    displacement: Int[NDArray[np.int64], " n"]
-    progress: Int[NDArray[np.int64], " n"]
-    steps: Int[NDArray[np.int64], " n"]
-    terminated: Bool[NDArray[np.bool_], " n"]
-    truncated: Bool[NDArray[np.bool_], " n"]
-    solvable: Bool[NDArray[np.bool_], " n"]
-
-    @classmethod
-    def empty(cls, n: int, objects: int) -> EpisodeState:
-        """Returns ``n`` rows that are over, without a start, to be reset before use."""
-        numbers = ("task", "cell", "displacement", "progress", "steps")
-        return cls(
-            objects=np.zeros((n, objects), np.int64),
-            start=np.full(n, -1),
-            terminated=np.ones(n, bool),
-            truncated=np.zeros(n, bool),
-            solvable=np.zeros(n, bool),
-            **{name: np.zeros(n, np.int64) for name in numbers},
-        )
-
-    def copy(self) -> EpisodeState:
-        """Returns a copy that shares no memory."""
-        return EpisodeState(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+from irl_lens.envs.pinpad.snapshots import checked_state
 
 
 class Episodes:
@@ -77,6 +31,7 @@ class Episodes:
 
     Attributes:
         goals: Colours of every visit of every task, ``[tasks, visits + 1]``, -1 after the last.
+        boards: Where episodes begin.
         begun: Whether every row was reset at least once.
     """
 
@@ -84,10 +39,8 @@ class Episodes:
         self.options = options
         self.world = options.spec()
         self.goals, self._stages = options.tables(self.world)
-        self._moves = move_table(options.size)
+        self.boards = BoardDraw(self.board, self.goals, options.horizon, options.solvable)
         self.state = EpisodeState.empty(n, self.board.objects)
-        self.given: Layouts | None = None
-        """One board that every episode begins on, in place of fresh ones."""
 
     @property
     def board(self) -> BoardSpec:
@@ -110,40 +63,40 @@ class Episodes:
         """Marks the rows whose episode is over."""
         return self._state.terminated | self._state.truncated
 
+    @property
+    def ends(self) -> tuple[Bool[NDArray[np.bool_], " n"], Bool[NDArray[np.bool_], " n"]]:
+        """Marks the rows that are terminated, and those that are truncated."""
+        return self._state.terminated.copy(), self._state.truncated.copy()
+
+    def snapshot(self) -> EpisodeState:
+        """Returns a copy of the episodes."""
+        return self._state.copy()
+
+    def checked(self, snapshot: object) -> EpisodeState:
+        """Returns a copy of a snapshot.
+
+        Raises:
+            ValueError: It is none of such episodes.
+        """
+        horizon = self.options.horizon
+        return checked_state(snapshot, self._state, self.board, self.goals, horizon)
+
+    def restore(self, snapshot: EpisodeState) -> None:
+        """Goes back to a snapshot that was checked."""
+        self.state = snapshot
+
     def reset(
         self, rows: Int[NDArray[np.intp], " k"], generators: Sequence[np.random.Generator]
     ) -> None:
-        """Begins new episodes in ``rows``, each drawn from its own generator."""
-        state, missing = self._state, np.arange(len(rows))
-        drawn = 0
-        while not too_rare(len(rows) - len(missing), drawn):
-            drawn += len(missing)
-            layouts, task, solvable = self._draw([generators[int(i)] for i in missing])
-            keep = solvable | (not self.options.solvable)
-            at = rows[missing[keep]]
-            state.objects[at], state.start[at] = layouts.objects[keep], layouts.start[keep]
-            state.task[at], state.solvable[at] = task[keep], solvable[keep]
-            missing = missing[~keep]
-            if not len(missing):
-                return self._begin(rows)
-        raise ValueError(
-            f"on {len(rows) - len(missing)} of {drawn} boards drawn the task can be done within "
-            f"horizon {self.options.horizon}; take a longer horizon, fewer walls or solvable=False"
-        )
+        """Begins new episodes in ``rows``, each drawn from its own generator.
 
-    def _draw(
-        self, generators: Sequence[np.random.Generator]
-    ) -> tuple[Layouts, Int[NDArray[np.int64], " k"], Bool[NDArray[np.bool_], " k"]]:
-        """Draws one board and task a generator, uniformly and without overlap."""
-        uniform = np.stack([g.random(self.board.cells + 1) for g in generators])
-        cells = uniform[:, :-1].argsort(axis=1)[:, : self.board.objects + 1]
-        layouts = Layouts(cells[:, :-1], cells[:, -1])
-        if self.given is not None:
-            layouts = self.given.rows(np.zeros(len(generators), np.intp))
-        task = (uniform[:, -1] * len(self.goals)).astype(np.int64)
-        distance = distances(self.board, layouts)
-        length = optimal_length(distance, layouts, self.goals[task], self._moves)
-        return layouts, task, length <= self.options.horizon
+        Raises:
+            ValueError: Next to no board can be solved.
+        """
+        state, (layouts, task, solvable) = self._state, self.boards.draw(generators)
+        state.objects[rows], state.start[rows] = layouts.objects, layouts.start
+        state.task[rows], state.solvable[rows] = task, solvable
+        self._begin(rows)
 
     def _begin(self, rows: Int[NDArray[np.intp], " k"]) -> None:
         state = self._state

@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.pinpad.episodes import Episodes, EpisodeState
+from irl_lens.envs.pinpad.episode_rows import EpisodeRows
+from irl_lens.envs.pinpad.episode_state import EpisodeState
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, check_layouts, wall_mask
 from irl_lens.envs.pinpad.planner import MOVES
 
@@ -18,7 +19,7 @@ Numbers = Int[NDArray[np.int64], " n"]
 
 
 def restore(
-    episodes: Episodes,
+    episodes: EpisodeRows,
     state: Mapping[str, object],
     values: object,
     generators: tuple[np.random.Generator, ...],
@@ -27,7 +28,7 @@ def restore(
 
     Args:
         episodes: Those to put back.
-        state: A snapshot, ``"episodes"`` as :attr:`Episodes.state` gave it.
+        state: A snapshot, ``"episodes"`` as ``snapshot`` of such episodes gave it.
         values: The states of the generators in it.
         generators: Those to put back, one a value.
 
@@ -40,30 +41,60 @@ def restore(
             f"a snapshot of {there} rows for {len(generators)}; "
             "take one of an environment of the same size"
         )
-    checked = _checked(state.get("episodes"), episodes)
+    checked = episodes.checked(state.get("episodes"))
     for generator, value in zip(generators, values, strict=True):
         _check_generator(generator, value)
-    episodes.state = checked
+    episodes.restore(checked)
     for generator, value in zip(generators, values, strict=True):
         generator.bit_generator.state = value
 
 
-def _checked(state: object, episodes: Episodes) -> EpisodeState:
-    """A copy of a state that such episodes can be in."""
+def checked_state(
+    state: object,
+    like: EpisodeState,
+    board: BoardSpec,
+    goals: Int[NDArray[np.int64], "tasks visits"],
+    horizon: int,
+) -> EpisodeState:
+    """Returns a copy of a state that grid episodes can be in.
+
+    Args:
+        state: What is said to be one.
+        like: One of as many episodes.
+        board: Where they are played.
+        goals: Colours of every visit of every task, -1 after the last.
+        horizon: Most steps.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not isinstance(state, EpisodeState):
         raise ValueError(
             f"a snapshot whose episodes are a {type(state).__name__}; give what get_state returned"
         )
-    copy = EpisodeState(
-        **{f.name: _array(state, f.name, getattr(episodes.state, f.name)) for f in fields(state)}
-    )
-    check_layouts(episodes.board, Layouts(copy.objects, copy.start))
-    _check_ranges(copy, episodes)
-    _check_walls(copy, episodes.board)
+    copy = EpisodeState(**checked_arrays(state, like))
+    check_layouts(board, Layouts(copy.objects, copy.start))
+    check_range("cell", copy.cell, board.cells)
+    check_range("displacement", copy.displacement, len(MOVES) + 1)
+    check_counters(copy, goals, horizon)
+    _check_walls(copy, board)
     return copy
 
 
-def _array(state: EpisodeState, name: str, like: NDArray) -> NDArray:
+def checked_arrays(state: Any, like: Any) -> dict[str, NDArray[Any]]:
+    """Copies a dataclass's arrays; raises ``ValueError`` unless they are as those of ``like``."""
+    return {f.name: _array(state, f.name, getattr(like, f.name)) for f in fields(like)}
+
+
+def check_counters(state: Any, goals: NDArray[np.int64], horizon: int) -> None:
+    """Raises ``ValueError`` unless steps, tasks and progress are some that episodes can have."""
+    check_range("steps", state.steps, horizon + 1)
+    check_range("task", state.task, len(goals))
+    visits = (goals >= 0).sum(axis=1)
+    check_range("progress", state.progress, visits[state.task] + 1)
+
+
+def _array(state: Any, name: str, like: NDArray) -> NDArray:
     array = np.array(getattr(state, name))
     if array.shape != like.shape or array.dtype != like.dtype:
         raise ValueError(
@@ -73,16 +104,8 @@ def _array(state: EpisodeState, name: str, like: NDArray) -> NDArray:
     return array
 
 
-def _check_ranges(state: EpisodeState, episodes: Episodes) -> None:
-    _check("cell", state.cell, episodes.board.cells)
-    _check("displacement", state.displacement, len(MOVES) + 1)
-    _check("steps", state.steps, episodes.options.horizon + 1)
-    _check("task", state.task, len(episodes.goals))
-    visits = (episodes.goals >= 0).sum(axis=1)
-    _check("progress", state.progress, visits[state.task] + 1)
-
-
-def _check(name: str, values: Numbers, limit: int | Numbers) -> None:
+def check_range(name: str, values: Numbers, limit: int | Numbers) -> None:
+    """Raises ``ValueError`` unless whole numbers are from 0 to below a limit."""
     wrong = np.flatnonzero((values < 0) | (values >= limit))
     if len(wrong):
         row = int(wrong[0])

@@ -1,0 +1,120 @@
+"""What is observed of an ant: real columns, none of which tells the task or the progress.
+
+    column                        unit        scale   frame
+    height                        m           0.1     above a standing torso's
+    up_x, up_y                    -           0.2     heading: where the torso's top points
+    velocity_x, _y, _z            symlog m/s  0.5     heading
+    spin_x, _y, _z                symlog 1/s  0.5     body: angular velocity in rad/s
+    cos_heading, sin_heading      -           1       arena
+    hip1 .. hip4                  rad         0.3
+    ankle1 .. ankle4              rad         0.3     from the middle of its range
+    hip1_speed .. ankle4_speed    symlog 1/s  1
+    x, y                          -           0.5     arena, -1 and 1 at its edges
+    within_x, within_y            -           0.5     the cell, -1 and 1 at its edges
+    0_x, 0_y, .., wall0_x, ..     m           2       heading: where each object's centre is
+
+with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
+the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
+does at its place is then the same in all directions, and so is easier to imitate. (The paper,
+arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within the cell
+and relative positions; frames and scales are our choice.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.arena import Arena
+from irl_lens.envs.pinpad.layouts import BoardSpec
+from irl_lens.envs.spaces import ObservationSpec, RealColumn
+
+STANDING = 0.75
+"""Height of a standing torso [m]."""
+ANKLE = np.deg2rad(50)
+"""Middle of an ankle's range [rad]."""
+LEGS = range(1, 5)
+
+_BODY: tuple[tuple[str, float], ...] = (
+    ("height", 0.1),
+    *((f"up_{axis}", 0.2) for axis in "xy"),
+    *((f"velocity_{axis}", 0.5) for axis in "xyz"),
+    *((f"spin_{axis}", 0.5) for axis in "xyz"),
+    ("cos_heading", 1.0),
+    ("sin_heading", 1.0),
+    *((f"hip{leg}", 0.3) for leg in LEGS),
+    *((f"ankle{leg}", 0.3) for leg in LEGS),
+    *((f"{joint}{leg}_speed", 1.0) for joint in ("hip", "ankle") for leg in LEGS),
+    *((axis, 0.5) for axis in "xy"),
+    *((f"within_{axis}", 0.5) for axis in "xy"),
+)
+
+Numbers = Float[NDArray[np.floating[Any]], "n _"]
+
+
+def observation_spec(board: BoardSpec, arena: Arena) -> ObservationSpec:
+    """Returns the columns of an arena.
+
+    Args:
+        board: Its size and objects.
+        arena: Its cells.
+    """
+    objects = [*map(str, range(board.colours)), *(f"wall{i}" for i in range(board.walls))]
+    columns = [RealColumn(name, scale) for name, scale in _BODY]
+    far = 2 * arena.half / 3
+    columns += [RealColumn(f"{name}_{axis}", far) for name in objects for axis in "xy"]
+    return ObservationSpec(reals=tuple(columns))
+
+
+def observe(
+    arena: Arena,
+    objects: Int[NDArray[np.int64], "n objects"],
+    qpos: Numbers,
+    qvel: Numbers,
+) -> Float[NDArray[np.float32], "n columns"]:
+    """Returns observations.
+
+    Args:
+        arena: The cells.
+        objects: Cell of each colour, then of each wall.
+        qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
+        qvel: Velocities.
+    """
+    w, x, y, z = qpos[:, 3:7].T
+    heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y**2 + z**2))
+    cos, sin = np.cos(heading), np.sin(heading)
+    up = _turned(2 * (x * z + w * y), 2 * (y * z - w * x), cos, sin)
+    velocity = _turned(qvel[:, 0], qvel[:, 1], cos, sin)
+    hips, ankles = qpos[:, 7::2], qpos[:, 8::2] - ANKLE
+    places = qpos[:, :2]
+    there = arena.centres[objects] - places[:, None]
+    relative = _turned(there[..., 0], there[..., 1], cos[:, None], sin[:, None])
+    columns = (
+        qpos[:, 2] - STANDING,
+        *up,
+        *map(_symlog, (*velocity, *qvel[:, 2:6].T)),
+        cos,
+        sin,
+        *hips.T,
+        *ankles.T,
+        *_symlog(qvel[:, 6::2]).T,
+        *_symlog(qvel[:, 7::2]).T,
+        *(places / arena.half).T,
+        *arena.within(places).T,
+        *np.stack(relative, axis=2).reshape(len(qpos), -1).T,
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _symlog(x: NDArray[Any]) -> NDArray[Any]:
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
+def _turned(
+    x: NDArray[Any], y: NDArray[Any], cos: NDArray[Any], sin: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Turns vectors of the arena into the frame of the heading."""
+    return cos * x + sin * y, cos * y - sin * x
