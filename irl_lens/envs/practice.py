@@ -110,6 +110,14 @@ class Practice(Protocol):
         """Returns rows for the lesson of a name."""
         ...
 
+    def measure(self, weights: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """Returns what the expert can do with a policy, in figures of the world's own.
+
+        Args:
+            weights: Of the policy, by name: ``actor.N.weight`` and ``.bias``, ``log_std``.
+        """
+        ...
+
 
 @runtime_checkable
 class Practising(Protocol):

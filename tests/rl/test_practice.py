@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ class Pull:
     def rows(self, lesson: str) -> Pulling:
         return Pulling(32)
 
+    def measure(self, weights: Mapping[str, Any]) -> dict[str, float]:
+        return {"deviation": float(np.exp(weights["log_std"][0]))}
+
 
 class Stopping(QuietProgress):
     """Presses Ctrl-C once, in the middle."""
@@ -87,6 +91,7 @@ def test_a_skill_is_learned(tmp_path: Path) -> None:
     train_skill(Pull(40), tmp_path, 0, QuietProgress())
     curve = [row["off"] for row in Stage(tmp_path / "first").metrics()]
     assert curve[0] > 1.0 and curve[-1] < 0.5
+    assert 0 < json.loads((tmp_path / "measured.json").read_text())["deviation"] < 0.5
 
 
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> None:

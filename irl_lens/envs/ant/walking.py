@@ -8,15 +8,12 @@ speed), the torques a, and the torso's vertical. Without the cost of yaw the sym
 spins; without that of height it jumps; a fall is the height rule of the ant's world, or lying on
 the back, which that rule misses. A new direction is drawn with probability 1/20 a step, so
 that turning on the spot is most of what is practised.
-
-Two stages: a coarse time step, which is quick, and then the time step that the gait is used in,
-where a policy of the first stage alone may come to stand still for ever.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,15 +22,14 @@ from jaxtyping import Bool, Float, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.gait import COLUMNS, TORQUES, gait_observation, turned_back
 from irl_lens.envs.ant.physics import Physics
+from irl_lens.envs.ant.rules import fallen
 from irl_lens.envs.ant.spec import PhysicsOptions
-from irl_lens.envs.practice import Lesson, Practised
+from irl_lens.envs.practice import Practised
 
 LONGEST = 400
 """Steps after which a row begins anew, though the ant still walks."""
 REDRAWN = 0.05
 """Probability a step that the direction changes."""
-LOWEST, HIGHEST = 0.2, 1.0
-"""Heights of the torso within which the ant has not fallen [m]."""
 SCALE = 0.2
 """Factor of all rewards: values of about 1 suit the critic."""
 
@@ -51,28 +47,6 @@ class Rewards:
     fall: float = 10.0
     upright: float = 0.3
     fastest: float = 2.2
-
-
-COARSE = 0.5
-"""The coarse time step, in control steps."""
-
-LESSONS: dict[str, tuple[Lesson, Rewards, bool]] = {
-    lesson.name: (lesson, rewards, coarse)
-    for lesson, rewards, coarse in (
-        (Lesson("walk", 560), Rewards(), True),
-        (
-            Lesson("steady", 220, rows=512, discount=0.98, rate=4e-4, divergence=0.008),
-            Rewards(fall=30, upright=0.5),
-            True,
-        ),
-        (
-            Lesson("fine", 280, discount=0.98, rate=3e-4, divergence=0.008),
-            Rewards(fall=30, upright=0.5),
-            False,
-        ),
-    )
-}
-"""How each is trained, what it is rewarded for, and whether with a coarse time step."""
 
 
 class Walking:
@@ -108,7 +82,7 @@ class Walking:
         """Applies torques, as of the body that :meth:`observe` showed."""
         torques = turned_back(actions.astype(np.float64), self._turns)
         diverged = self.physics.step(np.clip(torques, -1, 1))
-        ended = diverged | fallen(self.physics.qpos)
+        ended = diverged | fallen(self.physics.qpos, "upright")
         rewards, figures = self._rewards(torques, ended)
         self.age += 1
         cut = ~ended & (self.age >= LONGEST)
@@ -161,36 +135,6 @@ class Walking:
         self.age[rows] = 0
 
 
-class GaitPractice:
-    """The gait as a skill to learn.
-
-    Args:
-        physics: What the gait is to be used in, and the last lesson is.
-    """
-
-    def __init__(self, physics: PhysicsOptions) -> None:
-        self.physics = physics
-
-    @property
-    def lessons(self) -> tuple[Lesson, ...]:
-        """In order."""
-        return tuple(lesson for lesson, _, _ in LESSONS.values())
-
-    def rows(self, lesson: str) -> Walking:
-        """Returns rows for a lesson."""
-        chosen, rewards, coarse = LESSONS[lesson]
-        physics = self.physics
-        if coarse:
-            physics = replace(physics, timestep=COARSE * physics.control_step, substeps=2)
-        return Walking(chosen.rows, rewards, physics)
-
-
 def upright(qpos: Float[NDArray[np.float64], "n 15"]) -> Float[NDArray[np.float64], " n"]:
     """Cosine of the torso's tilt: 1 upright, -1 on the back."""
     return 1 - 2 * (qpos[:, 4] ** 2 + qpos[:, 5] ** 2)
-
-
-def fallen(qpos: Float[NDArray[np.float64], "n 15"]) -> Bool[NDArray[np.bool_], " n"]:
-    """Marks ants out of the height's range, or upside down; also those that are nowhere."""
-    height = qpos[:, 2]
-    return ~((height >= LOWEST) & (height <= HIGHEST) & (upright(qpos) > 0))

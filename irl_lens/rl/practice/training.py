@@ -1,4 +1,4 @@
-"""Trains the skill of a world's expert, lesson after lesson, and writes its weights.
+"""Trains the skill of a world's expert, lesson after lesson; writes and measures its weights.
 
 A lesson is a stage in a folder of its own: checkpointed, logged to ``metrics.jsonl``, and gone on
 with where it was interrupted.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from irl_lens.envs.practice import Lesson, Practice
+from irl_lens.files.json_files import write_json
 from irl_lens.files.lock import locked
 from irl_lens.files.tensors import copy_weights, save_tensors
 from irl_lens.progress import Progress
@@ -24,7 +25,7 @@ from irl_lens.runs.provenance import describe
 from irl_lens.runs.stage import Stage
 from irl_lens.training.loop import finish, train
 
-SKILL = "skill.safetensors"
+SKILL, MEASURED = "skill.safetensors", "measured.json"
 LAST = 10
 """Logged steps whose mean is the lesson's result."""
 
@@ -54,6 +55,8 @@ def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress)
             weights = _learn(practice, lesson, Stage(folder / lesson.name), seed, weights, progress)
         path = folder / SKILL
         save_tensors(path, weights, {"seed": str(seed), **_provenance()})
+        arrays = {name: each.numpy() for name, each in weights.items()}
+        write_json(folder / MEASURED, practice.measure(arrays))
     return path
 
 

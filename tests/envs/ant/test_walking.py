@@ -7,8 +7,9 @@ import pytest
 
 from irl_lens.envs.ant.gait import COLUMNS, gait_observation, heading, turned_back
 from irl_lens.envs.ant.physics import Physics
-from irl_lens.envs.ant.spec import PhysicsOptions
-from irl_lens.envs.ant.walking import LONGEST, SCALE, GaitPractice, Rewards, Walking
+from irl_lens.envs.ant.practice import GaitPractice
+from irl_lens.envs.ant.spec import AntConfig, AntSpec, PhysicsOptions
+from irl_lens.envs.ant.walking import LONGEST, SCALE, Rewards, Walking
 from irl_lens.envs.practice import Practice, PracticeRows
 
 REWARDS = Rewards(fall=10, upright=0.5, fastest=2)
@@ -25,9 +26,11 @@ def actions(rows: int, seed: int) -> np.ndarray:
 
 
 def test_it_is_practice() -> None:
-    assert isinstance(walking(), PracticeRows) and isinstance(
-        GaitPractice(PhysicsOptions()), Practice
-    )
+    practice = GaitPractice(AntSpec(AntConfig()))
+    assert isinstance(walking(), PracticeRows) and isinstance(practice, Practice)
+    coarse, _, fine = (practice.rows(lesson.name) for lesson in practice.lessons)
+    assert coarse.physics.options == PhysicsOptions(timestep=0.025, substeps=2)
+    assert fine.physics.options == PhysicsOptions()
 
 
 def test_going_back_to_a_state_gives_the_same_again() -> None:
