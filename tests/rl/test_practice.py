@@ -91,6 +91,9 @@ def test_a_skill_is_learned(tmp_path: Path) -> None:
     train_skill(Pull(40), tmp_path, 0, QuietProgress())
     curve = [row["off"] for row in Stage(tmp_path / "first").metrics()]
     assert curve[0] > 1.0 and curve[-1] < 0.5
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["lesson"] for line in lines][-1] == "second"
+    assert lines[-1]["samples"] == (40 + 3) * 32 * 16
     assert 0 < json.loads((tmp_path / "measured.json").read_text())["deviation"] < 0.5
 
 

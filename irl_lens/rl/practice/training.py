@@ -16,7 +16,8 @@ from torch import Tensor
 from irl_lens.envs.practice import Lesson, Practice
 from irl_lens.files.json_files import write_json
 from irl_lens.files.lock import locked
-from irl_lens.files.tensors import copy_weights, save_tensors
+from irl_lens.files.tensors import copy_weights, save_tensors, write_bytes
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.progress import Progress
 from irl_lens.rl.practice.actor_critic import ActorCritic
 from irl_lens.rl.practice.job import PracticeJob
@@ -25,7 +26,7 @@ from irl_lens.runs.provenance import describe
 from irl_lens.runs.stage import Stage
 from irl_lens.training.loop import finish, train
 
-SKILL, MEASURED = "skill.safetensors", "measured.json"
+SKILL, MEASURED, CURVE = "skill.safetensors", "measured.json", "curve.jsonl"
 LAST = 10
 """Logged steps whose mean is the lesson's result."""
 
@@ -56,6 +57,7 @@ def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress)
         path = folder / SKILL
         save_tensors(path, weights, {"seed": str(seed), **_provenance()})
         arrays = {name: each.numpy() for name, each in weights.items()}
+        write_bytes(folder / CURVE, _curve([Stage(folder / x.name) for x in practice.lessons]))
         write_json(folder / MEASURED, practice.measure(arrays))
     return path
 
@@ -80,6 +82,18 @@ def _learn(
     train(stage, PracticeJob(network, rows, lesson, seed), progress)
     finish(stage, network.state_dict(), _recent(stage))
     return stage.weights()
+
+
+def _curve(stages: list[Stage]) -> bytes:
+    """The logs one after the other, with samples and seconds counted from the first on."""
+    lines, before = [], {"samples": 0.0, "seconds": 0.0}
+    for stage in stages:
+        rows = stage.metrics()
+        for row in rows:
+            total = {name: round(row[name] + start, 3) for name, start in before.items()}
+            lines.append(to_json({"lesson": stage.name, **row, **total}))
+        before = {name: start + rows[-1][name] for name, start in before.items()}
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _recent(stage: Stage) -> dict[str, Any]:
