@@ -23,7 +23,15 @@ ROOMS = (
 
 INTERFACE = tuple(
     f"irl_lens.envs.{module}"
-    for module in ("contracts", "protocol", "registry", "scenes", "spaces", "trajectories")
+    for module in (
+        "contracts",
+        "practice",
+        "protocol",
+        "registry",
+        "scenes",
+        "spaces",
+        "trajectories",
+    )
 )
 """All that is seen of ``envs`` from outside."""
 

@@ -12,7 +12,13 @@ from irl_lens.runs.chain import STAGES
 PRESET_NAMES = ("grid", "smoke", "paper-grid")
 """Those of :mod:`irl_lens.config.presets`, which brings the worlds and with them Gymnasium."""
 
+EXPERT = "expert"
+"""What can be trained beside the stages of a run: the skill of a world's expert."""
+
 StageName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(STAGES))]
+TrainedName = Annotated[
+    str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices((*STAGES, EXPERT)))
+]
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESET_NAMES)}.")
 ]

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from irl_lens.cli.arguments import (
+    EXPERT,
     Base,
     Device,
     OutFolder,
@@ -15,6 +16,7 @@ from irl_lens.cli.arguments import (
     Settings,
     StageName,
     Threads,
+    TrainedName,
 )
 from irl_lens.cli.looking import show
 from irl_lens.commands import training
@@ -51,7 +53,7 @@ def run(
 
 
 def train(
-    stage: tyro.conf.Positional[StageName],
+    stage: tyro.conf.Positional[TrainedName],
     /,
     preset_name: Annotated[PresetName, tyro.conf.arg(name="preset")],
     out: OutFolder = None,
@@ -63,13 +65,25 @@ def train(
 ) -> None:
     """Runs one stage of the chain; the stages before it must be finished.
 
+    Or trains the skill of the world's expert, for which nothing need be finished. The same
+    command continues.
+
     Args:
-        stage: The stage.
-        out: The run's folder; runs/PRESET-seedN when not given.
+        stage: The stage, or expert.
+        out: The run's folder; runs/PRESET-seedN when not given, runs/PRESET-expert-seedN for
+            expert.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
             items stand between commas.
     """
+    if stage == EXPERT:
+        given = {"device": device, "base": base}
+        print(
+            training.train_expert(
+                preset_name, out=out, seed=seed, threads=threads, settings=settings, **given
+            )
+        )
+        return
     opened = training.train(
         stage,
         preset_name,

@@ -104,6 +104,47 @@ def train(
         return opened
 
 
+def train_expert(
+    preset: Preset | str,
+    *,
+    out: Path | str | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    settings: Sequence[str] = (),
+    **refused: object,
+) -> Path:
+    """Trains the skill of a world's expert, such as a gait. The same call continues.
+
+    Args:
+        preset: As for :func:`run`: of it only the world counts.
+        out: Where lessons and weights go; runs/PRESET-expert-seedN when not given.
+        seed: Where every random stream starts from.
+        threads: Threads that torch computes with; one when not given, as the network is small.
+        settings: Settings that replace the preset's.
+        **refused: What other stages can be given, and this cannot.
+
+    Returns:
+        The file of the weights, learning curves beside it.
+
+    Raises:
+        NotOffered: The expert of that world has nothing to learn.
+        UserError: A setting is not possible.
+        KeyboardInterrupt: After Ctrl-C; the same call continues.
+    """
+    if given := [name for name, value in refused.items() if value is not None]:
+        raise UserError(f"--{given[0]}: an expert is trained without; leave it out")
+    chosen = _checked(preset, settings, seed)
+    from irl_lens.envs.contracts import Practising, ask
+    from irl_lens.envs.registry import make_world
+
+    practice = ask(make_world(chosen.world), Practising, "train expert").practice()
+    folder = Path("runs") / f"{chosen.name}-expert-seed{seed}" if out is None else Path(out)
+    with _threads(1 if threads is None else threads), showing_progress() as shown:
+        from irl_lens.rl.practice.training import train_skill
+
+        return train_skill(practice, folder, seed, shown)
+
+
 def sweep(
     stages: Sequence[str],
     preset: Preset | str,

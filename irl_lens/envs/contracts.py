@@ -8,6 +8,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Roamable    rows on which nothing is asked for
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
+    Practising  a skill of its expert that is trained
 
 Two more are no methods: labels of subgoals, and actions out of a finite set.
 """
@@ -22,6 +23,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.practice import Practising
 from irl_lens.envs.protocol import Filtered, Seed, VectorWorld, World
 from irl_lens.envs.scenes import Mapped, Stageable
 from irl_lens.envs.spaces import DiscreteActions
@@ -145,6 +147,7 @@ _OFFERS: dict[Offer, str] = {
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",
+    Practising: "a skill of its expert to train",
 }
 
 

@@ -15,7 +15,7 @@ import torch
 
 from irl_lens.models.device import described
 
-_LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "irl-lens")
+_LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "mujoco", "irl-lens")
 
 
 def describe(device: torch.device | None = None) -> dict[str, Any]:

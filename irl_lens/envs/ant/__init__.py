@@ -1,0 +1,1 @@
+"""The ant: a four-legged body that visits colours on a plane, in MuJoCo."""

@@ -1,0 +1,163 @@
+"""Demonstrations: arenas that can be solved, played by the expert, and only those that succeed.
+
+Arena and task are drawn jointly and uniformly among those that can be solved, as the exact
+filter's prior has it; one that the expert fails (about 2 in 100) is drawn anew, task and all.
+Rows that are over are not stepped any more, and none is begun in their place: who filled them up
+and stopped at n successes would show short episodes too often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.columns import observe
+from irl_lens.envs.ant.episodes import AntEpisodes
+from irl_lens.envs.ant.expert import Expert
+from irl_lens.envs.ant.gait import TORQUES, Gait
+from irl_lens.envs.ant.options import AntOptions
+from irl_lens.envs.ant.rules import End
+from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.pinpad.layouts import Layouts
+from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.protocol import Seed
+from irl_lens.envs.trajectories import Trajectories
+
+PLAYED = 100
+"""Episodes played before it is asked how many of them succeeded."""
+SUCCEED = 0.1
+"""Share of episodes that must: with fewer, most would be played for nothing."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What the expert did, step by step: a row for every step of every episode.
+
+    Attributes:
+        row: The episode that it is of, ascending at each step.
+        step: Steps taken before.
+        observations: What the expert saw.
+        actions: What it did: beyond -1 and 1 counts as -1 and 1.
+        means: What it meant.
+        progress: Visits completed before.
+    """
+
+    row: Int[NDArray[np.int64], " k"]
+    step: Int[NDArray[np.int64], " k"]
+    observations: Float[NDArray[np.float32], "k columns"]
+    actions: Float[NDArray[np.float32], "k 8"]
+    means: Float[NDArray[np.float32], "k 8"]
+    progress: Int[NDArray[np.int64], " k"]
+
+
+def demonstrate(
+    spec: AntSpec,
+    gait: Gait,
+    n: int,
+    seed: Seed,
+    task: str | Task = "train",
+    prefix: int | None = None,
+    threads: int = 0,
+) -> Trajectories:
+    """Plays until there are ``n`` successes.
+
+    Args:
+        spec: The world.
+        gait: The expert's.
+        n: Number of trajectories.
+        seed: Seed of everything random.
+        task: See :meth:`irl_lens.envs.pinpad.spec.PinpadSpec.tasks`.
+        prefix: Also there.
+        threads: How many threads step the bodies; 0 for one a processor. It changes no bit.
+
+    Returns:
+        Successful trajectories, padded to the longest.
+
+    Raises:
+        ValueError: The expert fails next to always, or next to no arena can be solved.
+    """
+    options = AntOptions(**asdict(spec.settings), task=task, prefix=prefix)
+    rng, found, missing, played = np.random.default_rng(seed), [], n, 0
+    while missing:
+        if played >= PLAYED and n - missing < SUCCEED * played:
+            raise ValueError(
+                f"the expert succeeds in {n - missing} of {played} episodes; take less noise, a "
+                "longer horizon, or train it for these physics: irl-lens train expert"
+            )
+        episodes = AntEpisodes(missing, options, threads)
+        episodes.reset(np.arange(missing), rng.spawn(missing))
+        walk = play(episodes, gait, spec.settings.noise * gait.deviation, rng)
+        played += missing
+        succeeded = np.flatnonzero(episodes.state.end == End.SUCCESS)
+        found.append((episodes, walk, succeeded))
+        missing -= len(succeeded)
+    steps = max(int(episodes.state.steps[rows].max(initial=1)) for episodes, _, rows in found)
+    parts = [_shown(*each, spec, gait, steps, task == "train") for each in found]
+    arrays = [part.arrays() for part in parts]
+    return Trajectories.from_arrays({k: np.concatenate([a[k] for a in arrays]) for k in arrays[0]})
+
+
+def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Generator) -> Walk:
+    """Lets the expert play episodes that have begun to their end.
+
+    Args:
+        episodes: Each is over afterwards.
+        gait: The expert's.
+        deviation: Of every torque from what the expert means.
+        rng: Draws the deviations.
+    """
+    state, physics, world = episodes.state, episodes.physics, episodes.world
+    layouts = Layouts(state.objects, state.start)
+    expert = Expert.of(world.arena, world.board, layouts, gait)
+    actions, record = np.zeros((len(state.end), TORQUES)), []
+    while len(live := np.flatnonzero(~episodes.done)):
+        at = physics.qpos[live], physics.qvel[live]
+        seen = observe(world.arena, state.objects[live], *at)
+        progress = state.progress[live]
+        means = expert.rows(live).means(seen, episodes.goals[state.task[live], progress])
+        noise = deviation * rng.standard_normal(means.shape, np.float32)
+        actions[live] = means + noise
+        taken = actions[live].astype(np.float32)
+        record.append((live, state.steps[live], seen, taken, means, progress))
+        episodes.step(actions)
+    return Walk(*map(np.concatenate, zip(*record, strict=True)))
+
+
+def _shown(
+    episodes: AntEpisodes,
+    walk: Walk,
+    rows: Int[NDArray[np.int64], " kept"],
+    spec: AntSpec,
+    gait: Gait,
+    steps: int,
+    numbered: bool,
+) -> Trajectories:
+    """The rows that succeeded, with labels, padded to so many steps."""
+    state, (_, stages) = episodes.state, episodes.options.tables(spec)
+    place = np.full(len(state.end), -1)
+    place[rows] = np.arange(len(rows))
+    kept = place[walk.row] >= 0
+    at = place[walk.row[kept]], walk.step[kept]
+
+    def padded(values: NDArray[Any], fill: int = 0) -> NDArray[Any]:
+        whole = np.full((len(rows), steps, *values.shape[1:]), fill, values.dtype)
+        whole[at] = values[kept]
+        return whole
+
+    deviations = np.full_like(walk.means, spec.settings.noise * gait.deviation)
+    task = state.task[walk.row]
+    return Trajectories(
+        observations=padded(walk.observations),
+        actions=padded(walk.actions),
+        mask=padded(np.ones(len(walk.row), bool)),
+        policy=padded(np.concatenate([walk.means, deviations], axis=1)),
+        subgoals=padded(stages[task, walk.progress], -1),
+        visits=padded(episodes.goals[task, walk.progress], -1),
+        progress=padded(walk.progress),
+        tasks=state.task[rows] if numbered else np.full(len(rows), -1),
+        extras={"objects": state.objects[rows], "start": state.start[rows]},
+    )
