@@ -20,7 +20,7 @@ from irl_lens.config.schema import (
     RLConfig,
 )
 from irl_lens.config.validation import check_types
-from irl_lens.envs.registry import GRID, SMALL_GRID, VARIABLE, import_user_modules
+from irl_lens.envs.registry import ANT, GRID, SMALL_GRID, VARIABLE, import_user_modules
 from irl_lens.errors import UserError
 
 _GRID = Preset(
@@ -103,8 +103,52 @@ _SMOKE = Preset(
     evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )
 
+_ANT = Preset(
+    name="ant",
+    world=ANT,
+    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512, act_fn="gelu"),
+    pretrain=PretrainConfig(
+        steps=3_000,
+        batch=64,
+        chunk=16,
+        optimizer="muon",
+        lr=2e-3,
+        schedule="cosine",
+        targets="policy",
+        observation_weight=0.01,
+        precision="auto",
+    ),
+    controllers=ControllersConfig(
+        layers=(1, 2, 3),
+        rank=16,
+        steps=1_000,
+        batch=32,
+        lr=1e-2,
+        schedule="cosine",
+        targets="policy",
+    ),
+    discovery=DiscoveryConfig(
+        layer=2,
+        decoder="linear",
+        steps=1_000,
+        batch=32,
+        lr=3e-3,
+        decoder_lr=1e-3,
+        schedule="cosine",
+        alpha=((0.0, 5e-4), (0.18, 5e-4), (0.33, 0.05), (0.54, 0.12), (1.0, 0.2)),
+        log_sigma=-2.0,
+        targets="policy",
+    ),
+    codes=CodesConfig(steps=1_000, batch=32),
+    internal_rl=InternalRLConfig(
+        episodes=40_960, batch=256, lr=1e-3, epochs=4, start="posterior", temperature=0.5
+    ),
+    raw_rl=RLConfig(episodes=40_960, batch=256, lr=3e-5, temperature=0.5),
+    evaluation=EvaluationConfig(trajectories=1_024, rollouts=512),
+)
+
 PRESETS: dict[str, Preset] = {
-    preset.name: preset for preset in (_GRID, _SMOKE, Preset(name="paper-grid"))
+    preset.name: preset for preset in (_GRID, _SMOKE, _ANT, Preset(name="paper-grid"))
 }
 _OWN = tuple(PRESETS)
 

@@ -34,6 +34,7 @@ from typing import (
     runtime_checkable,
 )
 
+from irl_lens.envs.ant.spec import AntConfig
 from irl_lens.envs.pinpad.spec import PinpadConfig
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
@@ -43,6 +44,9 @@ GRID = PinpadConfig()
 
 SMALL_GRID = PinpadConfig(size=5, colours=4, walls=2, horizon=40, grammar="paper-ant")
 """A grid to try things out on: small, and each of its subgoals is a single visit."""
+
+ANT = AntConfig()
+"""The paper's ant."""
 
 VARIABLE = "IRL_LENS_MODULES"
 """Environment variable: modules and ``.py`` files of the user, between commas, which register
@@ -265,4 +269,11 @@ def _make_pinpad(config: PinpadConfig) -> World:
     return PinpadWorld(config)
 
 
+def _make_ant(config: AntConfig) -> World:
+    from irl_lens.envs.ant.world import AntWorld
+
+    return AntWorld(config)
+
+
 register_world(UNNAMED, PinpadConfig, _make_pinpad)
+register_world("ant", AntConfig, _make_ant)

@@ -19,6 +19,8 @@ from irl_lens.envs.ant.render import RENDER_MODES, Renderer, check_mode
 from irl_lens.envs.ant.spec import JOINTS
 from irl_lens.envs.pinpad.episode_env import EpisodeEnv
 
+FARTHEST = 1e6
+"""No column is beyond this: a body as fast as is allowed is 50 km away at the longest horizon."""
 ACTIONS = spaces.Box(-1.0, 1.0, (JOINTS,), np.float32)
 
 
@@ -41,7 +43,7 @@ class AntPinpadEnv(EpisodeEnv):
         >>> env = gym.make("irl_lens/AntPinpad-v0", task="heldout")
         >>> observation, info = env.reset(seed=0)
         >>> observation.shape, info["progress"]
-        ((42,), 0)
+        ((41,), 0)
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 20}  # type: ignore[misc]
@@ -75,4 +77,4 @@ class AntPinpadEnv(EpisodeEnv):
 
 def space_of(episodes: AntEpisodes) -> spaces.Box:
     """Returns the observation space of one row."""
-    return spaces.Box(-np.inf, np.inf, (episodes.world.observation.columns,), np.float32)
+    return spaces.Box(-FARTHEST, FARTHEST, (episodes.world.observation.columns,), np.float32)

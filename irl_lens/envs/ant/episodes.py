@@ -1,7 +1,7 @@
 """Ants' episodes in progress, any number of them: what both environments are made of.
 
-As the grid's (:mod:`irl_lens.envs.pinpad.episodes`): each row draws from a generator of its own, and
-one that is over stays put. An episode begins in the middle of a cell, give or take, in any
+As the grid's (:mod:`irl_lens.envs.pinpad.episodes`): each row draws from a generator of its own,
+and one that is over stays put. An episode begins in the middle of a cell, give or take, in any
 direction, with joint angles and all velocities uniform within 0.1 of standing at rest.
 """
 
@@ -161,13 +161,13 @@ class AntEpisodes:
         if diverged.any():
             self._stop(rows, diverged, before)
         arena, qpos = self.world.arena, self.physics.qpos[rows]
-        cells = [arena.cells(at[:, :2]) for at in (before[0], qpos)]
         judged = judge(
             self.options,
             self._there[rows],
             self.goals[state.task[rows]],
             state.progress[rows],
-            *cells,
+            arena.cells(before[0][:, :2]),
+            arena.cells(qpos[:, :2]),
             fallen(qpos, self.options.fall),
         )
         state.steps[rows] += 1
@@ -220,11 +220,11 @@ class AntEpisodes:
 
     def snapshot(self) -> AntState:
         """Returns a copy of the episodes and of the bodies."""
-        return self._copied(self.physics.save(np.arange(len(self.done))))
-
-    def _copied(self, physics: NDArray[np.float64]) -> AntState:
-        copies = {f.name: getattr(self._state, f.name).copy() for f in fields(AntState)}
-        return AntState(**copies | {"physics": physics})
+        copies: dict[str, Any] = {
+            f.name: getattr(self._state, f.name).copy() for f in fields(AntState)
+        }
+        copies["physics"] = self.physics.save(np.arange(len(self.done)))
+        return AntState(**copies)
 
     def checked(self, snapshot: object) -> AntState:
         """Returns a copy of a snapshot.
@@ -237,7 +237,8 @@ class AntEpisodes:
                 f"a snapshot whose episodes are a {type(snapshot).__name__}; give what get_state "
                 "returned"
             )
-        copy = AntState(**checked_arrays(snapshot, self.snapshot()))
+        arrays: dict[str, Any] = {**checked_arrays(snapshot, self.snapshot())}
+        copy = AntState(**arrays)
         check_layouts(self.board, Layouts(copy.objects, copy.start))
         check_counters(copy, self.goals, self.options.horizon)
         check_range("end", copy.end, len(End))

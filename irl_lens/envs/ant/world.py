@@ -1,0 +1,121 @@
+"""The ant's pinpad as a :class:`irl_lens.envs.protocol.World`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from irl_lens.arrays import NDArray
+from irl_lens.envs.ant.arena import Arena
+from irl_lens.envs.ant.bayes import floor
+from irl_lens.envs.ant.body import PLACE
+from irl_lens.envs.ant.demonstrations import demonstrate
+from irl_lens.envs.ant.gait import Gait, trained_gait
+from irl_lens.envs.ant.practice import GaitPractice
+from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
+from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.protocol import Floor, Seed
+from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
+
+
+class AntWorld(AntSpec):
+    """An ant's pinpad and the grammar of its tasks.
+
+    Args:
+        config: Settings of the world.
+
+    Raises:
+        ValueError: A setting is out of range, or there is no such world.
+    """
+
+    @cached_property
+    def gait(self) -> Gait:
+        """The expert's gait, as it is shipped."""
+        return trained_gait()
+
+    def demonstrate(
+        self,
+        n: int,
+        seed: Seed,
+        epsilon: float = 0.0,
+        task: str | Task = "train",
+        prefix: int | None = None,
+    ) -> Trajectories:
+        """Plays fresh solvable arenas with the expert until ``n`` tasks are done.
+
+        Args:
+            n: Number of trajectories, at least 1.
+            seed: Seed of everything random.
+            epsilon: 0: torques at random are not harmless. The expert's noise is an option of
+                the world.
+            task: See :meth:`tasks`.
+            prefix: See :meth:`tasks`.
+
+        Returns:
+            Successful trajectories, padded to the longest.
+
+        Raises:
+            UserError: ``epsilon`` is not 0.
+            ValueError: A number is out of range, or the expert next to never succeeds.
+        """
+        check_whole("n", n, 1, MAX_ROWS)
+        _refuse(epsilon)
+        return demonstrate(self, self.gait, n, seed, task, prefix)
+
+    def floor(
+        self, trajectories: Trajectories, epsilon: float = 0.0, prior: str | Task = "train"
+    ) -> Floor:
+        """Returns what the exact Bayes filter believes at every step.
+
+        Args:
+            trajectories: What the expert did.
+            epsilon: 0, see :meth:`demonstrate`.
+            prior: The tasks the filter reckons with, see :meth:`tasks`.
+
+        Raises:
+            UserError: ``epsilon`` is not 0.
+            ValueError: Some trajectory is impossible under the prior, or there is no noise.
+        """
+        _refuse(epsilon)
+        return floor(self, self.gait, trajectories, prior)
+
+    def vector_env(
+        self,
+        n: int,
+        task: str | Task = "heldout",
+        prefix: int | None = None,
+        solvable: bool = True,
+    ) -> AntPinpadVectorEnv:
+        """Returns ``n`` ants to act with, without autoreset.
+
+        Args:
+            n: Number of ants.
+            task: See :meth:`tasks`.
+            prefix: See :meth:`tasks`.
+            solvable: Draw only arenas in which there is a path for the task.
+        """
+        return rows_of(self.settings, n, task=task, prefix=prefix, solvable=solvable)
+
+    def practice(self) -> GaitPractice:
+        """Returns what the expert's gait is learned by."""
+        return GaitPractice(self)
+
+    def places(
+        self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
+    ) -> Int[NDArray[np.int64], "*batch"]:
+        """Returns the cell that the ant is in, as observations show it; -1 outside."""
+        return Arena(self.arena.size, 2 / self.arena.size).cells(observations[..., PLACE])
+
+
+def _refuse(epsilon: float) -> None:
+    if epsilon:
+        raise UserError(
+            f"epsilon {epsilon}: no torque at random is harmless to an ant; take epsilon = 0 and "
+            "give the expert's demonstrations noise by world.noise"
+        )
