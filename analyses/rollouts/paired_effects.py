@@ -105,8 +105,8 @@ def next_reached(course: Course, since: Steps) -> tuple[Steps, Steps]:
 
 
 def differs(one: Course, other: Course) -> Rows:
-    """Marks the episodes whose paths are not the same."""
-    steps = min(one.path.shape[1], other.path.shape[1])
-    return (one.path[:, :steps] != other.path[:, :steps]).any(axis=1) | (
-        one.lengths != other.lengths
-    )
+    """Marks the episodes whose paths are not the same, to the bit."""
+    steps = min(one.trail.shape[1], other.trail.shape[1])
+    trails = one.trail[:, :steps], other.trail[:, :steps]
+    same = (trails[0] == trails[1]) | (np.isnan(trails[0]) & np.isnan(trails[1]))
+    return ~same.all(axis=(1, 2)) | (one.lengths != other.lengths)

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.contracts import Roamable, ask
+from irl_lens.envs.contracts import Roamable, RoamingRows, ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
@@ -29,7 +29,8 @@ class Course:
         reached: Abstract subgoals in the order they were reached; -1 where there is none.
         at: Steps taken when each was reached, -1 where there is none.
         lengths: Steps taken in all.
-        path: Cell after each number of steps, the start first; -1 after the end.
+        path: Cell after each number of steps, the start first; -1 after the end, and off the map.
+        trail: Column and row of the same, exactly where the agent was; NaN after the end.
         cells: Cells of a board.
     """
 
@@ -37,7 +38,13 @@ class Course:
     at: Int[NDArray[np.int64], "n subgoals"]
     lengths: Int[NDArray[np.int64], " n"]
     path: Int[NDArray[np.int64], "n steps"]
+    trail: Float[NDArray[np.float64], "n steps 2"]
     cells: int
+
+    @classmethod
+    def of(cls, env: RoamingRows) -> Course:
+        """Returns where agents went that have roamed."""
+        return cls(env.reached, env.at, env.lengths, env.path, env.trail, env.cells)
 
     def occupancy(self, since: Int[NDArray[np.int64], " n"]) -> Float[NDArray[np.float64], "n c"]:
         """Share of time on each cell after ``since`` steps and more; NaN if it was over."""
@@ -82,7 +89,7 @@ class Field:
         """
         env = self._source.roaming(self.rows, subgoals)
         RolloutRunner(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
-        return Course(env.reached, env.at, env.lengths, env.path, env.cells)
+        return Course.of(env)
 
     def situation(self, row: int, task: Sequence[int]) -> Situation:
         """Returns the board of a row, with a task to be asked for there.

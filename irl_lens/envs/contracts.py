@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
@@ -37,18 +37,29 @@ class RoamingRows(VectorWorld, Protocol):
     """Rows without a task, and what they remember.
 
     Attributes:
-        reached: Abstract subgoals in the order they were reached; -1 where there is none.
-        at: Steps taken when each was reached, -1 where there is none.
         lengths: Steps taken in all.
     """
 
-    reached: Int[NDArray[np.int64], "n subgoals"]
-    at: Int[NDArray[np.int64], "n subgoals"]
     lengths: Int[NDArray[np.int64], " n"]
 
     @property
+    def reached(self) -> Int[NDArray[np.int64], "n subgoals"]:
+        """Abstract subgoals in the order they were reached; -1 where there is none."""
+        ...
+
+    @property
+    def at(self) -> Int[NDArray[np.int64], "n subgoals"]:
+        """Steps taken when each was reached, -1 where there is none."""
+        ...
+
+    @property
     def path(self) -> Int[NDArray[np.int64], "n steps"]:
-        """Place after each number of steps, the start first; -1 after the end."""
+        """Place after each number of steps, the start first; -1 after the end, and off the map."""
+        ...
+
+    @property
+    def trail(self) -> Float[NDArray[np.float64], "n steps 2"]:
+        """Column and row of the same, exactly where the agent was; NaN after the end."""
         ...
 
     @property

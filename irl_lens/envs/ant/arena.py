@@ -54,6 +54,11 @@ class Arena:
         inside = (np.minimum(column, row) >= 0) & (np.maximum(column, row) < self.size)
         return np.where(inside, row * self.size + column, OUTSIDE)
 
+    def points(self, places: Places) -> Float[NDArray[np.float64], "*n 2"]:
+        """Returns column and row of each place: whole numbers at the cells' centres."""
+        x, y = places[..., 0], places[..., 1]
+        return np.stack([self.half + x, self.half - y], axis=-1) / self.side - 0.5
+
     def within(self, places: Places) -> Float[NDArray[np.float64], "*n 2"]:
         """Returns where in its cell each place is, from -1 to 1."""
         return 2 * np.mod((places + self.half) / self.side, 1) - 1

@@ -19,7 +19,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.physics import VELOCITIES, Physics
-from irl_lens.envs.ant.rules import End, content, fallen, judge
+from irl_lens.envs.ant.rules import End, Judged, content, fallen, judge
 from irl_lens.envs.ant.spec import JOINTS
 from irl_lens.envs.pinpad.drawing import BoardDraw
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, check_layouts
@@ -161,16 +161,9 @@ class AntEpisodes:
         if diverged.any():
             self._stop(rows, diverged, before)
         arena, qpos = self.world.arena, self.physics.qpos[rows]
-        judged = judge(
-            self.options,
-            self._there[rows],
-            self.goals[state.task[rows]],
-            state.progress[rows],
-            arena.cells(before[0][:, :2]),
-            arena.cells(qpos[:, :2]),
-            fallen(qpos, self.options.fall),
-        )
         state.steps[rows] += 1
+        cells = arena.cells(before[0][:, :2]), arena.cells(qpos[:, :2])
+        judged = self._judged(rows, *cells, fallen(qpos, self.options.fall))
         late = (judged.end == End.NOT_YET) & (state.steps[rows] >= self.options.horizon)
         end = np.where(late, End.TIME, judged.end)
         state.end[rows] = np.where(diverged, End.DIVERGED, end)
@@ -178,6 +171,18 @@ class AntEpisodes:
         reward = np.zeros(len(state.end))
         reward[rows] = state.end[rows] == End.SUCCESS
         return reward
+
+    def _judged(
+        self,
+        rows: Int[NDArray[np.int64], " k"],
+        before: Int[NDArray[np.int64], " k"],
+        after: Int[NDArray[np.int64], " k"],
+        fell: Bool[NDArray[np.bool_], " k"],
+    ) -> Judged:
+        """Judges a step that was taken in ``rows``; see :func:`irl_lens.envs.ant.rules.judge`."""
+        state, there = self._state, self._there[rows]
+        goals, progress = self.goals[state.task[rows]], state.progress[rows]
+        return judge(self.options, there, goals, progress, before, after, fell)
 
     def _stop(
         self,

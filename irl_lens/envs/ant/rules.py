@@ -79,6 +79,18 @@ def fallen(qpos: Float[NDArray[np.floating[Any]], "n 15"], rule: str) -> Flags:
     return fell
 
 
+def visits(there: Int[NDArray[np.int64], "n cells"], before: Whole, after: Whole) -> Whole:
+    """Returns what one step has visited: a colour, ``WALL`` or ``EMPTY``.
+
+    Args:
+        there: What is on each cell.
+        before: The torso's cell before the step, ``OUTSIDE`` where it is in none.
+        after: The same after it.
+    """
+    entered = (after != before) & (after != OUTSIDE)
+    return np.where(entered, there[np.arange(len(after)), after], EMPTY)
+
+
 def judge(
     config: AntConfig,
     there: Int[NDArray[np.int64], "n cells"],
@@ -99,16 +111,27 @@ def judge(
         after: The same after it.
         fell: Whether it has fallen.
     """
-    rows = np.arange(len(after))
-    entered = (after != before) & (after != OUTSIDE)
-    visited = np.where(entered, there[rows, after], EMPTY)
+    rows, visited = np.arange(len(after)), visits(there, before, after)
     hit = (visited >= 0) & (visited == goals[rows, progress])
     now = progress + hit
+    end = mishaps(config, visited, after, fell)
+    end[(visited >= 0) & ~hit] = End.WRONG_COLOUR
+    end[hit & (goals[rows, now] < 0)] = End.SUCCESS
+    return Judged(now, end)
+
+
+def mishaps(config: AntConfig, visited: Whole, after: Whole, fell: Flags) -> Whole:
+    """Returns what has ended episodes whatever was asked for, one of :class:`End`.
+
+    Args:
+        config: The rules that are options.
+        visited: What a step has visited, see :func:`visits`.
+        after: The torso's cell after it.
+        fell: Whether it has fallen.
+    """
     end = np.full(len(after), End.NOT_YET, np.int64)
     end[fell] = End.FALL
-    end[(visited >= 0) & ~hit] = End.WRONG_COLOUR
     end[visited == WALL] = End.WALL
     if config.edge == "ends":
         end[after == OUTSIDE] = End.LEFT
-    end[hit & (goals[rows, now] < 0)] = End.SUCCESS
-    return Judged(now, end)
+    return end

@@ -16,6 +16,7 @@ from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, trained_gait
 from irl_lens.envs.ant.practice import GaitPractice
 from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
@@ -101,6 +102,15 @@ class AntWorld(AntSpec):
             solvable: Draw only arenas in which there is a path for the task.
         """
         return rows_of(self.settings, n, task=task, prefix=prefix, solvable=solvable)
+
+    def roaming(self, n: int, subgoals: int = 1) -> Roaming:
+        """Returns ``n`` ants of which nothing is asked.
+
+        Args:
+            n: Number of ants.
+            subgoals: An episode ends once so many abstract subgoals were reached.
+        """
+        return Roaming(self, n, subgoals)
 
     def practice(self) -> GaitPractice:
         """Returns what the expert's gait is learned by."""

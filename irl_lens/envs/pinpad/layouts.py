@@ -45,6 +45,12 @@ class BoardSpec:
         """Number of coloured cells and walls."""
         return self.colours + self.walls
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the colours, then of the walls."""
+        colours = (f"colour{i}" for i in range(self.colours))
+        return (*colours, *(f"wall{i}" for i in range(self.walls)))
+
 
 @dataclass(frozen=True)
 class Layouts:

@@ -30,13 +30,11 @@ class Observer:
             raise ValueError(f"no observation {kind!r}; there are: {', '.join(KINDS)}")
         self.kind = kind
         self.board = board
-        objects = [f"colour{i}" for i in range(board.colours)]
-        objects += [f"wall{i}" for i in range(board.walls)]
         if kind == "onehot":
-            sizes, names = [board.cells] * (board.objects + 1), [*objects, "agent"]
+            sizes, names = [board.cells] * (board.objects + 1), [*board.names, "agent"]
         else:
             sizes = [(2 * board.size - 1) ** 2] * board.objects + [board.cells, len(MOVES) + 1]
-            names = [*objects, "agent", "displacement"]
+            names = [*board.names, "agent", "displacement"]
         self.spec = ObservationSpec(tuple(names), tuple(sizes), (board.objects,))
 
     def encode(

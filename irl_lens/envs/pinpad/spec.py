@@ -110,8 +110,8 @@ class PinpadSpec:
 
     @property
     def object_names(self) -> tuple[str, ...]:
-        """Names of the colours and walls, as the observation's columns are called."""
-        return self.observation.names[: self.board.objects]
+        """Names of the colours and walls."""
+        return self.board.names
 
 
 def plain_values(spec: PinpadSpec, cells: tuple[int, ...], task: Task) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """Boards on which nothing is asked for: where an agent goes by itself.
 
-The world's own moves and visits, without a task. The first colours that an agent visits say
-which abstract subgoal it reached first: the one whose colours they are, in order. An agent
-that visits anything else has strayed, and its episode ends, as it does with a task.
+The world's own moves and visits, without a task (:mod:`irl_lens.envs.pinpad.reached`). The episode
+of an agent that has strayed ends, as it does with a task.
 """
 
 from __future__ import annotations
@@ -11,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.dynamics import checked_actions, terrain
 from irl_lens.envs.pinpad.layouts import Layouts, sample_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.reached import Reached
 from irl_lens.envs.pinpad.spec import PinpadSpec, plain_values
 from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
@@ -31,9 +31,6 @@ class Roaming:
         layouts: One board for all rows; drawn at each reset when not given.
 
     Attributes:
-        reached: Abstract subgoals in the order they were reached, ``[n, subgoals]``; -1 where
-            there is none.
-        at: Steps taken when each was reached, -1 where there is none.
         lengths: Steps taken in all, ``[n]``.
     """
 
@@ -41,13 +38,9 @@ class Roaming:
         self, world: PinpadSpec, n: int, subgoals: int = 1, layouts: Layouts | None = None
     ) -> None:
         check_whole("n", n, 1, MAX_ROWS)
-        check_whole("subgoals", subgoals, 1, world.horizon)
+        self._visits = Reached(world, n, subgoals)
         self.world, self.num_envs, self.subgoals = world, n, subgoals
         self._given = layouts
-        colours = world.grammar.subgoals
-        self._table = np.full((len(colours), 1 + max(map(len, colours))), -1)
-        for row, sequence in zip(self._table, colours, strict=True):
-            row[: len(sequence)] = sequence
 
     def reset(self, *, seed: int) -> tuple[NDArray[np.int32], dict[str, Any]]:
         """Draws boards, uniformly and without overlap, unless one was given."""
@@ -60,9 +53,8 @@ class Roaming:
         self._terrain = terrain(self.world.board, self._layouts)
         self._cell, self._displacement = self._layouts.start.copy(), np.zeros(n, np.int64)
         self._path, self.lengths = [self._cell.copy()], np.zeros(n, np.int64)
-        self._over, self._position = np.zeros(n, bool), np.zeros(n, np.int64)
-        self._possible = np.ones((n, len(self._table)), bool)
-        self.reached, self.at = np.full((2, n, self.subgoals), -1)
+        self._over = np.zeros(n, bool)
+        self._visits = Reached(self.world, n, self.subgoals)
         return self._observe()
 
     def step(
@@ -77,9 +69,9 @@ class Roaming:
         self._cell, self.lengths = there, self.lengths + live
         self._path.append(np.where(live, there, -1))
         colour = np.where(moved, self._terrain.colours[rows, there].astype(np.int64), -1)
-        self._visit(colour)
-        self._over |= self.lengths >= self.world.horizon
-        done = self.reached[:, -1] >= 0
+        self._visits.note(colour, self.lengths)
+        done = self._visits.complete
+        self._over |= self._visits.strayed | done | (self.lengths >= self.world.horizon)
         observation, info = self._observe()
         return observation, (live & done).astype(float), done, self._over & ~done, info
 
@@ -92,6 +84,23 @@ class Roaming:
     def actions(self) -> DiscreteActions:
         """The primitive actions."""
         return self.world.actions
+
+    @property
+    def reached(self) -> Int[NDArray[np.int64], "n subgoals"]:
+        """Abstract subgoals in the order they were reached; -1 where there is none."""
+        return self._visits.reached
+
+    @property
+    def at(self) -> Int[NDArray[np.int64], "n subgoals"]:
+        """Steps taken when each was reached, -1 where there is none."""
+        return self._visits.at
+
+    @property
+    def trail(self) -> Float[NDArray[np.float64], "n steps 2"]:
+        """Column and row after each number of steps, the start first; NaN after the end."""
+        path = self.path
+        y, x = np.divmod(path, self.world.board.size)
+        return np.where(path[..., None] >= 0, np.stack([x, y], axis=-1), np.nan)
 
     @property
     def path(self) -> Int[NDArray[np.int64], "n steps"]:
@@ -111,26 +120,12 @@ class Roaming:
         cells = *self._layouts.objects[row].tolist(), int(self._layouts.start[row])
         return plain_values(self.world, cells, tuple(task))
 
-    def _visit(self, colour: Int[NDArray[np.int64], " n"]) -> None:
-        """Takes note of visits; -1 is none."""
-        visits = colour >= 0
-        fits = colour[:, None] == self._table[:, self._position].T
-        self._possible &= fits | ~visits[:, None]
-        self._position = self._position + visits
-        complete = self._possible & (self._table[:, self._position].T < 0) & visits[:, None]
-        ends, count = complete.any(axis=1), (self.reached >= 0).sum(axis=1)
-        rows = np.flatnonzero(ends)
-        self.reached[rows, count[rows]] = complete[rows].argmax(axis=1)
-        self.at[rows, count[rows]] = self.lengths[rows]
-        self._possible[ends], self._position = True, np.where(ends, 0, self._position)
-        self._over |= ~self._possible.any(axis=1) | (self.reached[:, -1] >= 0)
-
     def _observe(self) -> tuple[NDArray[np.int32], dict[str, Any]]:
         observation = self.world.observer.encode(
             self._layouts.objects, self._cell, self._displacement
         )
         # No subgoal is asked for: the labels number those that the agent has reached.
-        count = (self.reached >= 0).sum(axis=1)
+        count = self._visits.counts
         labels: dict[str, Any] = {name: count for name in ("subgoal", "visit", "progress")}
         every: Bool[NDArray[np.bool_], " n"] = np.ones(self.num_envs, bool)
         return observation, labels | {"solvable": every}

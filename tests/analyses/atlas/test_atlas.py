@@ -202,7 +202,7 @@ def test_openings_are_compared_with_arrivals() -> None:
     reached = np.array([[1], [0], [1], [1], [-1], [0]])
     at = np.where(reached >= 0, 2, -1)
     lengths = np.array([8, 8, 8, 8, 8, 2])
-    course = Course(reached, at, lengths, np.zeros((6, 9), np.int64), 9)
+    course = Course(reached, at, lengths, np.zeros((6, 9), np.int64), np.zeros((6, 9, 2)), 9)
     found = ending(gate, course)
     shares = [x.value for x in (found.arrival, found.early, found.late)]
     assert shares == [0.25, 0.25, 0.25] and found.dwell.value == pytest.approx(8 / 3)

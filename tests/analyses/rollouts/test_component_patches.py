@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 def course(reached: list[list[int]], at: list[list[int]], path: list[list[int]]) -> Course:
     cells = np.array(path)
-    return Course(np.array(reached), np.array(at), (cells >= 0).sum(axis=1) - 1, cells, 4)
+    lengths, trail = (cells >= 0).sum(axis=1) - 1, np.stack([cells, cells], axis=2).astype(float)
+    return Course(np.array(reached), np.array(at), lengths, cells, trail, 4)
 
 
 def test_effects_are_those_of_pairs_after_the_patch() -> None:

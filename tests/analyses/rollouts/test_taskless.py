@@ -36,7 +36,7 @@ def test_the_world_calls_success_what_roaming_calls_reached_first() -> None:
         actions = rng.integers(4, size=400)
         free.step(actions)
         won |= asked.step(actions)[1] > 0
-    course = Course(free.reached, free.at, free.lengths, free.path, free.cells)
+    course = Course.of(free)
     assert 0 < won.sum() < 200
     np.testing.assert_array_equal(course.reached[:, 0] == 0, won)
     assert set(course.reached[:, 0].tolist()) == {-1, 0, 1, 2, 3}

@@ -1,0 +1,84 @@
+"""Analyses of agents that roam, where actions are real: an untrained model among ants."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from irl_lens.analyses.codes.algebra import combine
+from irl_lens.analyses.codes.transfer import inject
+from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.gate.counterfactual import edit_gate
+from irl_lens.analyses.rollouts.component_patches import patch_parts
+from irl_lens.analyses.rollouts.taskless import Field
+from irl_lens.config.schema import BaseConfig, CodesConfig
+from irl_lens.envs.ant.spec import AntConfig
+from irl_lens.envs.ant.world import AntWorld
+from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.fast import FastPath
+from irl_lens.models.segments import SegmentMetacontroller
+
+ROWS, LATENT = 8, 3
+
+
+@pytest.fixture(scope="module")
+def field() -> Field:
+    world = AntWorld(AntConfig(size=3, horizon=10))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        base = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=16)
+        model = TrajectoryModel(base, world.observation, world.actions).frozen()
+    return Field(FastPath(model), world, ROWS, seed=5)
+
+
+@pytest.fixture(scope="module")
+def meta() -> SegmentMetacontroller:
+    """Its gate opens now and then; its codes steer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        codes = CodesConfig(layer=1, history=2, hidden=4, latent=LATENT)
+        meta = SegmentMetacontroller(codes, 16).requires_grad_(False)
+        meta.decoder.matrices.data.normal_()  # type: ignore[union-attr]
+    return meta
+
+
+@pytest.fixture(scope="module")
+def codes() -> SwitchCodes:
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((40, LATENT)).astype(np.float32)
+    return SwitchCodes(drawn, np.arange(40) % 4, np.arange(40) // 2)
+
+
+def test_a_gate_forced_with_the_code_in_force_changes_no_ant(field, meta, codes) -> None:
+    found = edit_gate(field, meta, codes, (2, 4))
+    same = [x.unchanged for x in found.changes if x.unchanged is not None]
+    assert [x.changed.value for x in same] == [0, 0]
+    assert any(x.effect.changed.value == 1 for x in found.changes)
+    assert found.figure().data and len(found.to_dataframe()) == 5
+
+
+def test_patches_of_an_ant_s_own_activations_change_nothing(field, meta, codes) -> None:
+    found = patch_parts(field, meta, codes, (3,))
+    parts = {part.part: part.effects for part in found.parts}
+    assert all(effects["self"].changed.value == 0 for effects in parts.values())
+    # No two ants are the same: what is not to the bit the same torque leads elsewhere.
+    assert parts["z"]["random"].changed.value == parts["U"]["targeted"].changed.value == 1
+    assert found.figure().data and "(Holm)" in found.caption()
+
+
+def test_codes_are_put_into_ants(field, meta, codes) -> None:
+    found = inject(field, meta, codes, later=4)
+    assert [rate.subgoal for rate in found.rates[:4]] == list(field.world.subgoal_names)
+    assert found.totals[0].episodes == ROWS and found.figure().data
+
+
+def test_controllers_of_ants_are_combined(field, meta, codes) -> None:
+    shown = AntWorld(AntConfig(size=3, horizon=300)).demonstrate(2, seed=0)
+    two = replace(codes, labels=codes.labels % 2)
+    found = combine(field, meta, two, shown, draws=1)
+    assert len(found.singles) == 2 and len(found.pairs) == 1
+    assert all(pair.stream.value > 0 and pair.order.changed.value == 1 for pair in found.pairs)
+    assert found.figure().data and len(found.to_dataframe()) == 3
