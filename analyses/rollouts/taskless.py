@@ -15,6 +15,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.contracts import Roamable, RoamingRows, ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
@@ -88,7 +89,9 @@ class Field:
             UserError: There is no roaming in this world.
         """
         env = self._source.roaming(self.rows, subgoals)
-        RolloutRunner(self.base, self.world.horizon, hook, self.temperature).play(env, self.seed)
+        real = not isinstance(self.world.actions, DiscreteActions)
+        runner = RolloutRunner(self.base, self.world.horizon, hook, self.temperature, whole=real)
+        runner.play(env, self.seed)
         return Course.of(env)
 
     def situation(self, row: int, task: Sequence[int]) -> Situation:

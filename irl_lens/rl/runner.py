@@ -40,6 +40,9 @@ class RolloutRunner:
         hook: An intervention; an :class:`irl_lens.models.acting.Actor` is driven, anything
             else is attached as it is.
         temperature: Actions are drawn from p^(1 / temperature), normalised.
+        whole: Compute rows that are over to the end too. Else the last bits of a row's numbers
+            may depend on when others end, as matrices of other sizes are multiplied in another
+            order: of no account to actions out of a finite set, but a body falls otherwise.
 
     Raises:
         ValueError: The temperature is not positive.
@@ -51,16 +54,17 @@ class RolloutRunner:
         horizon: int,
         hook: Intervention | None = None,
         temperature: float = 1.0,
+        whole: bool = False,
     ) -> None:
         if temperature <= 0:
             raise ValueError(f"temperature {temperature}; take a positive one, 1 to leave as is")
         self.fast, self.horizon, self.hook = fast, horizon, hook
-        self.temperature = temperature
+        self.temperature, self.whole = temperature, whole
 
     def twin(self) -> RolloutRunner:
         """Returns another on the same weights, to play other episodes at the same time."""
         hook = None if self.hook is None else sharing(self.hook)
-        return RolloutRunner(self.fast.twin(), self.horizon, hook, self.temperature)
+        return RolloutRunner(self.fast.twin(), self.horizon, hook, self.temperature, self.whole)
 
     @torch.no_grad()
     def play(
@@ -137,7 +141,7 @@ class RolloutRunner:
     def _compact(self, recorder: RolloutRecorder, cache: KVCache) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
         driven = self.hook is None or isinstance(self.hook, Actor)
-        if not driven or recorder.live.mean() >= CROWDED or not recorder.live.any():
+        if self.whole or not driven or recorder.live.mean() >= CROWDED or not recorder.live.any():
             return
         kept = _gaps_filled(recorder.live)
         index = self.fast.tensor(kept)

@@ -15,6 +15,7 @@ from irl_lens.envs.pinpad.world import PinpadWorld
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import PinpadConfig
 from irl_lens.errors import UserError
+from irl_lens.rl.runner import RolloutRunner
 
 if TYPE_CHECKING:
     from tests.analyses.conftest import Steered
@@ -83,3 +84,22 @@ def test_a_world_in_which_nobody_roams_is_refused(steered: Steered) -> None:
     other = SimpleNamespace(**{name: getattr(steered.field.world, name) for name in names})
     with pytest.raises(UserError, match="SimpleNamespace does not offer rows without a task"):
         Field(steered.field.base, other, 3, 0).roam()  # type: ignore[arg-type]
+
+
+def test_a_runner_that_keeps_rows_whole_computes_all_to_the_end(
+    steered: Steered, monkeypatch
+) -> None:
+    """Elsewhere the others' ends change in which order a row's numbers are added up."""
+    base, world, sizes = steered.field.base, steered.field.world, []
+    logits = base.logits
+    monkeypatch.setattr(
+        base, "logits", lambda x, **kw: sizes.append(len(x)) or logits(x, **kw), raising=False
+    )
+    ends = []
+    for whole in (False, True):
+        env = world.roaming(60)  # type: ignore[attr-defined]
+        RolloutRunner(base, world.horizon, whole=whole).play(env, 0)
+        ends.append((set(sizes), env.lengths))
+        sizes.clear()
+    assert len(ends[0][0]) > 1 and ends[1][0] == {60}
+    np.testing.assert_array_equal(ends[0][1], ends[1][1])
