@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from irl_lens.analyses.core.analysis import METACONTROLLER, Analysis
 from irl_lens.analyses.core.lookup import look_up
-from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable
+from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable, Walkable
 from irl_lens.errors import UserError
 
 ANALYSES: dict[str, Analysis] = {
@@ -69,7 +69,7 @@ ANALYSES: dict[str, Analysis] = {
             "irl_lens.analyses.rollouts.animation:animate_rollout",
             "One episode, step by step",
             needs=(METACONTROLLER,),
-            asks=(LABELS, Stageable, DISCRETE),
+            asks=(LABELS, Stageable),
         ),
         Analysis(
             "label-probes",
@@ -181,14 +181,14 @@ ANALYSES: dict[str, Analysis] = {
             "Controllers of codes, one by one",
             needs=(METACONTROLLER,),
             against="irl_lens.analyses.atlas:difference",
-            asks=(LABELS, Stageable, Roamable, DISCRETE),
+            asks=(LABELS, Walkable, Roamable),
         ),
         Analysis(
             "atlas-clusters",
             "irl_lens.analyses.atlas:cluster_atlas",
             "Controllers of clusters of codes",
             needs=(METACONTROLLER,),
-            asks=(LABELS, Stageable, Roamable, DISCRETE),
+            asks=(LABELS, Walkable, Roamable),
         ),
         Analysis(
             "atlas-controllers",
@@ -196,7 +196,7 @@ ANALYSES: dict[str, Analysis] = {
             "Supervised controllers, one by one",
             needs=("controllers",),
             against="irl_lens.analyses.atlas:difference",
-            asks=(LABELS, Stageable, Roamable, DISCRETE),
+            asks=(LABELS, Walkable, Roamable),
         ),
         Analysis(
             "control-depth",

@@ -12,7 +12,7 @@ from irl_lens.analyses.rollouts.action_field import action_field
 from irl_lens.analyses.rollouts.patched_actor import Everywhere
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Scene, Situation
+from irl_lens.envs.scenes import Scene, WalkableSituation
 from irl_lens.hooks import Intervention
 
 
@@ -42,7 +42,7 @@ class Board:
     views: dict[str, View]
 
 
-def look(field: Field, situation: Situation, hook: Intervention | None) -> View:
+def look(field: Field, situation: WalkableSituation, hook: Intervention | None) -> View:
     """Lets agents go on one board.
 
     Args:
@@ -59,7 +59,7 @@ def look(field: Field, situation: Situation, hook: Intervention | None) -> View:
 
 def on_boards(
     field: Field,
-    situations: Sequence[tuple[Situation, View]],
+    situations: Sequence[tuple[WalkableSituation, View]],
     steered: Intervention,
     placebo: Intervention,
 ) -> tuple[Board, ...]:
@@ -72,7 +72,7 @@ def on_boards(
         placebo: Its placebo.
     """
 
-    def both(situation: Situation, alone: View) -> dict[str, View]:
+    def both(situation: WalkableSituation, alone: View) -> dict[str, View]:
         hooks = {"steered": steered, "placebo": placebo}
         return {name: look(field, situation, h) for name, h in hooks.items()} | {"alone": alone}
 

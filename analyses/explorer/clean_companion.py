@@ -18,7 +18,7 @@ from torch import Tensor
 
 from irl_lens.analyses.explorer.patching import follower
 from irl_lens.analyses.explorer.state import Spot
-from irl_lens.envs.scenes import Situation
+from irl_lens.envs.scenes import WalkableSituation
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
 
@@ -40,7 +40,7 @@ class CleanCompanion:
     """
 
     copy: FastPath
-    clean: Situation
+    clean: WalkableSituation
     spots: Sequence[Spot]
     last: int
     horizon: int

@@ -12,7 +12,7 @@ from irl_lens.analyses.explorer.opening import decisions
 from irl_lens.analyses.explorer.rollouts import play
 from irl_lens.analyses.explorer.state import SIDES, State
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.envs.scenes import AGENT, Situation
+from irl_lens.envs.scenes import AGENT, WalkableSituation
 from irl_lens.errors import UserError
 
 
@@ -74,20 +74,22 @@ def walked(workbench: Workbench, state: State, by: str) -> State:
     return walk or _model(workbench, situation, state)
 
 
-def _anew(workbench: Workbench, state: State, clean: Situation, edited: Situation) -> State:
+def _anew(
+    workbench: Workbench, state: State, clean: WalkableSituation, edited: WalkableSituation
+) -> State:
     changed = replace(state, clean=clean.plain(), edited=edited.plain())
     by = "expert" if clean.solvable else "model"
     return walked(workbench, changed, by)
 
 
-def _expert(workbench: Workbench, situation: Situation, state: State) -> State:
+def _expert(workbench: Workbench, situation: WalkableSituation, state: State) -> State:
     shown = situation.demonstrate(state.seed)
     stop = int(shown.lengths[0])
     walk = workbench.stageable.places(shown.observations[0, :stop]).tolist()
     return _along(state, walk, shown.actions[0, :stop].tolist(), [*decisions(shown), 0][0])
 
 
-def _model(workbench: Workbench, situation: Situation, state: State) -> State:
+def _model(workbench: Workbench, situation: WalkableSituation, state: State) -> State:
     many = situation.scene().places
     out = play(workbench, situation, (), (), 1, state.noise, many)
     path = out.path[0][out.path[0] >= 0].tolist()
@@ -101,13 +103,13 @@ def _along(state: State, walk: list[int], actions: list[int], step: int) -> Stat
     )
 
 
-def _of(workbench: Workbench, state: State, side: str) -> Situation:
+def _of(workbench: Workbench, state: State, side: str) -> WalkableSituation:
     if side not in SIDES:
         raise UserError(f"no board {side!r}; there are {', '.join(SIDES)}")
     return workbench.situation(state.clean if side == "clean" else state.edited)
 
 
-def _with(state: State, side: str, situation: Situation) -> State:
+def _with(state: State, side: str, situation: WalkableSituation) -> State:
     return replace(state, **{side: situation.plain()}, branches=())
 
 

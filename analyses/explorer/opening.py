@@ -16,7 +16,7 @@ import torch
 from irl_lens.analyses.explorer.rollouts import Outing, roll
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.envs.scenes import Scene, Situation, Thing
+from irl_lens.envs.scenes import Scene, Thing, WalkableSituation
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 
@@ -30,7 +30,7 @@ def begin(workbench: Workbench, seed: int) -> State:
     return of_situation(workbench, workbench.stageable.situation(seed), seed)
 
 
-def of_situation(workbench: Workbench, situation: Situation, seed: int) -> State:
+def of_situation(workbench: Workbench, situation: WalkableSituation, seed: int) -> State:
     """The state of a situation in which the expert does the task.
 
     Raises:
@@ -39,7 +39,9 @@ def of_situation(workbench: Workbench, situation: Situation, seed: int) -> State
     return of_shown(workbench, situation, situation.demonstrate(seed), seed)
 
 
-def of_shown(workbench: Workbench, situation: Situation, shown: Trajectories, seed: int) -> State:
+def of_shown(
+    workbench: Workbench, situation: WalkableSituation, shown: Trajectories, seed: int
+) -> State:
     """The state of a demonstration, of one row."""
     stop, steps = int(shown.lengths[0]), decisions(shown)
     walk = workbench.stageable.places(shown.observations[0, :stop])
@@ -123,7 +125,9 @@ def _logits(workbench: Workbench, seen: list[np.ndarray]) -> torch.Tensor:
         return workbench.loaded.base.logits(workbench.loaded.base.tensor(padded)).float()
 
 
-def _candidates(situation: Situation, state: State, visit: int) -> tuple[str | None, list[str]]:
+def _candidates(
+    situation: WalkableSituation, state: State, visit: int
+) -> tuple[str | None, list[str]]:
     """The thing to visit next and others, none on the walk so far nor next to the agent."""
     scene, seen = situation.scene(), set(state.walk[: state.step + 1])
     things = [thing for thing in scene.things if not thing.solid]

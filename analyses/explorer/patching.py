@@ -30,7 +30,7 @@ from irl_lens.analyses.patching.metrics import METRICS, Readout
 from irl_lens.analyses.patching.pairs import Pairs
 from irl_lens.analyses.patching.sweep import sweep
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Situation
+from irl_lens.envs.scenes import WalkableSituation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Compose, Intervention, ReplacePatch, Together
 
@@ -86,7 +86,7 @@ class Fields:
     after: Field
 
 
-def pair(workbench: Workbench, state: State) -> tuple[Situation, Situation]:
+def pair(workbench: Workbench, state: State) -> tuple[WalkableSituation, WalkableSituation]:
     """The clean and the edited situation."""
     return workbench.situation(state.clean), workbench.situation(state.edited)
 
@@ -278,7 +278,7 @@ def _readout(state: State, clean: Tensor, edited: Tensor) -> Readout:
 
 
 def _at_each(
-    model: HookedTransformer, situation: Situation, walk: NDArray, places: NDArray
+    model: HookedTransformer, situation: WalkableSituation, walk: NDArray, places: NDArray
 ) -> Tensor:
     """What is seen of a walk that ends at each of some places."""
     before = np.broadcast_to(walk, (len(places), len(walk)))

@@ -12,7 +12,7 @@ from irl_lens.analyses.explorer.patching import Observed, active, contrast, pair
 from irl_lens.analyses.explorer.state import State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.envs.protocol import filtered
-from irl_lens.envs.scenes import Situation
+from irl_lens.envs.scenes import WalkableSituation
 from irl_lens.models.base import hook_name
 
 
@@ -38,7 +38,7 @@ class Reading:
 def readings(workbench: Workbench, state: State) -> dict[str, Reading]:
     """Reads every run; ``patched`` only if a patch is in force."""
     runs, situations = contrast(workbench, state), pair(workbench, state)
-    streams: dict[str, tuple[Observed, Situation]] = {
+    streams: dict[str, tuple[Observed, WalkableSituation]] = {
         "clean": (runs.clean, situations[0]),
         "edited": (runs.corrupted, situations[1]),
     }
@@ -51,7 +51,7 @@ def readings(workbench: Workbench, state: State) -> dict[str, Reading]:
 
 
 def bayes(
-    workbench: Workbench, state: State, situation: Situation
+    workbench: Workbench, state: State, situation: WalkableSituation
 ) -> tuple[tuple[float, ...] | None, str]:
     """The exact filter's belief about the subgoal, or why it has none."""
     stop = state.step + 1
@@ -64,7 +64,9 @@ def bayes(
 
 
 @torch.no_grad()
-def _read(workbench: Workbench, state: State, stream: Observed, situation: Situation) -> Reading:
+def _read(
+    workbench: Workbench, state: State, stream: Observed, situation: WalkableSituation
+) -> Reading:
     model, probe = workbench.model, workbench.probe(state.layer)
     with workbench.lock:
         last = stream[hook_name(workbench.layers)][0, -1]

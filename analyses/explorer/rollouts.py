@@ -23,7 +23,7 @@ from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.rollouts.patched_actor import PatchedActor
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Scene, Situation
+from irl_lens.envs.scenes import Scene, WalkableSituation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, Mask, Scale
 from irl_lens.models.causal import CausalHalf
@@ -165,7 +165,7 @@ def controller(workbench: Workbench, steering: Steering):
 
 def play(
     workbench: Workbench,
-    situation: Situation,
+    situation: WalkableSituation,
     actions: Sequence[int],
     parts: Sequence[Intervention],
     rows: int,
@@ -251,7 +251,7 @@ def companion_of(workbench: Workbench, state: State) -> CleanCompanion | None:
     return CleanCompanion(workbench.copy, clean, held, state.step, horizon)
 
 
-def followed(situation: Situation, state: State) -> int:
+def followed(situation: WalkableSituation, state: State) -> int:
     """How many subgoals a board's walk has reached at the step looked at.
 
     Raises:

@@ -24,7 +24,7 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.contracts import ask
 from irl_lens.envs.protocol import World
-from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.envs.scenes import Walkable, WalkableSituation
 from irl_lens.envs.spaces import discrete
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
@@ -61,7 +61,7 @@ class Workbench:
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        ask(self.loaded.world, Stageable, "the explorer")
+        ask(self.loaded.world, Walkable, "the explorer")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -111,9 +111,9 @@ class Workbench:
         return self.loaded.world
 
     @property
-    def stageable(self) -> Stageable:
+    def stageable(self) -> Walkable:
         """The same, as what can be drawn and edited."""
-        assert isinstance(self.world, Stageable)
+        assert isinstance(self.world, Walkable)
         return self.world
 
     @property
@@ -215,6 +215,6 @@ class Workbench:
                 self._first = find(self)
             return self._first
 
-    def situation(self, plain: dict) -> Situation:
+    def situation(self, plain: dict) -> WalkableSituation:
         """Builds a situation from its plain values."""
         return self.stageable.stage(plain)

@@ -175,14 +175,16 @@ def draw_paths(
     Args:
         figure: Drawn on; the board is drawn already.
         scene: The board.
-        paths: Place after each number of steps; -1 is no place.
+        paths: Place after each number of steps, -1 is no place; or column and row of each, which
+            are drawn where they are.
         row: Row of the subplot.
         col: Column of the subplot.
         colors: One a path; repeated if there are fewer.
         names: One a path, for the legend; without any there is none.
     """
-    paths = [np.asarray(path)[np.asarray(path) >= 0] for path in paths]
-    asides = np.linspace(-0.2, 0.2, len(paths)) if len(paths) > 1 else np.zeros(1)
+    paths = [_known(np.asarray(path)) for path in paths]
+    exact = len(paths) < 2 or paths[0].ndim == 2
+    asides = np.zeros(len(paths)) if exact else np.linspace(-0.2, 0.2, len(paths))
     for i, path in enumerate(paths):
         trace = path_line(scene, path, colors[i % len(colors)], float(asides[i]))
         label = {"name": names[i], "showlegend": True} if names else {"showlegend": False}
@@ -205,6 +207,11 @@ def draw_occupancies(
     for values, col in zip((before, after), columns, strict=False):
         draw_values(figure, scene, values, 1, col, most=most)
     draw_values(figure, scene, after - before, 1, columns[2], most=gap, signed=True, scale=True)
+
+
+def _known(path: Path) -> Path:
+    """The part of a path on which the agent is anywhere."""
+    return path[np.isfinite(path).all(axis=1) if path.ndim == 2 else path >= 0]
 
 
 def _square(figure: go.Figure, scene: Scene, row: int | None, col: int | None) -> None:

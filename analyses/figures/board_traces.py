@@ -23,7 +23,8 @@ SQUARE = np.array([[-0.5, 0.5, 0.5, -0.5, np.nan], [-0.5, -0.5, 0.5, 0.5, np.nan
 
 Values = Float[NDArray[np.floating], " places"]
 Probabilities = Float[NDArray[np.floating], "places actions"]
-Path = Int[NDArray[np.integer], " _"]
+Path = Int[NDArray[np.integer], " _"] | Float[NDArray[np.floating], "_ 2"]
+"""Places, or columns and rows."""
 
 
 def tiles(scene: Scene) -> go.Heatmap:
@@ -53,7 +54,7 @@ def arrows(scene: Scene, probabilities: Probabilities, color: str = INK) -> go.S
 
 def path_line(scene: Scene, path: Path, color: str = INK, aside: float = 0.0) -> go.Scatter:
     """Returns the trace of one path, moved aside by a share of a place."""
-    x, y = scene.xy(path)
+    x, y = path.T if path.ndim == 2 else scene.xy(path)
     inner = max(len(path) - 2, 0)
     symbols = ["circle-open", *["circle"] * (len(path) - 1)][: len(path)]
     sizes = [13, *[1] * inner, 9][: len(path)]
@@ -72,7 +73,7 @@ def path_line(scene: Scene, path: Path, color: str = INK, aside: float = 0.0) ->
 
 def disc(scene: Scene) -> go.Scatter:
     """Returns the trace of the agent: a disc as large as a part of its place."""
-    x, y = map(int, scene.xy(scene.agent))
+    x, y = scene.point
     turn = np.linspace(0, 2 * np.pi, 33)
     return go.Scatter(
         x=x + 0.3 * np.cos(turn),

@@ -33,7 +33,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.contracts import EpisodePairs, Paired
 from irl_lens.envs.protocol import World
-from irl_lens.envs.scenes import Situation, Stageable, Thing
+from irl_lens.envs.scenes import Thing, Walkable, WalkableSituation
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.hooks.core.address import Indices, indices
@@ -99,7 +99,7 @@ class Episode:
         last: What was visited last.
     """
 
-    situation: Situation
+    situation: WalkableSituation
     walk: Places
     ahead: int
     goal: Thing
@@ -145,7 +145,7 @@ class Change:
         removed: A thing that is gone.
     """
 
-    after: Situation
+    after: WalkableSituation
     said: str
     past: bool = False
     added: str | None = None
@@ -219,7 +219,7 @@ DEMONSTRATION = "demonstration"
 def edits_of(world: World) -> tuple[str, ...]:
     """Names the edits that a world allows, the usual one first."""
     own = world.edits if isinstance(world, Paired) else ()
-    return (*own, *(EDITS if isinstance(world, Stageable) and not own else ()), DEMONSTRATION)
+    return (*own, *(EDITS if isinstance(world, Walkable) and not own else ()), DEMONSTRATION)
 
 
 def make_pairs(world: World, edit: str, n: int, seed: int = 0, earliest: int = 7) -> Pairs:
@@ -260,7 +260,7 @@ def _edited(
     world: World, batch: Trajectories, edit: str, earliest: int, rng: np.random.Generator
 ) -> Iterator[Found]:
     """Yields observations of a pair, its decision and what was edited, where there is one."""
-    assert isinstance(world, Stageable)
+    assert isinstance(world, Walkable)
     walks = world.places(batch.observations)
     for row, situation in enumerate(world.situations(batch)):
         decision = _decision(batch, row, earliest, later=edit == "history")
@@ -283,7 +283,12 @@ def _decision(batch: Trajectories, row: int, earliest: int, later: bool) -> int 
 
 
 def _episode(
-    world: World, situation: Situation, walk: Places, batch: Trajectories, row: int, decision: int
+    world: World,
+    situation: WalkableSituation,
+    walk: Places,
+    batch: Trajectories,
+    row: int,
+    decision: int,
 ) -> Episode:
     labelled = {thing.label: thing for thing in situation.scene().things if not thing.solid}
     visits = [labelled[name] for name in world.visit_names]

@@ -2,7 +2,7 @@
 
 One walk leads up to now, and one row of a batch is at each place next: so a field is one
 forward pass. From one place to the next need not be one move; where it is not, the agent looks
-as if it had stood still (:meth:`irl_lens.envs.scenes.Situation.watch`).
+as if it had stood still (:meth:`irl_lens.envs.scenes.WalkableSituation.watch`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Situation
+from irl_lens.envs.scenes import WalkableSituation
 from irl_lens.hooks import Intervention
 from irl_lens.hooks.core.address import indices
 from irl_lens.models.fast import FastPath
@@ -26,7 +26,7 @@ Walk = Sequence[int] | Int[NDArray[np.integer], " steps"]
 @torch.no_grad()
 def action_field(
     base: FastPath,
-    situation: Situation,
+    situation: WalkableSituation,
     walk: Walk = (),
     hook: Intervention | None = None,
     temperature: float = 1.0,

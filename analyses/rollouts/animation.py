@@ -4,8 +4,8 @@
 
 The held-out task on one board, on which it can be done. The internal policy chooses codes where
 it is trained; else each subgoal's mean code is put in when the gate opens. Everything is read
-off again from what was seen and decided, so it is what acted. Beside the action probabilities
-stand those of the base alone after the same walk; the control is the base alone on the same
+off again from what was seen and decided, so it is what acted. Beside the action probabilities,
+or the means of real actions, stand those of the base alone after the same walk; the control is the base alone on the same
 board, with the same noise. One episode has no interval: it illustrates, and proves nothing.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from irl_lens.analyses.core.claims import Claim
@@ -31,8 +31,9 @@ from irl_lens.analyses.rollouts.animation_export import encoded, exported, gif_i
 from irl_lens.analyses.rollouts.animation_figure import draw
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.envs.contracts import ask
-from irl_lens.envs.protocol import World
-from irl_lens.envs.scenes import Scene, Situation, Stageable
+from irl_lens.envs.protocol import VectorWorld, World
+from irl_lens.envs.scenes import Situation, Stageable
+from irl_lens.envs.spaces import ContinuousActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.acting import GatedActor
@@ -76,16 +77,21 @@ class Animation(ShownEpisode, Result):
         table = {
             "step": np.arange(len(self.actions)),
             "place": self.path[:-1],
+            "column": self.trail[:-1, 0],
+            "row": self.trail[:-1, 1],
             "subgoal": [self.names[subgoal] for subgoal in self.subgoals],
             "code_like": [self.names[subgoal] for subgoal in self.alike],
             "beta": self.beta,
             "switch": self.switches,
-            "action": [self.scene.moves[action].name for action in self.actions],
             "changed": self.changed,
         }
-        for number, move in enumerate(self.scene.moves):
-            table[move.name] = self.probabilities[:, number]
-            table[f"{move.name}_alone"] = self.alone[:, number]
+        if self.deviations is None:
+            table["action"] = [self.labels[action] for action in self.actions]
+        for number, label in enumerate(self.labels):
+            table[label] = self.meant[:, number]
+            table[f"{label}_alone"] = self.alone[:, number]
+            if self.deviations is not None:
+                table[f"{label}_done"] = self.actions[:, number]
         return pd.DataFrame(table)
 
     def claims(self) -> tuple[Claim, ...]:
@@ -103,10 +109,15 @@ class Animation(ShownEpisode, Result):
             f"on this board with this noise. After the first step the gate opens at {opened.sum()} "
             f"steps, {(opened & later).sum()} of them among the {later.sum()} at which a later "
             "subgoal begins. The code is most like that of the "
-            f"subgoal asked for on {right:.2f} of steps, and changes the next action by a total "
-            f"variation of {self.changed.mean():.3f} on average. This is one episode: see "
+            f"subgoal asked for on {right:.2f} of steps, and {self._change()} on average. This is one episode: see "
             "boundary-detection, code-transfer and atlas for how often it is so."
         )
+
+    def _change(self) -> str:
+        """What codes do to the next action, in words."""
+        if self.deviations is None:
+            return f"changes the next action by a total variation of {self.changed.mean():.3f}"
+        return f"moves the mean of the next action by {self.changed.mean():.3f} deviations an entry"
 
 
 def animate_rollout(loaded: LoadedRun, episodes: Count = 256, seed: Seed = 0) -> Animation:
@@ -178,60 +189,58 @@ def animate(
     """
     assert isinstance(world, Stageable)
 
-    def play(hook: Intervention | None) -> Rollout:
-        return RolloutRunner(base, world.horizon, hook, temperature).play(situation.rows(1), seed)
+    def play(hook: Intervention | None, env: VectorWorld) -> Rollout:
+        return RolloutRunner(base, world.horizon, hook, temperature).play(env, seed)
 
-    episode, alone = play(actor), play(None)
+    env, scene = situation.rows(1), situation.scene()
+    episode, alone = play(actor, env), play(None, situation.rows(1))
     steps, decisions = int(episode.lengths[0]), episode.decisions
     assert decisions is not None
     seen = episode.observations[:, :steps]
-    codes, path, actions = decisions.held(1, steps)[0], world.places(seen)[0], episode.actions[0]
-    path = np.append(path, led_to(situation.scene(), int(path[-1]), int(actions[steps - 1])))
+    codes, actions = decisions.held(1, steps)[0], episode.actions[0]
+    end = env.step(episode.actions[:, steps - 1])[0]  # a row that is over stays put
+    walked = np.concatenate([seen[0], end])
     beta, *both = _retraced(base, actor.meta, base.tensor(seen), codes, temperature)
+    meant, without = (policy.cpu().numpy() for policy in both)
+    size, real = len(world.actions.labels), isinstance(world.actions, ContinuousActions)
+    trail = world.points(walked)
     return Animation(
         player=player,
-        scene=situation.scene(),
+        scene=scene,
         names=world.subgoal_names,
         task=situation.task,
         reached=int(episode.require("reached")[0]),
         alone_reached=int(alone.require("reached")[0]),
-        path=path,
+        path=world.places(walked),
+        trail=trail,
         subgoals=episode.require("subgoals")[0, :steps],
         actions=actions[:steps],
         beta=beta.cpu().numpy(),
         switches=episode.switches[0, :steps],
         codes=codes.cpu().numpy(),
         alike=nearest(codes.cpu().numpy(), means),
-        probabilities=both[0].cpu().numpy(),
-        alone=both[1].cpu().numpy(),
-        pictures=np.stack([situation.pixels(int(place)) for place in path]),
+        labels=world.actions.labels,
+        meant=meant[:, :size],
+        alone=without[:, :size],
+        deviations=meant[:, size:] if real else None,
+        pictures=np.stack([situation.pixels((float(x), float(y))) for x, y in trail]),
     )
-
-
-def led_to(scene: Scene, place: int, action: int) -> int:
-    """Returns where an action leads: nowhere at an edge or at what is solid."""
-    x, y = (int(v) for v in scene.xy(place))
-    x, y = x + scene.moves[action].dx, y + scene.moves[action].dy
-    if not (0 <= x < scene.width and 0 <= y < scene.height):
-        return place
-    there = y * scene.width + x
-    return there if there in scene.standing else place
 
 
 @torch.no_grad()
 def _retraced(
     base: FastPath,
     meta: CausalHalf,
-    seen: Int[Tensor, "1 steps columns"],
+    seen: Shaped[Tensor, "1 steps columns"],
     codes: Float[Tensor, "steps latent"],
     temperature: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft gates, and action probabilities with and without the codes, from what was seen."""
+    """Soft gates, and what actions are drawn from with and without codes, from what was seen."""
     stream, state, beta = base.residual(seen, meta.layer), meta.start(1), []
     for residual, code in zip(stream[0].split(1), codes.split(1), strict=True):
         beta.append(meta.gate(residual, state))
         state = meta.advance(residual, state, code)
     steered = stream + meta.decoder.delta(codes[None], stream)
     logits = base.logits(resid=steered, start=meta.layer), base.logits(seen)
-    probabilities = [base.action_head.policy(x[0], temperature) for x in logits]
-    return torch.cat(beta), probabilities[0], probabilities[1]
+    steered, alone = (base.action_head.policy(x[0], temperature) for x in logits)
+    return torch.cat(beta), steered, alone

@@ -2,7 +2,8 @@
 
 Beside the board stand, from above: the colour of the subgoal that the code is most like, its
 brightness the gate's; and bars from the middle in the direction of each action, as long as it
-is probable, the base alone behind in grey.
+is probable, the base alone behind in grey. Where actions are no moves there is one bar for each
+entry, side by side, up or down from the middle.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import write_bytes
 
-MILLISECONDS = 250
-"""How long a step is shown."""
+MILLISECONDS, LEAST = 250, 60
+"""How long a step is shown, and a picture of several steps at least."""
 NEEDED = {".gif": "imageio", ".mp4": "imageio[ffmpeg]"}
 """What to install for each kind of file."""
 SIDE = 112
@@ -56,9 +57,10 @@ def encoded(shown: ShownEpisode, suffix: str) -> bytes:
     Raises:
         UserError: imageio, or what it needs for such a file, is not installed.
     """
-    frames = np.stack([picture(shown, step) for step in range(len(shown.path))])
-    seconds = MILLISECONDS / 1000
-    how: dict[str, Any] = {"duration": MILLISECONDS, "loop": 0}
+    frames = np.stack([picture(shown, step) for step in shown.frames])
+    pause = max(MILLISECONDS // shown.stride, min(LEAST, MILLISECONDS))
+    seconds = pause / 1000
+    how: dict[str, Any] = {"duration": pause, "loop": 0}
     if suffix == ".mp4":
         how = {"plugin": "FFMPEG", "fps": 1 / seconds}
     try:
@@ -82,7 +84,8 @@ def picture(shown: ShownEpisode, step: int) -> Picture:
     if step < len(shown.actions):
         colour = list(subgoal_colours(shown.names).values())[shown.alike[step]]
         beside[4 : 4 + band, 8:-8] = rgb(paler(colour, 0.25 + 0.75 * float(shown.beta[step])))
-        _compass(beside[4 + band :], shown, step)
+        side = _compass if shown.scene.moves else _columns
+        side(beside[4 + band :], shown, step)
     return canvas
 
 
@@ -90,7 +93,7 @@ def _compass(area: Picture, shown: ShownEpisode, step: int) -> None:
     """Draws a bar for each action, from the middle outwards."""
     middle = np.array(area.shape[:2]) // 2
     reach = min(middle) - 10
-    chances = (shown.alone[step], GREY, 9), (shown.probabilities[step], MAIN, 5)
+    chances = (shown.alone[step], GREY, 9), (shown.meant[step], MAIN, 5)
     for probabilities, colour, half in chances:
         for move, chance in zip(shown.scene.moves, probabilities, strict=True):
             way = np.array([move.dy, move.dx])
@@ -99,6 +102,18 @@ def _compass(area: Picture, shown: ShownEpisode, step: int) -> None:
             low, high = np.minimum(middle, tip) - aside, np.maximum(middle, tip) + aside
             area[low[0] : high[0] + 1, low[1] : high[1] + 1] = rgb(colour)
     area[middle[0] - 3 : middle[0] + 4, middle[1] - 3 : middle[1] + 4] = rgb(INK)
+
+
+def _columns(area: Picture, shown: ShownEpisode, step: int) -> None:
+    """Draws a bar for each action or entry, side by side, up or down from the middle."""
+    middle, width = area.shape[0] // 2, (area.shape[1] - 16) // len(shown.labels)
+    most = max(float(np.abs(x).max()) for x in (shown.meant, shown.alone)) or 1.0
+    for values, colour, thin in (shown.alone[step], GREY, 0), (shown.meant[step], MAIN, 2):
+        for number, value in enumerate(values):
+            tip = middle - round(float(value) / most * (middle - 10))
+            low, high, left = min(middle, tip), max(middle, tip), 8 + number * width
+            area[low : high + 1, left + thin : left + max(width - 2, 3) - thin] = rgb(colour)
+    area[middle - 1 : middle + 1, 8:-8] = rgb(INK)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

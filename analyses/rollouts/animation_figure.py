@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,18 +22,17 @@ from irl_lens.analyses.figures.style import (
     subgoal_colours,
 )
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
-from irl_lens.envs.scenes import Scene
 from irl_lens.models.causal import THRESHOLD
 
-MILLISECONDS = 400
-"""How long a step is shown when the episode is played."""
+MILLISECONDS, LEAST = 400, 100
+"""How long a step is shown when the episode is played, and a picture of several steps at least."""
 PANELS = {
-    "actions": "next action, beside the base alone in grey",
+    "actions": "",
     "gate": "gate",
     "kind": "subgoal asked for, and of the code",
     "code": "code z",
 }
-"""On the right, from above, with their titles."""
+"""On the right, from above, with their titles; that of the actions says what they are."""
 ROWS = {name: row for row, name in enumerate(PANELS, start=1)}
 BY_STEP = ("gate", "kind", "code")
 """Those with a line where the step is."""
@@ -43,7 +44,7 @@ def draw(shown: ShownEpisode) -> go.Figure:
         rows=4,
         cols=2,
         specs=[[{"rowspan": 4}, {}], [None, {}], [None, {}], [None, {}]],
-        subplot_titles=("", *PANELS.values()),
+        subplot_titles=("", *(PANELS | {"actions": _next(shown)}).values()),
         column_widths=[0.45, 0.55],
         row_heights=[0.34, 0.26, 0.14, 0.26],
         horizontal_spacing=0.12,
@@ -59,37 +60,45 @@ def draw(shown: ShownEpisode) -> go.Figure:
     moving = list(range(first, len(figure.data)))
     figure.frames = [
         go.Frame(data=[t for t, _ in _moving(shown, step)], traces=moving, name=str(step))
-        for step in range(len(shown.path))
+        for step in shown.frames
     ]
     return _finished(figure, shown)
 
 
 def _moving(shown: ShownEpisode, step: int) -> list[tuple[Any, tuple[int, int]]]:
     """What is another at each step, with its panel."""
-    scene = shown.scene
-    here = Scene(scene.width, scene.height, scene.things, int(shown.path[step]), scene.moves)
-    names = [move.name for move in scene.moves]
-    over = step == len(shown.actions)
-    action = -1 if over else shown.actions[step]
-    taken = [MAIN if a == action else paler(MAIN) for a in range(len(names))]
-    chances = ("with the code", shown.probabilities, taken), ("base alone", shown.alone, GREY)
-    bars = [
-        go.Bar(
-            x=names,
-            y=np.zeros(len(names)) if over else values[step],
-            name=name,
-            marker_color=color,
-        )
-        for name, values, color in chances
-    ]
-    walked = path_line(scene, shown.path[: step + 1]).update(showlegend=False)
+    scene, here = shown.scene, (float(shown.trail[step, 0]), float(shown.trail[step, 1]))
+    walked = path_line(scene, shown.trail[: step + 1]).update(showlegend=False)
     cursors = [(_cursor(step, *_span(shown, panel)), (ROWS[panel], 2)) for panel in BY_STEP]
     return [
         (walked, (1, 1)),
-        (disc(here), (1, 1)),
-        *((bar, (ROWS["actions"], 2)) for bar in bars),
+        (disc(replace(scene, exact=here)), (1, 1)),
+        *((trace, (ROWS["actions"], 2)) for trace in _actions(shown, step)),
         *cursors,
     ]
+
+
+def _next(shown: ShownEpisode) -> str:
+    what = "next action" if shown.deviations is None else "next action (dot) and its mean"
+    return f"{what}, beside the base alone in grey"
+
+
+def _actions(shown: ShownEpisode, step: int) -> Iterator[go.Bar | go.Scatter]:
+    """Bars of what the next action is drawn from; of a real one, dots at what was drawn."""
+    names, real = shown.labels, shown.deviations is not None
+    over = step == len(shown.actions)
+    nothing = np.zeros(len(names))
+    taken = [real or (not over and a == shown.actions[step]) for a in range(len(names))]
+    colours = [MAIN if each else paler(MAIN) for each in taken]
+    for name, values, colour in (
+        ("with the code", shown.meant, colours),
+        ("base alone", shown.alone, GREY),
+    ):
+        yield go.Bar(x=names, y=nothing if over else values[step], name=name, marker_color=colour)
+    if real:
+        drawn = nothing if over else shown.actions[step]
+        dots = {"mode": "markers", "marker": {"color": INK, "size": 6}, "name": "drawn"}
+        yield go.Scatter(x=names, y=drawn, **dots)
 
 
 def _span(shown: ShownEpisode, panel: str) -> tuple[float, float]:
@@ -171,22 +180,20 @@ def _code(figure: go.Figure, shown: ShownEpisode) -> None:
 
 
 def _finished(figure: go.Figure, shown: ShownEpisode) -> go.Figure:
-    figure.update_yaxes(title="probability", range=[0, 1], row=ROWS["actions"], col=2)
+    figure.update_yaxes(**_scale(shown), row=ROWS["actions"], col=2)
     last = len(shown.path) - 0.5
     for panel in BY_STEP:
         axis = {"range": [-0.5, last], "showgrid": False, "showticklabels": panel == "code"}
         figure.update_xaxes(**axis, row=ROWS[panel], col=2)
     jump = {"frame": {"duration": 0, "redraw": True}, "mode": "immediate"}
-    run = {"frame": {"duration": MILLISECONDS, "redraw": True}, "fromcurrent": True}
+    pause = max(MILLISECONDS // shown.stride, min(LEAST, MILLISECONDS))
+    run = {"frame": {"duration": pause, "redraw": True}, "fromcurrent": True}
     run |= {"transition": {"duration": 0}}
     buttons = [
         {"label": "play", "method": "animate", "args": [None, run]},
         {"label": "pause", "method": "animate", "args": [[None], jump]},
     ]
-    steps = [
-        {"label": str(t), "method": "animate", "args": [[str(t)], jump]}
-        for t in range(len(shown.path))
-    ]
+    steps = [{"label": str(t), "method": "animate", "args": [[str(t)], jump]} for t in shown.frames]
     menu = {"type": "buttons", "direction": "right", "buttons": buttons, "showactive": False}
     menu |= {"x": 0, "xanchor": "left", "y": -0.1, "yanchor": "top"}
     slider = {"steps": steps, "currentvalue": {"prefix": "step "}, "x": 0.14, "len": 0.86}
@@ -194,3 +201,11 @@ def _finished(figure: go.Figure, shown: ShownEpisode) -> go.Figure:
     title = f"One episode, played by {shown.player}: {shown.reached} of {len(shown.task)} subgoals"
     layout = {"updatemenus": [menu], "sliders": [slider], "showlegend": False, "barmode": "group"}
     return styled(figure, title, 680, **layout, margin={"t": 70, "b": 110})
+
+
+def _scale(shown: ShownEpisode) -> dict[str, Any]:
+    """The axis of the actions."""
+    if shown.deviations is None:
+        return {"title": "probability", "range": [0, 1]}
+    most = 1.05 * max(float(np.abs(x).max()) for x in (shown.meant, shown.alone, shown.actions))
+    return {"title": "value", "range": [-most, most]}

@@ -3,8 +3,9 @@
 Each contract is a small protocol, and a world keeps it by having its methods:
 
     Filtered    an exact Bayes filter: the floor of the action NLL, beliefs about subgoals
-    Mapped      where the agent is, as a number
+    Mapped      where the agent is: a place, and exactly
     Stageable   situations that can be drawn, edited and played
+    Walkable    such situations, with actions that are moves from place to place
     Roamable    rows on which nothing is asked for
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
@@ -25,7 +26,7 @@ from jaxtyping import Float, Int, Shaped
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
 from irl_lens.envs.protocol import Filtered, Seed, VectorWorld, World
-from irl_lens.envs.scenes import Mapped, Stageable
+from irl_lens.envs.scenes import Mapped, Stageable, Walkable
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import NotOffered
@@ -155,6 +156,7 @@ _OFFERS: dict[Offer, str] = {
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
     Stageable: "situations to draw and edit",
+    Walkable: "moves from place to place",
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",

@@ -1,22 +1,28 @@
 """What a world that can be drawn and edited shows of itself: all that figures know of boards.
 
 A :class:`Situation` is one episode's surroundings and task, as a value: it can be drawn
-(:class:`Scene`), edited (each edit gives another), played by the expert, walked through, and
-acted in. A place is a number from 0, row by row: ``place = y * width + x``.
+(:class:`Scene`), edited (each edit gives another), played by the expert, and acted in. Where
+actions are moves from place to place (:class:`Walkable`), it can also be walked through. A place
+is a number from 0, row by row: ``place = y * width + x``. Where exactly something is, is a point:
+column and row as real numbers, whole ones in the middle of a place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import Seed, VectorWorld
 from irl_lens.envs.trajectories import Trajectories
+
+Point = tuple[float, float]
+"""Column, to the right, and row, downwards."""
+Points = Float[NDArray[np.floating[Any]], "*batch 2"]
 
 AGENT = "agent"
 """Name of the agent among the things that can be moved."""
@@ -27,7 +33,8 @@ class Thing:
     """Something that lies somewhere.
 
     Attributes:
-        name: Unlike any other's; the observation's column that shows it is called the same.
+        name: Unlike any other's; in a :class:`Walkable` world, the observation's column that shows
+            it is called the same.
         label: What to write on it; of what is to be visited, the visit's name.
         place: Where it lies.
         color: ``#rrggbb``.
@@ -66,6 +73,7 @@ class Scene:
         things: All that lies there, but for the agent.
         agent: The agent's place.
         moves: The primitive actions in order; empty where actions are no moves.
+        exact: Where in its place the agent is; in the middle if not given.
     """
 
     width: int
@@ -73,6 +81,13 @@ class Scene:
     things: tuple[Thing, ...]
     agent: int
     moves: tuple[Move, ...] = ()
+    exact: Point | None = None
+
+    @property
+    def point(self) -> Point:
+        """Where exactly the agent is."""
+        y, x = divmod(self.agent, self.width)
+        return (float(x), float(y)) if self.exact is None else self.exact
 
     def xy(
         self, places: Int[NDArray[np.integer], "*batch"] | int
@@ -101,8 +116,8 @@ class Drawable(Protocol):
         """Returns what to draw, with the agent at its start or at another place."""
         ...
 
-    def pixels(self, agent: int | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
-        """Returns the same as pixels: red, green and blue from 0 to 255."""
+    def pixels(self, at: Point | None = None) -> UInt8[NDArray[np.uint8], "height width 3"]:
+        """Returns the same as pixels, from above: red, green and blue from 0 to 255."""
         ...
 
 
@@ -125,7 +140,7 @@ class Editable(Protocol):
         """Whether the task can be done within the horizon."""
         ...
 
-    def moved(self, name: str, place: int) -> Situation:
+    def moved(self, name: str, place: int) -> Self:
         """Returns the same with one thing, or the agent, at another place.
 
         Raises:
@@ -133,11 +148,11 @@ class Editable(Protocol):
         """
         ...
 
-    def swapped(self, one: str, other: str) -> Situation:
+    def swapped(self, one: str, other: str) -> Self:
         """Returns the same with two things, or the agent and one, in each other's place."""
         ...
 
-    def asked(self, task: Sequence[int]) -> Situation:
+    def asked(self, task: Sequence[int]) -> Self:
         """Returns the same with another task.
 
         Raises:
@@ -151,8 +166,8 @@ class Editable(Protocol):
 
 
 @runtime_checkable
-class Steppable(Protocol):
-    """What can be walked through, by the expert, along given places, and freely."""
+class Playable(Protocol):
+    """What can be played by the expert, and freely."""
 
     def demonstrate(self, seed: Seed) -> Trajectories:
         """Lets the expert do the task: one trajectory.
@@ -161,6 +176,19 @@ class Steppable(Protocol):
             ValueError: It cannot be done within the horizon.
         """
         ...
+
+    def rows(self, n: int) -> VectorWorld:
+        """Returns ``n`` rows in which this task is asked for, here."""
+        ...
+
+    def roaming(self, n: int, subgoals: int = 1) -> Any:
+        """Returns ``n`` rows here without a task; see ``roaming`` of the world."""
+        ...
+
+
+@runtime_checkable
+class Steppable(Protocol):
+    """What can be walked through along given places."""
 
     def watch(
         self, places: Int[NDArray[np.integer], "n steps"]
@@ -183,18 +211,15 @@ class Steppable(Protocol):
         """
         ...
 
-    def rows(self, n: int) -> VectorWorld:
-        """Returns ``n`` rows in which this task is asked for, here."""
-        ...
 
-    def roaming(self, n: int, subgoals: int = 1) -> Any:
-        """Returns ``n`` rows here without a task; see ``roaming`` of the world."""
-        ...
+@runtime_checkable
+class Situation(Drawable, Editable, Playable, Protocol):
+    """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
 
 
 @runtime_checkable
-class Situation(Drawable, Editable, Steppable, Protocol):
-    """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
+class WalkableSituation(Situation, Steppable, Protocol):
+    """A situation in which places tell what is seen."""
 
 
 @runtime_checkable
@@ -202,9 +227,13 @@ class Mapped(Protocol):
     """A world whose observations show where the agent is."""
 
     def places(
-        self, observations: Int[NDArray[np.integer], "*batch columns"]
+        self, observations: Shaped[NDArray[Any], "*batch columns"]
     ) -> Int[NDArray[np.int64], "*batch"]:
-        """Returns where the agent is, as sparse observations show it."""
+        """Returns where the agent is, as sparse observations show it; -1 in no place."""
+        ...
+
+    def points(self, observations: Shaped[NDArray[Any], "*batch columns"]) -> Points:
+        """Returns column and row of the same, exactly where the agent is."""
         ...
 
 
@@ -216,7 +245,7 @@ class Stageable(Mapped, Protocol):
         """Draws a situation in which a training task can be done."""
         ...
 
-    def situations(self, trajectories: Trajectories) -> list[Situation]:
+    def situations(self, trajectories: Trajectories) -> Sequence[Situation]:
         """Returns what each trajectory took place in."""
         ...
 
@@ -226,4 +255,26 @@ class Stageable(Mapped, Protocol):
         Raises:
             ValueError: They are of no situation of this world.
         """
+        ...
+
+
+@runtime_checkable
+class Walkable(Stageable, Protocol):
+    """A world whose actions are moves from place to place, and whose places tell what is seen."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The primitive actions in order."""
+        ...
+
+    def situation(self, seed: Seed) -> WalkableSituation:
+        """Draws a situation in which a training task can be done."""
+        ...
+
+    def situations(self, trajectories: Trajectories) -> Sequence[WalkableSituation]:
+        """Returns what each trajectory took place in."""
+        ...
+
+    def stage(self, plain: dict[str, Any]) -> WalkableSituation:
+        """Builds a situation from its plain values; see :class:`Stageable`."""
         ...

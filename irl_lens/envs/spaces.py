@@ -166,6 +166,7 @@ class ContinuousActions:
         size: Length of an action.
         low: Least value of every entry; the environment clips what is below.
         high: Largest value of every entry.
+        names: One name an entry, or none.
 
     Raises:
         ValueError: Nothing is in the box.
@@ -174,6 +175,7 @@ class ContinuousActions:
     size: int
     low: float = -1.0
     high: float = 1.0
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.size < 1 or not self.low < self.high:
@@ -181,11 +183,18 @@ class ContinuousActions:
                 f"actions of {self.size} numbers from {self.low} to {self.high}; take at least "
                 "one, from low to a larger high"
             )
+        if len(self.names) not in (0, self.size):
+            raise ValueError(f"actions of {self.size} numbers with names {self.names}; name each")
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one action."""
         return (self.size,)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What to call each number: its name, or its place."""
+        return self.names or tuple(map(str, range(self.size)))
 
     @property
     def dtype(self) -> type[np.float32]:

@@ -8,18 +8,27 @@ from irl_lens.envs import make_world
 from irl_lens.envs.contracts import DISCRETE, LABELS, Paired, Roamable, ask, require
 from irl_lens.envs.protocol import Filtered, World
 from irl_lens.envs.registry import SMALL_GRID
-from irl_lens.envs.scenes import Drawable, Editable, Mapped, Situation, Stageable, Steppable
+from irl_lens.envs.scenes import (
+    Drawable,
+    Editable,
+    Mapped,
+    Playable,
+    Situation,
+    Stageable,
+    Steppable,
+    Walkable,
+)
 from irl_lens.errors import NotOffered, UserError
 from tests.point_world import PointConfig, PointWorld
 
 
 def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
     world = make_world(SMALL_GRID)
-    for contract in (World, Filtered, Mapped, Stageable, Roamable):
+    for contract in (World, Filtered, Mapped, Stageable, Walkable, Roamable):
         assert isinstance(world, contract)
     assert not isinstance(world, Paired)
     situation = ask(world, Stageable, "a test").situation(seed=0)
-    for contract in (Drawable, Editable, Steppable, Situation):
+    for contract in (Drawable, Editable, Playable, Steppable, Situation):
         assert isinstance(situation, contract)
 
 
@@ -27,8 +36,11 @@ def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
     ("contract", "message"),
     [
         (Filtered, "offer an exact Bayes filter, which the floor needs: it has no floor;"),
-        (Mapped, "offer a map: places of the agent, which .* no places;"),
-        (Stageable, "situations to draw and edit, .* no places, situation, situations, stage;"),
+        (Mapped, "offer a map: places of the agent, which .* no places, points;"),
+        (
+            Stageable,
+            "situations to draw and edit, .* no places, points, situation, situations, stage;",
+        ),
         (Roamable, "no roaming, transitions;"),
         (Paired, "no edits, pairs;"),
     ],

@@ -56,7 +56,7 @@ class Arena:
 
     def points(self, places: Places) -> Float[NDArray[np.float64], "*n 2"]:
         """Returns column and row of each place: whole numbers at the cells' centres."""
-        x, y = places[..., 0], places[..., 1]
+        x, y = np.asarray(places[..., 0], np.float64), np.asarray(places[..., 1], np.float64)
         return np.stack([self.half + x, self.half - y], axis=-1) / self.side - 0.5
 
     def within(self, places: Places) -> Float[NDArray[np.float64], "*n 2"]:

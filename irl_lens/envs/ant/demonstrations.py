@@ -22,6 +22,7 @@ from irl_lens.envs.ant.gait import TORQUES, Gait
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.rules import End
 from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.protocol import Seed
@@ -62,6 +63,7 @@ def demonstrate(
     task: str | Task = "train",
     prefix: int | None = None,
     threads: int = 0,
+    begun: tuple[Layouts, Body] | None = None,
 ) -> Trajectories:
     """Plays until there are ``n`` successes.
 
@@ -73,6 +75,7 @@ def demonstrate(
         task: See :meth:`irl_lens.envs.pinpad.spec.PinpadSpec.tasks`.
         prefix: Also there.
         threads: How many threads step the bodies; 0 for one a processor. It changes no bit.
+        begun: One arena and body to begin with, in place of fresh ones.
 
     Returns:
         Successful trajectories, padded to the longest.
@@ -89,6 +92,8 @@ def demonstrate(
                 "longer horizon, or train it for these physics: irl-lens train expert"
             )
         episodes = AntEpisodes(missing, options, threads)
+        if begun is not None:
+            episodes.begin_at(*begun)
         episodes.reset(np.arange(missing), rng.spawn(missing))
         walk = play(episodes, gait, spec.settings.noise * gait.deviation, rng)
         played += missing

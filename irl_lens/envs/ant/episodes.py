@@ -21,6 +21,7 @@ from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.physics import VELOCITIES, Physics
 from irl_lens.envs.ant.rules import End, Judged, content, fallen, judge
 from irl_lens.envs.ant.spec import JOINTS
+from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.drawing import BoardDraw
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, check_layouts
 from irl_lens.envs.pinpad.planner import UNREACHABLE
@@ -80,6 +81,7 @@ class AntEpisodes:
         world: Arena, grammar and observation.
         goals: Colours of every visit of every task, ``[tasks, visits + 1]``, -1 after the last.
         boards: Where episodes begin.
+        body: How all bodies begin, in place of fresh ones.
         physics: The bodies.
         diverged: How many simulations have diverged so far.
     """
@@ -88,6 +90,7 @@ class AntEpisodes:
         self.options, self.world = options, options.spec()
         self.goals, self._stages = options.tables(self.world)
         self.boards = BoardDraw(self.board, self.goals, PATHS, options.solvable)
+        self.body: Body | None = None
         self.physics, self.diverged = Physics(options.physics, n, threads), 0
         self._state = AntState.empty(n, self.board.objects)
         self._there = np.zeros((n, self.board.cells), np.int64)
@@ -138,6 +141,10 @@ class AntEpisodes:
         self, layouts: Layouts, generators: Sequence[np.random.Generator]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and velocities to begin with."""
+        if self.body is not None:
+            return np.tile(self.body[0], (len(layouts), 1)), np.tile(
+                self.body[1], (len(layouts), 1)
+            )
         uniform = 2 * np.stack([g.random(DRAWS) for g in generators]) - 1
         qpos, qvel = self.physics.standing(len(generators))
         spread = self.options.spread * self.options.cell
@@ -147,6 +154,21 @@ class AntEpisodes:
         qpos[:, 7:] += SHAKEN * uniform[:, 3 : 3 + JOINTS]
         qvel[:] = SHAKEN * uniform[:, 3 + JOINTS :]
         return qpos, qvel
+
+    def begin_at(self, layouts: Layouts, body: Body) -> None:
+        """Makes every later episode begin in one arena, given as a batch of one, and alike.
+
+        Args:
+            layouts: The arena.
+            body: How the body begins.
+
+        Raises:
+            ValueError: It is no arena of this world, or the body is elsewhere than it says.
+        """
+        check_layouts(self.board, layouts)
+        if (there := self.world.arena.cells(body[0][None, :2])) != layouts.start:
+            raise ValueError(f"a body in cell {there[0]}; the arena starts in {layouts.start[0]}")
+        self.boards.given, self.body = layouts, body
 
     def step(self, actions: Float[NDArray[Any], "n 8"]) -> Float[NDArray[np.float64], " n"]:
         """Plays one control step in every row that is not over; returns the rewards.

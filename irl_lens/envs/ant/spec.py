@@ -16,8 +16,9 @@ from irl_lens.envs.pinpad.limits import check_whole
 from irl_lens.envs.pinpad.spec import PinpadConfig, PinpadSpec
 from irl_lens.envs.spaces import ContinuousActions, ObservationSpec
 
-JOINTS = 8
-"""Torques of an action: hip and ankle of each leg."""
+TORQUES = tuple(f"{joint}{leg}" for leg in range(1, 5) for joint in ("hip", "ankle"))
+"""The torques of an action: hip and ankle of each leg."""
+JOINTS = len(TORQUES)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class AntSpec(PinpadSpec):
     @property
     def actions(self) -> ContinuousActions:  # type: ignore[override]
         """The torques, relative to the gear."""
-        return ContinuousActions(JOINTS, -1.0, 1.0)
+        return ContinuousActions(JOINTS, -1.0, 1.0, TORQUES)
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

@@ -20,6 +20,7 @@ from irl_lens.envs.ant.episodes import AntEpisodes, checked_torques
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.rules import EMPTY, End, Judged, mishaps, visits
 from irl_lens.envs.ant.spec import JOINTS, AntSpec
+from irl_lens.envs.ant.stance import Body, stance_of
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.reached import Reached
@@ -71,12 +72,21 @@ class Roaming:
         world: The world whose arenas, bodies and subgoals these are.
         n: Number of ants.
         subgoals: An episode ends once so many subgoals were reached.
+        begun: One arena and body for all rows; drawn at each reset when not given.
     """
 
-    def __init__(self, world: AntSpec, n: int, subgoals: int = 1) -> None:
+    def __init__(
+        self,
+        world: AntSpec,
+        n: int,
+        subgoals: int = 1,
+        begun: tuple[Layouts, Body] | None = None,
+    ) -> None:
         check_whole("n", n, 1, MAX_ROWS)
         self.world, self.num_envs, self.subgoals = world, n, subgoals
         self._episodes = TasklessEpisodes(n, world, subgoals)
+        if begun is not None:
+            self._episodes.begin_at(*begun)
         self._trail: list[NDArray[np.float64]] = []
         self._path: list[NDArray[np.int64]] = []
 
@@ -85,6 +95,7 @@ class Roaming:
         n, episodes = self.num_envs, self._episodes
         episodes.visited = Reached(self.world, n, self.subgoals)
         episodes.reset(np.arange(n), np.random.default_rng(seed).spawn(n))
+        self._begun = episodes.physics.qpos.copy(), episodes.physics.qvel.copy()
         self._trail, self._path = [], []
         self._record(np.ones(n, bool))
         return episodes.observe(), episodes.info()
@@ -141,11 +152,15 @@ class Roaming:
         return self.world.board.cells
 
     def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
-        """Returns the arena of a row as it was last reset, with a task to be asked for there."""
-        state = self._episodes.state
-        layouts = Layouts(state.objects, state.start)
-        cells = *layouts.objects[row].tolist(), int(layouts.start[row])
-        return plain_values(self.world, cells, tuple(task))
+        """Returns the arena of a row as it was last reset, with a task to be asked for there.
+
+        They are the plain values that ``stage`` of the world makes a situation of.
+        """
+        state, (qpos, qvel) = self._episodes.state, self._begun
+        cell = int(state.start[row])
+        plain = plain_values(self.world, (*state.objects[row].tolist(), cell), tuple(task))
+        stance = stance_of(self.world.arena, cell, (qpos[row], qvel[row]))
+        return plain | {"stance": list(stance)}
 
     def _record(self, live: Bool[NDArray[np.bool_], " n"]) -> None:
         places = self._episodes.physics.qpos[:, :2]

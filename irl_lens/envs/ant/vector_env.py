@@ -15,7 +15,9 @@ from irl_lens.envs.ant.episodes import AntEpisodes, checked_torques
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.render import Renderer, check_mode
 from irl_lens.envs.ant.spec import JOINTS, AntConfig
+from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.episode_vector_env import EpisodesVectorEnv
+from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.spaces import ContinuousActions, ObservationSpec
@@ -69,6 +71,10 @@ class AntPinpadVectorEnv(EpisodesVectorEnv):
     def diverged(self) -> int:
         """How many simulations have diverged so far."""
         return self._episodes.diverged
+
+    def begin_at(self, layouts: Layouts, body: Body) -> None:
+        """Makes every later episode begin alike; see :meth:`AntEpisodes.begin_at`."""
+        self._episodes.begin_at(layouts, body)
 
     def render(self) -> tuple[NDArray[np.uint8], ...] | None:
         """Draws every arena, if ``render_mode`` says so."""

@@ -11,15 +11,19 @@ from jaxtyping import Float, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.bayes import floor
-from irl_lens.envs.ant.body import PLACE
+from irl_lens.envs.ant.body import PLACE, body_of
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, trained_gait
 from irl_lens.envs.ant.practice import GaitPractice
+from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.ant.spec import AntSpec
+from irl_lens.envs.ant.stance import stance_of
 from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
+from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.pinpad.witnessed import task_of
 from irl_lens.envs.protocol import Floor, Seed
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
@@ -121,6 +125,39 @@ class AntWorld(AntSpec):
     ) -> Int[NDArray[np.int64], "*batch"]:
         """Returns the cell that the ant is in, as observations show it; -1 outside."""
         return Arena(self.arena.size, 2 / self.arena.size).cells(observations[..., PLACE])
+
+    def points(
+        self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
+    ) -> Float[NDArray[np.float64], "*batch 2"]:
+        """Returns column and row of the ant, as observations show it."""
+        return self.arena.points(self.arena.half * observations[..., PLACE].astype(np.float64))
+
+    def situation(self, seed: Seed, task: str | Task = "train") -> AntSituation:
+        """Draws an arena in which the expert can do a task.
+
+        Args:
+            seed: Seed of everything random.
+            task: See :meth:`tasks`.
+        """
+        return self.situations(self.demonstrate(1, seed, task=task))[0]
+
+    def situations(self, trajectories: Trajectories) -> list[AntSituation]:
+        """Returns arena, start and task of each trajectory, which must go to its end.
+
+        The start is what the first observation shows of it, to its precision.
+        """
+        layouts = Layouts.of(trajectories)
+        qpos, qvel = body_of(self.arena, trajectories.observations[:, 0])
+        found = []
+        for row, cell in enumerate(layouts.start.tolist()):
+            cells = *layouts.objects[row].tolist(), cell
+            stance = stance_of(self.arena, cell, (qpos[row], qvel[row]))
+            found.append(AntSituation(self, cells, task_of(self, trajectories, row), stance))
+        return found
+
+    def stage(self, plain: dict[str, Any]) -> AntSituation:
+        """Builds a situation from the plain values that it gave."""
+        return AntSituation.of_plain(self, plain)
 
 
 def _refuse(epsilon: float) -> None:

@@ -41,7 +41,10 @@ def render(
         objects: Cell of each colour, then of each wall.
         cell: The agent's cell.
     """
-    return text(board, objects, cell) if mode == "ansi" else pixels(board, objects, cell)
+    if mode == "ansi":
+        return text(board, objects, cell)
+    row, column = divmod(cell, board.size)
+    return pixels(board, objects, (column, row))
 
 
 def text(board: BoardSpec, objects: Int[NDArray[np.int64], " objects"], cell: int) -> str:
@@ -66,21 +69,25 @@ def palette(colours: int) -> UInt8[NDArray[np.uint8], "colours 3"]:
 
 
 def pixels(
-    board: BoardSpec, objects: Int[NDArray[np.int64], " objects"], cell: int
+    board: BoardSpec, objects: Int[NDArray[np.int64], " objects"], at: tuple[float, float]
 ) -> UInt8[NDArray[np.uint8], "height width 3"]:
-    """Draws colours as squares, walls dark and the agent as a disc."""
+    """Draws colours as squares, walls dark and the agent as a disc.
+
+    Args:
+        board: Size of the board and number of colours.
+        objects: Cell of each colour, then of each wall.
+        at: Column and row of the agent, whole numbers in the middle of a cell.
+    """
     tiles = np.full((board.cells, 3), FLOOR, np.uint8)
     tiles[objects[: board.colours]] = palette(board.colours)
     tiles[objects[board.colours :]] = WALL
     grid = tiles.reshape(board.size, board.size, 3)
     frame = grid.repeat(PIXELS, axis=0).repeat(PIXELS, axis=1)
     frame[::PIXELS] = frame[:, ::PIXELS] = LINE
-    row, column = divmod(int(cell), board.size)
-    tile = frame[row * PIXELS : (row + 1) * PIXELS, column * PIXELS : (column + 1) * PIXELS]
-    tile[_disc()] = AGENT
+    frame[_disc(board.size, at)] = AGENT
     return frame
 
 
-def _disc() -> NDArray[np.bool_]:
-    offset = np.arange(PIXELS) - (PIXELS - 1) / 2
-    return offset[:, None] ** 2 + offset**2 <= (0.3 * PIXELS) ** 2
+def _disc(size: int, at: tuple[float, float]) -> NDArray[np.bool_]:
+    x, y = (np.arange(size * PIXELS) - PIXELS * v - (PIXELS - 1) / 2 for v in at)
+    return y[:, None] ** 2 + x**2 <= (0.3 * PIXELS) ** 2

@@ -51,3 +51,20 @@ def witnessed(
         tasks=numbers,
         extras=vars(games.layouts),
     )
+
+
+def task_of(spec: PinpadSpec, trajectories: Trajectories, row: int) -> Task:
+    """Returns the task that a trajectory did, read off its labels; it must go to its end.
+
+    Args:
+        spec: The world it is of.
+        trajectories: Where it is among.
+        row: Its number.
+    """
+    mask = trajectories.mask[row]
+    _, first = np.unique(trajectories.require("progress")[row][mask], return_index=True)
+    stages, task, visit = trajectories.require("subgoals")[row][mask][first], [], 0
+    while visit < len(stages):
+        task.append(int(stages[visit]))
+        visit += len(spec.grammar.subgoals[task[-1]])
+    return tuple(task)

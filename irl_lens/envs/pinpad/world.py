@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.bayes import posterior
 from irl_lens.envs.pinpad.expert import demonstrations, visit_table
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
-from irl_lens.envs.pinpad.situation import PinpadSituation
+from irl_lens.envs.pinpad.situation import DIRECTIONS, PinpadSituation
 from irl_lens.envs.pinpad.spec import PinpadSpec
 from irl_lens.envs.pinpad.taskless import Roaming
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.pinpad.vector_env import GridPinpadVectorEnv, rows_of
-from irl_lens.envs.pinpad.witnessed import witnessed
+from irl_lens.envs.pinpad.witnessed import task_of, witnessed
 from irl_lens.envs.protocol import Floor, Seed
+from irl_lens.envs.scenes import Move
 from irl_lens.envs.trajectories import Trajectories
 
 
@@ -119,6 +120,18 @@ class PinpadWorld(PinpadSpec):
         agent = self.observation.predicted[0]
         return observations[..., agent].astype(np.int64) - self.observation.offsets[agent]
 
+    def points(
+        self, observations: Int[NDArray[np.integer], "*batch columns"]
+    ) -> Float[NDArray[np.float64], "*batch 2"]:
+        """Returns column and row of the cell the agent is on."""
+        y, x = np.divmod(self.places(observations), self.board.size)
+        return np.stack([x, y], axis=-1).astype(np.float64)
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The primitive actions, as moves."""
+        return DIRECTIONS
+
     def situation(self, seed: Seed, task: str | Task = "train") -> PinpadSituation:
         """Draws a board on which a task can be done.
 
@@ -133,20 +146,10 @@ class PinpadWorld(PinpadSpec):
         layouts = Layouts.of(trajectories)
         cells = np.column_stack([layouts.objects, layouts.start])
         return [
-            PinpadSituation(self, tuple(cells[row].tolist()), self._task(trajectories, row))
+            PinpadSituation(self, tuple(cells[row].tolist()), task_of(self, trajectories, row))
             for row in range(len(trajectories))
         ]
 
     def stage(self, plain: dict[str, Any]) -> PinpadSituation:
         """Builds a situation from the plain values that it gave."""
         return PinpadSituation.of_plain(self, plain)
-
-    def _task(self, trajectories: Trajectories, row: int) -> Task:
-        """The task that a trajectory did, read off its labels."""
-        mask = trajectories.mask[row]
-        _, first = np.unique(trajectories.require("progress")[row][mask], return_index=True)
-        stages, task, visit = trajectories.require("subgoals")[row][mask][first], [], 0
-        while visit < len(stages):
-            task.append(int(stages[visit]))
-            visit += len(self.grammar.subgoals[task[-1]])
-        return tuple(task)

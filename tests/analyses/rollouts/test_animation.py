@@ -17,7 +17,6 @@ from irl_lens.analyses.rollouts.animation import (
     Animation,
     animate,
     animate_rollout,
-    led_to,
     solvable,
 )
 from irl_lens.analyses.rollouts.animation_export import MILLISECONDS, SIDE, picture, rgb
@@ -51,18 +50,19 @@ def test_codes_gate_and_actions_are_those_that_acted(planted: Animation) -> None
     np.testing.assert_array_equal(planted.switches, planted.begins)
     np.testing.assert_array_equal(planted.switches, planted.beta >= 0.5)
     np.testing.assert_allclose(planted.alone, 0.25, atol=1e-6)
-    taken = planted.probabilities[np.arange(steps), planted.actions]
+    taken = planted.meant[np.arange(steps), planted.actions]
     assert taken.min() > 0.3 and planted.changed.min() > 0.4
-    np.testing.assert_allclose(planted.probabilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(planted.meant.sum(axis=1), 1, atol=1e-5)
 
 
 def test_the_path_is_the_one_that_actions_lead_along(planted: Animation) -> None:
     things = {thing.place: thing.label for thing in planted.scene.things}
     passed = [things[place] for place in planted.path[1:].tolist() if place in things]
     assert passed == ["0", "2", "1"] and planted.path[0] == planted.scene.agent
-    for here, action, there in zip(planted.path, planted.actions, planted.path[1:], strict=False):
-        assert led_to(planted.scene, int(here), int(action)) == there
-    assert led_to(planted.scene, 0, 0) == 0  # at the upper edge, upwards
+    steps = np.array([[move.dx, move.dy] for move in planted.scene.moves])[planted.actions]
+    moved = np.diff(planted.trail, axis=0)
+    assert ((moved == steps) | (moved == 0)).all() and moved.any(axis=1).mean() > 0.5
+    np.testing.assert_array_equal(planted.trail @ [1, planted.scene.width], planted.path)
 
 
 def test_the_caption_counts(planted: Animation) -> None:
@@ -76,7 +76,7 @@ def test_the_caption_counts(planted: Animation) -> None:
 
 def test_codes_that_do_nothing_change_nothing(steered: Steered) -> None:
     shown = _played(steered.deaf())
-    np.testing.assert_allclose(shown.probabilities, shown.alone, atol=1e-6)
+    np.testing.assert_allclose(shown.meant, shown.alone, atol=1e-6)
     assert shown.reached == shown.alone_reached and "variation of 0.000" in shown.caption()
 
 
@@ -95,7 +95,7 @@ def test_every_frame_moves_the_same_traces(planted: Animation) -> None:
         if step < len(planted.actions):
             colours = list(bars.marker.color)
             assert colours.index(MAIN) == planted.actions[step]
-            np.testing.assert_allclose(bars.y, planted.probabilities[step])
+            np.testing.assert_allclose(bars.y, planted.meant[step])
     kinds = {figure.data[index].type for index in figure.frames[0].traces}
     assert kinds == {"scatter", "bar"}
     play, pause = figure.layout.updatemenus[0].buttons
@@ -110,7 +110,7 @@ def test_pictures_have_the_board_and_a_bar_towards_the_likely_action(planted: An
     np.testing.assert_array_equal(shown[:height, :width], planted.pictures[0])
     blue = np.argwhere((shown[:, width + width % 2 :] == rgb(MAIN)).all(axis=-1))
     middle = blue.min(axis=0) + np.ptp(blue, axis=0) / 2
-    move = planted.scene.moves[int(planted.probabilities[0].argmax())]
+    move = planted.scene.moves[int(planted.meant[0].argmax())]
     assert (
         np.dot(
             middle - [(shown.shape[0] + 4 + shown.shape[0] // 6) / 2, SIDE / 2], [move.dy, move.dx]

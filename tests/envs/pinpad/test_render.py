@@ -26,7 +26,7 @@ def test_text_keeps_its_columns_with_two_digit_colours() -> None:
 
 
 def test_pixels_show_each_object_where_it_lies() -> None:
-    frame = pixels(BOARD, OBJECTS, 2)
+    frame = pixels(BOARD, OBJECTS, (2, 0))
     assert frame.shape == (3 * PIXELS, 3 * PIXELS, 3) and frame.dtype == np.uint8
     corners = frame[3::PIXELS, 3::PIXELS]
     assert tuple(corners[0, 1]) == PALETTE[0] and tuple(corners[1, 0]) == PALETTE[1]

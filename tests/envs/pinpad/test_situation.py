@@ -123,7 +123,7 @@ def test_pixels_show_the_scene(situation: PinpadSituation) -> None:
         y, x = divmod(thing.place, 7)
         corner = frame[y * size + 2, x * size + 2]
         assert "#{:02x}{:02x}{:02x}".format(*corner) == thing.color
-    assert np.array_equal(situation.pixels(agent=situation.cells[-1]), frame)
+    assert np.array_equal(situation.pixels(at=situation.scene().point), frame)
 
 
 def test_plain_values_go_there_and_back(world: PinpadWorld, situation: PinpadSituation) -> None:
