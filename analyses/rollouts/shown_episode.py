@@ -57,7 +57,7 @@ class ShownEpisode:
     path: Int[NDArray[np.int64], " places"]
     trail: Float[NDArray[np.float64], "places 2"]
     subgoals: Int[NDArray[np.int64], " steps"]
-    actions: Shaped[NDArray[Any], steps * entries]
+    actions: Shaped[NDArray[Any], " steps *entries"]
     beta: Float[NDArray[np.float32], " steps"]
     switches: Bool[NDArray[np.bool_], " steps"]
     codes: Float[NDArray[np.float32], "steps latent"]

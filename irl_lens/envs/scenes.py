@@ -22,7 +22,7 @@ from irl_lens.envs.trajectories import Trajectories
 
 Point = tuple[float, float]
 """Column, to the right, and row, downwards."""
-Points = Float[NDArray[np.floating[Any]], "*batch 2"]
+Points = Float[NDArray[np.float64], "*batch 2"]
 
 AGENT = "agent"
 """Name of the agent among the things that can be moved."""

@@ -7,7 +7,7 @@ ones, in the world's own units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -175,7 +175,7 @@ class ContinuousActions:
     size: int
     low: float = -1.0
     high: float = 1.0
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = field(default=(), repr=False, compare=False)  # no matter to weights
 
     def __post_init__(self) -> None:
         if self.size < 1 or not self.low < self.high:
