@@ -54,7 +54,7 @@ def arrows(scene: Scene, probabilities: Probabilities, color: str = INK) -> go.S
 
 def path_line(scene: Scene, path: Path, color: str = INK, aside: float = 0.0) -> go.Scatter:
     """Returns the trace of one path, moved aside by a share of a place."""
-    x, y = path.T if path.ndim == 2 else scene.xy(path)
+    x, y = path.T if path.ndim == 2 else scene.xy(np.asarray(path, np.int64))
     inner = max(len(path) - 2, 0)
     symbols = ["circle-open", *["circle"] * (len(path) - 1)][: len(path)]
     sizes = [13, *[1] * inner, 9][: len(path)]

@@ -6,7 +6,8 @@ The held-out task on one board, on which it can be done. The internal policy cho
 it is trained; else each subgoal's mean code is put in when the gate opens. Everything is read
 off again from what was seen and decided, so it is what acted. Beside the action probabilities,
 or the means of real actions, stand those of the base alone after the same walk; the control is
-the base alone on the same board, with the same noise. One episode has no interval: it illustrates, and proves nothing.
+the base alone on the same board, with the same noise. One episode has no interval: it
+illustrates, and proves nothing.
 """
 
 from __future__ import annotations
@@ -109,8 +110,8 @@ class Animation(ShownEpisode, Result):
             f"on this board with this noise. After the first step the gate opens at {opened.sum()} "
             f"steps, {(opened & later).sum()} of them among the {later.sum()} at which a later "
             "subgoal begins. The code is most like that of the "
-            f"subgoal asked for on {right:.2f} of steps, and {self._change()} on average. This is one "
-            "episode: see boundary-detection, code-transfer and atlas for how often it is so."
+            f"subgoal asked for on {right:.2f} of steps, and {self._change()} on average. This is "
+            "one episode: see boundary-detection, code-transfer and atlas for how often it is so."
         )
 
     def _change(self) -> str:
