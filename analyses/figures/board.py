@@ -33,6 +33,7 @@ from irl_lens.analyses.figures.board_traces import (
     tiles,
 )
 from irl_lens.analyses.figures.style import CONTRAST, INK, MAIN, PALE, styled
+from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 
 SEQUENTIAL = [[0.0, "#FFFFFF"], [1.0, MAIN]]
@@ -209,7 +210,7 @@ def draw_occupancies(
     draw_values(figure, scene, after - before, 1, columns[2], most=gap, signed=True, scale=True)
 
 
-def _known(path: Path) -> Path:
+def _known(path: NDArray[Any]) -> NDArray[Any]:
     """The part of a path on which the agent is anywhere."""
     return path[np.isfinite(path).all(axis=1) if path.ndim == 2 else path >= 0]
 

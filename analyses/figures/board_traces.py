@@ -117,7 +117,7 @@ def labels(things: Sequence[Thing], scene: Scene) -> go.Scatter:
         y=y - 0.27,
         mode="text",
         text=[thing.label for thing in things],
-        textfont={"color": [_readable(thing.color) for thing in things], "size": 13},
+        textfont={"color": [readable(thing.color) for thing in things], "size": 13},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -148,7 +148,7 @@ def marks(scene: Scene) -> go.Scatter:
     return labels(things, scene).update(mode="markers+text", marker=marker, textfont_size=11)
 
 
-def _readable(color: str) -> str:
+def readable(color: str) -> str:
     """Dark or white, whichever is read more easily on a ``#rrggbb`` colour."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#FFFFFF"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from irl_lens.analyses.figures.style import GREY, INK, MAIN, paler, subgoal_colours
+from irl_lens.analyses.figures.style import GREY, INK, MAIN, paler
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
@@ -82,7 +82,7 @@ def picture(shown: ShownEpisode, step: int) -> Picture:
     beside = canvas[:, width:]
     band = height // 6
     if step < len(shown.actions):
-        colour = list(subgoal_colours(shown.names).values())[shown.alike[step]]
+        colour = shown.colours[shown.alike[step]]
         beside[4 : 4 + band, 8:-8] = rgb(paler(colour, 0.25 + 0.75 * float(shown.beta[step])))
         side = _compass if shown.scene.moves else _columns
         side(beside[4 + band :], shown, step)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.figures.board import DIVERGING, draw_scene
-from irl_lens.analyses.figures.board_traces import disc, path_line
+from irl_lens.analyses.figures.board_traces import disc, path_line, readable
 from irl_lens.analyses.figures.style import (
     CONTRAST,
     GREY,
@@ -19,7 +19,6 @@ from irl_lens.analyses.figures.style import (
     MAIN,
     paler,
     styled,
-    subgoal_colours,
 )
 from irl_lens.analyses.rollouts.shown_episode import ShownEpisode
 from irl_lens.models.causal import THRESHOLD
@@ -132,7 +131,7 @@ def _gate(figure: go.Figure, shown: ShownEpisode) -> None:
 
 def _kinds(figure: go.Figure, shown: ShownEpisode) -> None:
     """Two rows of colours: the subgoal asked for, and the one whose mean code is nearest."""
-    colours = list(subgoal_colours(shown.names).values())
+    colours = shown.colours
     edges = [i / len(colours) for i in range(len(colours) + 1)]
     names = np.array(shown.names, object)
     figure.add_heatmap(
@@ -155,7 +154,7 @@ def _kinds(figure: go.Figure, shown: ShownEpisode) -> None:
             text=shown.names[subgoal],
             showarrow=False,
             xanchor="left",
-            font={"color": "#FFFFFF", "size": 12},
+            font={"color": readable(colours[subgoal]), "size": 12},
             row=ROWS["kind"],
             col=2,
         )

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from irl_lens.analyses.figures.board import (
@@ -86,3 +87,17 @@ def test_differences_are_signed_and_share_a_scale() -> None:
     draw_values(figure, SCENE, np.zeros(6), 1, 1)
     assert figure.data[-3].zmax == 1
     assert json.loads(figure.to_json())
+
+
+def test_exact_paths_are_drawn_where_they_are() -> None:
+    scene = Scene(3, 2, (), 4, exact=(1.25, 0.75))
+    figure = go.Figure()
+    draw_scene(figure, scene)
+    walked = np.array([[0.0, 0.1], [1.3, 0.6], [np.nan, np.nan]])
+    draw_paths(figure, scene, [walked, walked + 0.1])
+    disc, one, other = figure.data[-3:]
+    assert np.mean(disc.x[:-1]) == pytest.approx(1.25) and np.mean(disc.y[:-1]) == pytest.approx(
+        0.75
+    )
+    assert list(one.x) == [0, 1.3] and list(one.y) == [0.1, 0.6]
+    np.testing.assert_allclose(other.x, [0.1, 1.4])

@@ -1,4 +1,4 @@
-"""Analyses of agents that roam, where actions are real: an untrained model among ants."""
+"""Analyses that let agents act, where actions are real: an untrained model among ants."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import torch
 from irl_lens.analyses.codes.algebra import combine
 from irl_lens.analyses.codes.transfer import inject
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.figures.style import MAIN
 from irl_lens.analyses.gate.counterfactual import edit_gate
+from irl_lens.analyses.patching.pairs import edits_of
+from irl_lens.analyses.rollouts.animation import Animation, animate, solvable
+from irl_lens.analyses.rollouts.animation_export import SIDE, picture, rgb
 from irl_lens.analyses.rollouts.component_patches import patch_parts
+from irl_lens.analyses.rollouts.shown_episode import FRAMES
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.config.schema import BaseConfig, CodesConfig
 from irl_lens.envs.ant.spec import AntConfig
@@ -20,6 +25,7 @@ from irl_lens.envs.ant.world import AntWorld
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.rl.oracle import OracleCodes
 
 ROWS, LATENT = 8, 3
 
@@ -82,3 +88,59 @@ def test_controllers_of_ants_are_combined(field, meta, codes) -> None:
     assert len(found.singles) == 2 and len(found.pairs) == 1
     assert all(pair.stream.value > 0 and pair.order.changed.value == 1 for pair in found.pairs)
     assert found.figure().data and len(found.to_dataframe()) == 3
+
+
+@pytest.fixture(scope="module")
+def episode(field_of_long_episodes, meta) -> Animation:
+    field = field_of_long_episodes
+    situation, given = solvable(field.world, (1, 0), 2), torch.eye(4)[:, :LATENT]
+    actor = OracleCodes(given, meta)
+    return animate(field.base, field.world, situation, actor, given.numpy(), "planted codes")
+
+
+@pytest.fixture(scope="module")
+def field_of_long_episodes(field) -> Field:
+    """Long enough for the expert, whose demonstrations arenas are drawn from."""
+    return replace(field, world=AntWorld(AntConfig(size=3, horizon=300)))
+
+
+def test_an_ant_is_shown_where_it_is(episode: Animation) -> None:
+    steps = len(episode.actions)
+    assert episode.trail.shape == (steps + 1, 2) and episode.meant.shape == (steps, 8)
+    assert episode.trail[0].tolist() == pytest.approx(episode.scene.point, abs=1e-5)
+    step = np.linalg.norm(np.diff(episode.trail, axis=0), axis=1)
+    assert 0 < step.max() < 0.2 and step[-1] > 0  # the end is one more step, not the last again
+    assert episode.deviations is not None and (episode.deviations > 0).all()
+    z = (episode.actions - episode.meant) / episode.deviations
+    assert z.std() == pytest.approx(1, abs=0.2)
+    assert "deviations an entry" in episode.caption()
+    table = episode.to_dataframe()
+    np.testing.assert_array_equal(table.hip1_done, episode.actions[:, 0])
+
+
+def test_every_picture_of_an_ant_moves_the_same_traces(episode: Animation) -> None:
+    figure = episode.figure()
+    assert [int(frame.name) for frame in figure.frames] == list(episode.frames)
+    for at, frame in zip(episode.frames, figure.frames, strict=True):
+        walked, disc, bars, _, dots, *_ = frame.data
+        assert len(walked.x) == at + 1
+        np.testing.assert_allclose([np.mean(disc.x[:-1]), np.mean(disc.y[:-1])], episode.trail[at])
+        if at < len(episode.actions):
+            np.testing.assert_array_equal(bars.y, episode.meant[at])
+            np.testing.assert_array_equal(dots.y, episode.actions[at])
+    assert episode.frames[0] == 0 and episode.frames[-1] == len(episode.actions)
+    assert len(episode.frames) <= FRAMES + 1
+    shown = picture(episode, 0)
+    assert shown.shape == (112, 96 + SIDE, 3)
+    blue = (shown[:, 96:] == rgb(MAIN)).all(axis=2)
+    assert blue.any()
+
+
+def test_subgoals_that_are_colours_have_theirs(episode: Animation) -> None:
+    things = {thing.label: thing.color for thing in episode.scene.things}
+    assert episode.colours == tuple(things[name] for name in "0123")
+
+
+def test_pairs_of_an_ant_s_episodes_are_of_two_demonstrations(field) -> None:
+    """Its things cannot be edited under a body that has walked among them already."""
+    assert edits_of(field.world) == ("demonstration",)
