@@ -82,7 +82,7 @@ def picture(shown: ShownEpisode, step: int) -> Picture:
     beside = canvas[:, width:]
     band = height // 6
     if step < len(shown.actions):
-        colour = shown.colours[shown.alike[step]]
+        colour = shown.palette[shown.alike[step]]
         beside[4 : 4 + band, 8:-8] = rgb(paler(colour, 0.25 + 0.75 * float(shown.beta[step])))
         side = _compass if shown.scene.moves else _columns
         side(beside[4 + band :], shown, step)

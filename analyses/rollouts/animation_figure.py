@@ -131,7 +131,7 @@ def _gate(figure: go.Figure, shown: ShownEpisode) -> None:
 
 def _kinds(figure: go.Figure, shown: ShownEpisode) -> None:
     """Two rows of colours: the subgoal asked for, and the one whose mean code is nearest."""
-    colours = shown.colours
+    colours = shown.palette
     edges = [i / len(colours) for i in range(len(colours) + 1)]
     names = np.array(shown.names, object)
     figure.add_heatmap(

@@ -70,7 +70,7 @@ class ShownEpisode:
     pictures: UInt8[NDArray[np.uint8], "places height width 3"]
 
     @property
-    def colours(self) -> tuple[str, ...]:
+    def palette(self) -> tuple[str, ...]:
         """One of each abstract subgoal: that of the thing of its name, where each is a thing."""
         things = {thing.label: thing.color for thing in self.scene.things}
         own = subgoal_colours(self.names)

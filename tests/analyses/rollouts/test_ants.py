@@ -138,7 +138,7 @@ def test_every_picture_of_an_ant_moves_the_same_traces(episode: Animation) -> No
 
 def test_subgoals_that_are_colours_have_theirs(episode: Animation) -> None:
     things = {thing.label: thing.color for thing in episode.scene.things}
-    assert episode.colours == tuple(things[name] for name in "0123")
+    assert episode.palette == tuple(things[name] for name in "0123")
 
 
 def test_pairs_of_an_ant_s_episodes_are_of_two_demonstrations(field) -> None:
