@@ -110,7 +110,9 @@ def test_a_stage_is_not_asked_for_where_the_world_has_nothing_for_it(run: Run) -
 def test_what_the_world_does_not_offer_is_refused(loaded: LoadedRun) -> None:
     with pytest.raises(NotOffered, match="no exact Bayes filter"):
         _ = loaded.test.floor
-    with pytest.raises(NotOffered, match="situations to draw and edit, which the explorer needs"):
+    with pytest.raises(
+        NotOffered, match="situations to draw, edit and walk through, which the explorer needs"
+    ):
         Workbench(loaded.run)
     if not labelled(loaded.run):
         with pytest.raises(NotOffered, match="these demonstrations have no subgoals"):

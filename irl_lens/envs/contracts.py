@@ -156,7 +156,7 @@ _OFFERS: dict[Offer, str] = {
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
     Stageable: "situations to draw and edit",
-    Walkable: "moves from place to place",
+    Walkable: "situations to draw, edit and walk through",
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",

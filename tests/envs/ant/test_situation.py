@@ -10,9 +10,11 @@ import pytest
 from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.ant.spec import AntConfig
 from irl_lens.envs.ant.world import AntWorld
+from irl_lens.envs.contracts import ask
 from irl_lens.envs.pinpad.render import AGENT as DISC
 from irl_lens.envs.pinpad.render import PIXELS
 from irl_lens.envs.scenes import AGENT, Situation, Stageable, Steppable, Walkable
+from irl_lens.errors import NotOffered
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +126,8 @@ def test_a_roaming_ant_s_arena_is_staged_to_the_bit(world: AntWorld) -> None:
     staged = world.stage(roaming.plain(1, (2, 0)))
     assert staged.task == (2, 0)
     np.testing.assert_allclose(staged.rows(1).reset(seed=0)[0][0], seen[1], rtol=0, atol=1e-6)
+
+
+def test_what_walks_from_place_to_place_is_refused_in_a_sentence(world: AntWorld) -> None:
+    with pytest.raises(NotOffered, match=r"situations to draw, edit and walk through.* no moves;"):
+        ask(world, Walkable, "the explorer")
