@@ -70,6 +70,8 @@ class AntConfig(PhysicsOptions):
         spread: How far from the middle of its cell an ant starts at most, in cells, along x and y.
         noise: Standard deviation of the actions of demonstrations, relative to the one that the
             gait was trained with; with all of it the expert falls more often.
+        gait: File of the expert's gait, of ``irl-lens train expert``; the one that is shipped if
+            empty, which was trained in the default physics.
     """
 
     size: int = 4
@@ -82,6 +84,7 @@ class AntConfig(PhysicsOptions):
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
     noise: float = 0.5
+    gait: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ class AntWorld(AntSpec):
 
     @cached_property
     def gait(self) -> Gait:
-        """The expert's gait, as it is shipped."""
-        return trained_gait()
+        """The expert's gait."""
+        return trained_gait(Path(self.settings.gait)) if self.settings.gait else trained_gait()
 
     def demonstrate(
         self,
