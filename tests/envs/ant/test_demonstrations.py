@@ -57,7 +57,7 @@ def test_actions_are_drawn_about_what_the_expert_means() -> None:
     np.testing.assert_allclose(policy[mask][:, :8], own[mask], atol=1e-5)
     z = (episodes.actions[mask] - policy[mask][:, :8]) / policy[mask][:, 8:]
     np.testing.assert_allclose([z.mean(), z.std()], [0, 1], atol=0.05)
-    np.testing.assert_allclose(policy[mask][:, 8:], 0.5 * gait.deviation, rtol=1e-6)
+    np.testing.assert_allclose(policy[mask][:, 8:], SPEC.settings.noise * gait.deviation, rtol=1e-6)
     assert np.abs(policy[mask][:, :8]).max() <= 1
 
 
