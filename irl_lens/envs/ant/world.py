@@ -24,6 +24,9 @@ from irl_lens.envs.protocol import Floor, Seed
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 
+SHIPPED = "shipped"
+"""Names the gait that comes with the package."""
+
 
 class AntWorld(AntSpec):
     """An ant's pinpad and the grammar of its tasks.
@@ -38,7 +41,8 @@ class AntWorld(AntSpec):
     @cached_property
     def gait(self) -> Gait:
         """The expert's gait."""
-        return trained_gait(Path(self.settings.gait)) if self.settings.gait else trained_gait()
+        named = self.settings.gait
+        return trained_gait() if named == SHIPPED else trained_gait(Path(named))
 
     def demonstrate(
         self,
