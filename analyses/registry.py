@@ -25,7 +25,7 @@ ANALYSES: dict[str, Analysis] = {
             "irl_lens.analyses.belief.bayes_gap:floor",
             "The base against the exact Bayes filter",
             scanned=False,
-            asks=(Filtered, DISCRETE),
+            asks=(Filtered,),
         ),
         Analysis(
             "probes",

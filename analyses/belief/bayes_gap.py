@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 from jaxtyping import Bool, Float
 
 from irl_lens.analyses.core.claims import Claim
-from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, taken
+from irl_lens.analyses.core.demonstrations import Sample, action_log_probs, action_nll, taken
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.intervals import with_intervals
@@ -25,6 +25,7 @@ from irl_lens.analyses.figures.style import CEILING, FLOOR, MAIN, styled
 from irl_lens.analyses.stats.estimates import Estimate, step_mean
 from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
+from irl_lens.models.heads import Categorical
 
 ALL = "all steps"
 BINS = (("below 0.5", 0.0, 0.5), ("0.5 to 0.9", 0.5, 0.9), ("0.9 and above", 0.9, np.inf))
@@ -42,14 +43,14 @@ class FloorScore:
         certainty: The steps: all, or those of one bin.
         share: Share of all steps.
         nll: Action NLL [nats].
-        accuracy: How often the likeliest action was taken.
+        accuracy: How often the likeliest action was taken; None where actions are real vectors.
     """
 
     model: str
     certainty: str
     share: float
     nll: Estimate
-    accuracy: Estimate
+    accuracy: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class FloorResult(Result):
         rows = [
             {"model": s.model, "certainty": s.certainty, "share": s.share}
             | s.nll.columns("nll")
-            | s.accuracy.columns("accuracy")
+            | (s.accuracy.columns("accuracy") if s.accuracy else {})
             for s in self.scores
         ]
         return pd.DataFrame(rows)
@@ -129,21 +130,24 @@ def compare_with_floor(
         log_probs: The base's, when they are at hand.
     """
     trajectories, floor = sample.trajectories, sample.floor
-    found = action_log_probs(base, trajectories) if log_probs is None else log_probs
-    models = {
-        "base": np.exp(found),
-        "bayes": floor.require("probs"),
-        "known": floor.require("known_probs"),
-    }
+    if isinstance(base.action_head, Categorical):
+        found = action_log_probs(base, trajectories) if log_probs is None else log_probs
+        named = ("probs", "known_probs")
+        probs = (np.exp(found), *(floor.require(name) for name in named))
+        nlls = [_nll(model, sample) for model in probs]
+        right = [model.argmax(axis=2) == trajectories.actions for model in probs]
+        gap = -taken(found, trajectories) - floor.nll
+    else:
+        nlls, right = [action_nll(base, trajectories), floor.nll, floor.known], [None] * 3
+        gap = nlls[0] - floor.nll
     certainty, mask = floor.require("visits").max(axis=2), trajectories.mask
     steps = {name: mask & (certainty >= low) & (certainty < high) for name, low, high in BINS}
     steps = {ALL: mask, **{name: where for name, where in steps.items() if where.any()}}
-    gap = -taken(found, trajectories) - floor.nll
     return FloorResult(
         tuple(
-            _score(model, name, probs, sample, where)
+            _score(model, name, nll, hits, where, mask)
             for name, where in steps.items()
-            for model, probs in models.items()
+            for model, nll, hits in zip(LABELS, nlls, right, strict=True)
         ),
         step_mean(gap, mask),
         step_mean(gap, mask & (certainty >= BINS[-1][1])),
@@ -153,14 +157,14 @@ def compare_with_floor(
 def _score(
     model: str,
     certainty: str,
-    probs: Float[NDArray[np.floating], "n steps actions"],
-    sample: Sample,
+    nll: Float[NDArray[np.floating], "n steps"],
+    right: Bool[NDArray[np.bool_], "n steps"] | None,
     where: Bool[NDArray[np.bool_], "n steps"],
+    mask: Bool[NDArray[np.bool_], "n steps"],
 ) -> FloorScore:
-    right = probs.argmax(axis=2) == sample.trajectories.actions
-    share = float(where.sum() / sample.trajectories.mask.sum())
-    nll, accuracy = step_mean(_nll(probs, sample), where), step_mean(right, where)
-    return FloorScore(model, certainty, share, nll, accuracy)
+    accuracy = None if right is None else step_mean(right, where)
+    share = float(where.sum() / mask.sum())
+    return FloorScore(model, certainty, share, step_mean(nll, where), accuracy)
 
 
 def _nll(

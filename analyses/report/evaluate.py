@@ -63,14 +63,14 @@ def numbers(run: Run, results: Mapping[str, Result]) -> dict[str, float]:
 
 def _floor(result: FloorResult) -> dict[str, float]:
     base, bayes, known = (result.score(model) for model in ("base", "bayes", "known"))
+    accuracies = {"accuracy": base.accuracy, "accuracy_bayes": bayes.accuracy}
     return {
         "gap_to_bayes": result.gap.value,
         "gap_where_certain": result.gap_certain.value,
         "nll": base.nll.value,
         "nll_bayes": bayes.nll.value,
         "nll_known_goal": known.nll.value,
-        "accuracy": base.accuracy.value,
-        "accuracy_bayes": bayes.accuracy.value,
+        **{name: accuracy.value for name, accuracy in accuracies.items() if accuracy},
     }
 
 
