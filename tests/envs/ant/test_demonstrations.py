@@ -25,7 +25,7 @@ SPEC = AntSpec(AntConfig())
 
 @cache
 def shown(seed: int = 0, threads: int = 0) -> Trajectories:
-    return demonstrate(SPEC, trained_gait(), 12, seed, threads=threads)
+    return demonstrate(SPEC, trained_gait(), 8, seed, threads=threads)
 
 
 def test_threads_change_no_bit_and_seeds_all() -> None:
