@@ -1,8 +1,8 @@
 """Times the ant's environment beside Gymnasium's Ant-v5, in turn, in one process.
 
-Prints JSON: control steps a second, median of some repeats, and their ratios: this environment with its
-default physics, and with RK4 (Gymnasium's integrator and time step), against ``AsyncVectorEnv`` of
-Ant-v5, which wants ``pip install imageio``.
+Prints JSON: control steps a second, median of some repeats, and their ratios: this environment with
+its default physics, and with RK4 (Gymnasium's integrator and time step), against ``AsyncVectorEnv``
+of Ant-v5, which wants ``pip install imageio``.
 
     python benchmarks/ant.py [--rows 64] [--steps 200] [--repeats 5] [--threads 2]
 """
