@@ -29,6 +29,9 @@ from irl_lens.envs.trajectories import Trajectories
 
 PLAYED = 100
 """Episodes played before it is asked how many of them succeeded."""
+TOLERANCE = 3
+"""Control steps by which a switch may be off a boundary: 0.15 s, a fifth of what a turn takes. The
+labels are exact: a visit is the step on which the torso's centre enters the cell."""
 SUCCEED = 0.1
 """Share of episodes that must: with fewer, most would be played for nothing."""
 
@@ -174,4 +177,5 @@ class _Played:
 def _joined(parts: list[Trajectories]) -> Trajectories:
     """One batch after the other, all of as many steps."""
     arrays = [part.arrays() for part in parts]
-    return Trajectories.from_arrays({k: np.concatenate([a[k] for a in arrays]) for k in arrays[0]})
+    joined = {k: np.concatenate([a[k] for a in arrays]) for k in arrays[0] if arrays[0][k].ndim}
+    return Trajectories.from_arrays(joined | {"tolerance": np.array(TOLERANCE)})
