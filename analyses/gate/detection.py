@@ -120,7 +120,7 @@ class BoundaryDetection(Result):
         within = float(self.latency[REACH - 1 : REACH + 2].sum())
         return (
             f"At the exact step F1 is {exact.f1} (precision {exact.precision.value:.3f}, recall "
-            f"{exact.recall.value:.3f}), within {loose.tolerance} step{'s' * (loose.tolerance > 1)} {loose.f1.value:.3f}: "
+            f"{exact.recall.value:.3f}), within {off} {loose.f1.value:.3f}: "
             f"{verdict} ({nulls} at the exact step; p at most "
             f"{max(n.p for d in self.detections for n in d.nulls.values()):.3g}). The adjusted "
             f"Rand index of segments is {self.agreement.score}, against "
