@@ -114,7 +114,8 @@ class FloorResult(Result):
 
 def floor(loaded: LoadedRun) -> FloorResult:
     """Scores the base of a run against the filter."""
-    return compare_with_floor(loaded.base, loaded.test, loaded.log_probs)
+    discrete = isinstance(loaded.base.action_head, Categorical)
+    return compare_with_floor(loaded.base, loaded.test, loaded.log_probs if discrete else None)
 
 
 def compare_with_floor(

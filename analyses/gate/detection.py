@@ -116,10 +116,11 @@ class BoundaryDetection(Result):
         beaten = max(null.p for found in self.detections for null in found.nulls.values()) < 0.05
         verdict = "above both nulls" if beaten else "NOT above both nulls"
         nulls = ", ".join(f"{n} {x.score.value:.3f}" for n, x in exact.nulls.items())
+        off = "1 step" if loose.tolerance == 1 else f"{loose.tolerance} steps"
         within = float(self.latency[REACH - 1 : REACH + 2].sum())
         return (
             f"At the exact step F1 is {exact.f1} (precision {exact.precision.value:.3f}, recall "
-            f"{exact.recall.value:.3f}), within {loose.tolerance} step {loose.f1.value:.3f}: "
+            f"{exact.recall.value:.3f}), within {off} {loose.f1.value:.3f}: "
             f"{verdict} ({nulls} at the exact step; p at most "
             f"{max(n.p for d in self.detections for n in d.nulls.values()):.3g}). The adjusted "
             f"Rand index of segments is {self.agreement.score}, against "
@@ -191,7 +192,10 @@ def science(
     drawn = {name: [draw() for _ in range(draws)] for name, draw in nulls.items()}
     gates = np.histogram(trace.beta[counted], 20, (0, 1))[0]
     return BoundaryDetection(
-        tuple(detection(fired, true, drawn, tolerance) for tolerance in TOLERANCES),
+        tuple(
+            detection(fired, true, drawn, tolerance)
+            for tolerance in sorted({*TOLERANCES, trajectories.tolerance})
+        ),
         agreement(fired, true, {n: d[0] for n, d in drawn.items()}, mask, episodes, seed),
         latency_shares(latencies(fired, true)),
         np.mean([latency_shares(latencies(s, true)) for s in drawn["circular shift"]], axis=0),

@@ -9,7 +9,7 @@ import tyro
 
 from irl_lens.runs.chain import STAGES
 
-PRESET_NAMES = ("grid", "smoke", "paper-grid")
+PRESET_NAMES = ("grid", "smoke", "ant", "paper-grid", "paper-ant")
 """Those of :mod:`irl_lens.config.presets`, which brings the worlds and with them Gymnasium."""
 
 EXPERT = "expert"

@@ -58,7 +58,7 @@ class Practised:
         figures: What to follow, each a number a row.
     """
 
-    rewards: Float[NDArray[np.float64], " n"]
+    rewards: Float[NDArray[np.floating[Any]], " n"]
     ended: Bool[NDArray[np.bool_], " n"]
     cut: Bool[NDArray[np.bool_], " n"]
     last: Float[NDArray[np.float32], "cut columns"]

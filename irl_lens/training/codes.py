@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.config.schema import CodesConfig
+from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
@@ -84,7 +85,8 @@ class CodesJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.discovered, self.steps = discovered, config.steps
-        self.stream = Demonstrations(world, seed, "codes", config.batch)
+        stream = Demonstrations(world, seed, "codes", config.batch)
+        self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = SegmentMetacontroller(config, base.model.d_model).to(base.device)

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from irl_lens.config.schema import ControllersConfig, Targets
+from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.files.tensors import (
@@ -52,7 +53,8 @@ class ControllersJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
-        self.stream = Demonstrations(world, seed, "controllers", config.batch)
+        stream = Demonstrations(world, seed, "controllers", config.batch)
+        self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.banks = controller_banks(config, world, base.model.d_model)

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config.schema import DiscoveryConfig, Targets
+from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
@@ -161,7 +162,8 @@ class DiscoveryJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
-        self.stream = Demonstrations(world, seed, "discovery", config.batch)
+        stream = Demonstrations(world, seed, "discovery", config.batch)
+        self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = Metacontroller(config, base.model.d_model).to(base.device)

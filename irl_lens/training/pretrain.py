@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config.schema import Preset
+from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import Filtered, World, filtered
 from irl_lens.envs.registry import make_world
@@ -54,7 +55,8 @@ class PretrainJob:
         self.model = TrajectoryModel(preset.base, world.observation, world.actions).to(device)
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
-        self.stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
+        stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
+        self.stream = AheadDemonstrations(stream, self.steps)
         self.floor = self._floor(world, seed)
         self._recent: float | None = None
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
 from irl_lens.envs.registry import PinpadConfig, make_world
@@ -23,6 +24,20 @@ def test_a_stream_is_a_function_of_seed_purpose_and_index():
     ]
     for other in others:
         assert not np.array_equal(stream[3].extras["objects"], other.extras["objects"])
+
+
+def test_a_stream_made_ahead_is_the_same_in_any_order():
+    stream = Demonstrations(WORLD, 0, "base", 8)
+    ahead = AheadDemonstrations(stream, 5)
+    for index in (0, 1, 2, 4, 4, 0, 3):
+        np.testing.assert_array_equal(ahead[index].observations, stream[index].observations)
+
+
+def test_what_cannot_be_made_is_said_when_it_is_asked_for():
+    ahead = AheadDemonstrations(Demonstrations(WORLD, 0, "base", 8, epsilon=2), 5)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="epsilon 2"):
+            ahead[1]
 
 
 def test_chunks_hold_every_row_once_with_little_padding():

@@ -30,6 +30,9 @@ from irl_lens.envs.trajectories import Trajectories
 
 PLAYED = 100
 """Episodes played before it is asked how many of them succeeded."""
+TOLERANCE = 3
+"""Control steps by which a switch may be off a boundary: 0.15 s, a fifth of what a turn takes. The
+labels are exact: a visit is the step on which the torso's centre enters the cell."""
 SUCCEED = 0.1
 """Share of episodes that must: with fewer, most would be played for nothing."""
 
@@ -84,7 +87,8 @@ def demonstrate(
         ValueError: The expert fails next to always, or next to no arena can be solved.
     """
     options = AntOptions(**asdict(spec.settings), task=task, prefix=prefix)
-    rng, found, missing, played = np.random.default_rng(seed), [], n, 0
+    deviation = spec.settings.noise * gait.deviation
+    rng, parts, missing, played = np.random.default_rng(seed), list[_Played](), n, 0
     while missing:
         if played >= PLAYED and n - missing < SUCCEED * played:
             raise ValueError(
@@ -95,15 +99,11 @@ def demonstrate(
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(missing), rng.spawn(missing))
-        walk = play(episodes, gait, spec.settings.noise * gait.deviation, rng)
+        parts.append(_Played(episodes, play(episodes, gait, deviation, rng)))
         played += missing
-        succeeded = np.flatnonzero(episodes.state.end == End.SUCCESS)
-        found.append((episodes, walk, succeeded))
-        missing -= len(succeeded)
-    steps = max(int(episodes.state.steps[rows].max(initial=1)) for episodes, _, rows in found)
-    parts = [_shown(*each, spec, gait, steps, task == "train") for each in found]
-    arrays = [part.arrays() for part in parts]
-    return Trajectories.from_arrays({k: np.concatenate([a[k] for a in arrays]) for k in arrays[0]})
+        missing -= len(parts[-1].succeeded)
+    steps = max(part.longest for part in parts)
+    return _joined([part.shown(deviation, steps) for part in parts])
 
 
 def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Generator) -> Walk:
@@ -132,37 +132,55 @@ def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Gen
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
 
 
-def _shown(
-    episodes: AntEpisodes,
-    walk: Walk,
-    rows: Int[NDArray[np.int64], " kept"],
-    spec: AntSpec,
-    gait: Gait,
-    steps: int,
-    numbered: bool,
-) -> Trajectories:
-    """The rows that succeeded, with labels, padded to so many steps."""
-    state, (_, stages) = episodes.state, episodes.options.tables(spec)
-    place = np.full(len(state.end), -1)
-    place[rows] = np.arange(len(rows))
-    kept = place[walk.row] >= 0
-    at = place[walk.row[kept]], walk.step[kept]
+@dataclass(frozen=True)
+class _Played:
+    """Episodes that are over, and what the expert did in them."""
 
-    def padded(values: NDArray[Any], fill: int = 0) -> NDArray[Any]:
-        whole = np.full((len(rows), steps, *values.shape[1:]), fill, values.dtype)
-        whole[at] = values[kept]
-        return whole
+    episodes: AntEpisodes
+    walk: Walk
 
-    deviations = np.full_like(walk.means, spec.settings.noise * gait.deviation)
-    task = state.task[walk.row]
-    return Trajectories(
-        observations=padded(walk.observations),
-        actions=padded(walk.actions),
-        mask=padded(np.ones(len(walk.row), bool)),
-        policy=padded(np.concatenate([walk.means, deviations], axis=1)),
-        subgoals=padded(stages[task, walk.progress], -1),
-        visits=padded(episodes.goals[task, walk.progress], -1),
-        progress=padded(walk.progress),
-        tasks=state.task[rows] if numbered else np.full(len(rows), -1),
-        extras={"objects": state.objects[rows], "start": state.start[rows]},
-    )
+    @property
+    def succeeded(self) -> Int[NDArray[np.intp], " kept"]:
+        """The rows whose task was completed."""
+        return np.flatnonzero(self.episodes.state.end == End.SUCCESS)
+
+    @property
+    def longest(self) -> int:
+        """Most steps of those."""
+        return int(self.episodes.state.steps[self.succeeded].max(initial=1))
+
+    def shown(self, deviation: float, steps: int) -> Trajectories:
+        """Those, with labels, padded to so many steps."""
+        episodes, walk, rows = self.episodes, self.walk, self.succeeded
+        goals, stages = episodes.options.tables(episodes.world)
+        place = np.full(len(episodes.done), -1)
+        place[rows] = np.arange(len(rows))
+        kept = place[walk.row] >= 0
+        at = place[walk.row[kept]], walk.step[kept]
+
+        def padded(values: NDArray[Any], fill: int = 0) -> NDArray[Any]:
+            whole = np.full((len(rows), steps, *values.shape[1:]), fill, values.dtype)
+            whole[at] = values[kept]
+            return whole
+
+        state, task = episodes.state, episodes.state.task[walk.row]
+        policy = [walk.means, np.full_like(walk.means, deviation)]
+        numbered = episodes.options.task == "train"
+        return Trajectories(
+            observations=padded(walk.observations),
+            actions=padded(walk.actions),
+            mask=padded(np.ones(len(walk.row), bool)),
+            policy=padded(np.concatenate(policy, axis=1)),
+            subgoals=padded(stages[task, walk.progress], -1),
+            visits=padded(goals[task, walk.progress], -1),
+            progress=padded(walk.progress),
+            tasks=state.task[rows] if numbered else np.full(len(rows), -1),
+            extras={"objects": state.objects[rows], "start": state.start[rows]},
+        )
+
+
+def _joined(parts: list[Trajectories]) -> Trajectories:
+    """One batch after the other, all of as many steps."""
+    arrays = [part.arrays() for part in parts]
+    joined = {k: np.concatenate([a[k] for a in arrays]) for k in arrays[0] if arrays[0][k].ndim}
+    return Trajectories.from_arrays(joined | {"tolerance": np.array(TOLERANCE)})

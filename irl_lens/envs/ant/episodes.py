@@ -24,15 +24,12 @@ from irl_lens.envs.ant.spec import JOINTS
 from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.drawing import BoardDraw
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, check_layouts
-from irl_lens.envs.pinpad.planner import UNREACHABLE
 from irl_lens.envs.pinpad.snapshots import check_counters, check_range, checked_arrays
 
 SHAKEN = 0.1
 """Joint angles [rad] and velocities [m/s, rad/s] at the start are within this of rest."""
 DRAWS = 3 + JOINTS + VELOCITIES
 """Numbers drawn for a start: place, direction, joint angles, velocities."""
-PATHS = int(UNREACHABLE) - 1
-"""Any path will do: how many steps an ant takes for a cell depends on its gait."""
 
 
 @dataclass
@@ -89,7 +86,8 @@ class AntEpisodes:
     def __init__(self, n: int, options: AntOptions, threads: int = 0) -> None:
         self.options, self.world = options, options.spec()
         self.goals, self._stages = options.tables(self.world)
-        self.boards = BoardDraw(self.board, self.goals, PATHS, options.solvable)
+        # Any path will do: how many steps an ant takes for a cell depends on its gait.
+        self.boards = BoardDraw(self.board, self.goals, None, options.solvable)
         self.body: Body | None = None
         self.physics, self.diverged = Physics(options.physics, n, threads), 0
         self._state = AntState.empty(n, self.board.objects)

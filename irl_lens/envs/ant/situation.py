@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from irl_lens.envs.ant.demonstrations import demonstrate
-from irl_lens.envs.ant.episodes import PATHS
 from irl_lens.envs.ant.gait import trained_gait
 from irl_lens.envs.ant.physics import POSITIONS, VELOCITIES
 from irl_lens.envs.ant.spec import AntSpec
@@ -21,7 +20,7 @@ from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.board_situation import BoardSituation, read_plain
 from irl_lens.envs.pinpad.expert import visit_table
-from irl_lens.envs.pinpad.planner import distances, move_table, optimal_length
+from irl_lens.envs.pinpad.planner import UNREACHABLE, distances, move_table, optimal_length
 from irl_lens.envs.protocol import Seed
 from irl_lens.envs.scenes import Point
 from irl_lens.envs.trajectories import Trajectories
@@ -67,7 +66,8 @@ class AntSituation(BoardSituation):
         """Whether there is a path for the task; how long the ant takes depends on its gait."""
         board, layouts = self.world.board, self.layouts
         goals, moves = visit_table([self.world.grammar.colours(self.task)]), move_table(board.size)
-        return bool(optimal_length(distances(board, layouts), layouts, goals, moves)[0] <= PATHS)
+        length = optimal_length(distances(board, layouts), layouts, goals, moves)
+        return bool(length[0] < UNREACHABLE)
 
     def plain(self) -> dict[str, Any]:
         """Returns places by name, the task by the names of its subgoals, and the stance."""

@@ -73,6 +73,8 @@ class AntConfig(PhysicsOptions):
             gait was trained with. More makes the expert fall (at 2, in a tenth of episodes);
             with less, models of its actions pay more for what they get wrong elsewhere than
             for not knowing the goal.
+        gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
+            comes with the package, which was trained in the default physics.
     """
 
     size: int = 4
@@ -85,6 +87,7 @@ class AntConfig(PhysicsOptions):
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
     noise: float = 1.0
+    gait: str = "shipped"
 
     def __post_init__(self) -> None:
         super().__post_init__()

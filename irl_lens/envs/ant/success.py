@@ -59,12 +59,19 @@ def measure(
 
     Returns:
         Means over seeds, named ``KIND.TASKS.FIGURE`` with kinds ``mean`` and ``sampled`` and tasks
-        ``train`` and ``heldout``, and for success the least over seeds, ``.success_least``.
+        ``train`` and ``heldout``, and for success the least over seeds, ``.success_least``; beside
+        them how many episodes, seeds, and the noise of ``sampled``.
     """
-    figures: dict[str, float] = {"episodes": float(episodes), "seeds": float(len(seeds))}
-    for kind, noise in (("mean", 0.0), ("sampled", spec.settings.noise)):
+    noise = spec.settings.noise
+    figures: dict[str, float] = {
+        "episodes": float(episodes),
+        "seeds": float(len(seeds)),
+        "noise": noise,
+        "deviation": noise * gait.deviation,
+    }
+    for kind, drawn in (("mean", 0.0), ("sampled", noise)):
         for task in ("train", "heldout"):
-            found = [outcomes(spec, gait, episodes, seed, task, noise) for seed in seeds]
+            found = [outcomes(spec, gait, episodes, seed, task, drawn) for seed in seeds]
             names = found[0].keys()
             means = {name: float(np.mean([each[name] for each in found])) for name in names}
             means["success_least"] = min(each["success"] for each in found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ from irl_lens.envs.protocol import Floor, Seed
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 
+SHIPPED = "shipped"
+"""Names the gait that comes with the package."""
+
 
 class AntWorld(AntSpec):
     """An ant's pinpad and the grammar of its tasks.
@@ -41,8 +45,9 @@ class AntWorld(AntSpec):
 
     @cached_property
     def gait(self) -> Gait:
-        """The expert's gait, as it is shipped."""
-        return trained_gait()
+        """The expert's gait."""
+        named = self.settings.gait
+        return trained_gait() if named == SHIPPED else trained_gait(Path(named))
 
     def demonstrate(
         self,

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
 from irl_lens.envs.pinpad.limits import too_rare
-from irl_lens.envs.pinpad.planner import distances, move_table, optimal_length
+from irl_lens.envs.pinpad.planner import UNREACHABLE, distances, move_table, optimal_length
 
 Drawn = tuple[Layouts, Int[NDArray[np.int64], " k"], Bool[NDArray[np.bool_], " k"]]
 """Boards, the task of each, and whether it can be done there."""
@@ -26,7 +26,8 @@ class BoardDraw:
     Args:
         board: Size and objects.
         goals: Colours of every visit of every task, ``[tasks, visits + 1]``, -1 after the last.
-        longest: Moves within which a task must be done for it to count as one that can be.
+        longest: Moves within which a task must be done for it to count as one that can be;
+            None if any path will do.
         solvable: Draw until it can.
 
     Attributes:
@@ -34,7 +35,7 @@ class BoardDraw:
     """
 
     def __init__(
-        self, board: BoardSpec, goals: NDArray[np.int64], longest: int, solvable: bool
+        self, board: BoardSpec, goals: NDArray[np.int64], longest: int | None, solvable: bool
     ) -> None:
         self.board, self.goals, self.longest, self.solvable = board, goals, longest, solvable
         self.given: Layouts | None = None
@@ -59,9 +60,12 @@ class BoardDraw:
             missing = missing[~keep]
             if not len(missing):
                 return Layouts(objects, start), task, solvable
+        within, longer = "", ""
+        if self.longest is not None:
+            within, longer = f" within horizon {self.longest}", "a longer horizon, "
         raise ValueError(
-            f"on {n - len(missing)} of {drawn} boards drawn the task can be done within "
-            f"horizon {self.longest}; take a longer horizon, fewer walls or solvable=False"
+            f"on {n - len(missing)} of {drawn} boards drawn the task can be done{within}; take "
+            f"{longer}fewer walls or solvable=False"
         )
 
     def _once(self, generators: Sequence[np.random.Generator]) -> Drawn:
@@ -74,4 +78,5 @@ class BoardDraw:
         task = (uniform[:, -1] * len(self.goals)).astype(np.int64)
         distance = distances(self.board, layouts)
         length = optimal_length(distance, layouts, self.goals[task], self._moves)
-        return layouts, task, length <= self.longest
+        longest = UNREACHABLE - 1 if self.longest is None else self.longest
+        return layouts, task, length <= longest

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from irl_lens.envs.ant.bayes import floor, log_densities, solvable
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.expert import Expert
-from irl_lens.envs.ant.gait import trained_gait
+from irl_lens.envs.ant.gait import WEIGHTS, trained_gait
 from irl_lens.envs.ant.spec import AntConfig, AntSpec
 from irl_lens.envs.ant.success import measure, outcomes
+from irl_lens.envs.ant.world import AntWorld
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.trajectories import Trajectories
 
@@ -22,7 +25,7 @@ SPEC = AntSpec(AntConfig())
 
 @cache
 def shown(seed: int = 0, threads: int = 0) -> Trajectories:
-    return demonstrate(SPEC, trained_gait(), 12, seed, threads=threads)
+    return demonstrate(SPEC, trained_gait(), 8, seed, threads=threads)
 
 
 def test_threads_change_no_bit_and_seeds_all() -> None:
@@ -99,6 +102,15 @@ def test_the_expert_succeeds() -> None:
     found = outcomes(SPEC, trained_gait(), 48, seed=5)
     assert found["success"] >= 0.9 and 80 < found["steps"] < 150
     np.testing.assert_allclose(sum(found.values()) - found["steps"], 1)
+
+
+def test_a_gait_of_ones_own_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "skill.safetensors"
+    tensors = load_file(WEIGHTS)
+    save_file({**tensors, "log_std": np.full(8, -1, np.float32)}, path)
+    own = AntWorld(AntConfig(gait=str(path))).gait
+    np.testing.assert_allclose(own.deviation, np.exp(-1))
+    assert AntWorld(AntConfig()).gait is trained_gait()
 
 
 def test_measuring_names_kinds_and_tasks() -> None:

@@ -1,0 +1,74 @@
+"""Times the ant's environment beside Gymnasium's Ant-v5, in turn, in one process.
+
+Prints JSON: control steps a second, median of some repeats, and their ratios: this environment with
+its default physics, and with RK4 (Gymnasium's integrator and time step), against ``AsyncVectorEnv``
+of Ant-v5, which wants ``pip install imageio``.
+
+    python benchmarks/ant.py [--rows 64] [--steps 200] [--repeats 5] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from typing import Any
+
+import gymnasium as gym
+import mujoco
+import numpy as np
+
+from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv
+
+SPEED = {"default": {}, "rk4": {"integrator": "rk4"}}
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name, default in (("rows", 64), ("steps", 200), ("repeats", 5), ("threads", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args()
+    ours = {
+        name: AntPinpadVectorEnv(given.rows, threads=given.threads, **options)
+        for name, options in SPEED.items()
+    }
+    theirs = gym.make_vec("Ant-v5", given.rows, vectorization_mode="async")
+    every: dict[str, Any] = {**ours, "gymnasium async": theirs}
+    seconds: dict[str, list[float]] = {name: [] for name in every}
+    for repeat in range(given.repeats + 1):
+        for name, env in every.items():
+            took = timed(env, given.rows, given.steps)
+            if repeat:  # the first warms up
+                seconds[name].append(took)
+    theirs.close()
+    steps = given.rows * given.steps
+    rates = {name: round(steps / statistics.median(took)) for name, took in seconds.items()}
+    ratios = {
+        name: round(
+            statistics.median(
+                b / a for a, b in zip(seconds[name], seconds["gymnasium async"], strict=True)
+            ),
+            2,
+        )
+        for name in ours
+    }
+    versions = {"mujoco": mujoco.__version__, "gymnasium": gym.__version__}
+    print(
+        json.dumps({**vars(given), **versions, "steps a second": rates, "ratio": ratios}, indent=2)
+    )
+
+
+def timed(env: Any, rows: int, steps: int) -> float:
+    """Seconds of steps with random actions, observations and resets included."""
+    env.reset(seed=0)
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps, rows, 8)).astype(np.float32)
+    began = time.perf_counter()
+    for action in actions:
+        env.step(action)
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()
