@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import beartype.typing  # noqa: F401  (named in the hook's decorator)
 import pytest
 import transformer_lens  # noqa: F401  (imported under the hook, it would be compiled afresh)
-from jaxtyping import install_import_hook
 
-import irl_lens
+import tests.checked  # noqa: F401
 
 if TYPE_CHECKING:
     from irl_lens.runs.run import Run
 
 # Elsewhere too: what a test compares with was made on a processor. Tests of graphics cards say so.
 os.environ["IRL_LENS_DEVICE"] = "cpu"
-
-# Before any of these is imported: shapes and types of arguments, results and fields are
-# checked at every call. As to type checkers, an int is a float. Self goes unchecked: beartype
-# knows what it is in decorated classes alone, and the import hook decorates their functions.
-install_import_hook(
-    [f"irl_lens.{m.name}" for m in pkgutil.iter_modules(irl_lens.__path__)],
-    "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True, "
-    "hint_overrides=beartype.FrozenDict({beartype.typing.Self: object})))",
-)
 
 
 @pytest.fixture(scope="session")
