@@ -10,7 +10,6 @@ of Ant-v5, which wants ``pip install imageio``.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from typing import Any
@@ -20,6 +19,7 @@ import mujoco
 import numpy as np
 
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv
+from irl_lens.hooks.files.json_text import to_json
 
 SPEED = {"default": {}, "rk4": {"integrator": "rk4"}}
 
@@ -55,9 +55,7 @@ def main() -> None:
         for name in ours
     }
     versions = {"mujoco": mujoco.__version__, "gymnasium": gym.__version__}
-    print(
-        json.dumps({**vars(given), **versions, "steps a second": rates, "ratio": ratios}, indent=2)
-    )
+    print(to_json({**vars(given), **versions, "steps a second": rates, "ratio": ratios}, indent=2))
 
 
 def timed(env: Any, rows: int, steps: int) -> float:

@@ -154,7 +154,7 @@ def test_worlds_in_which_next_to_nothing_can_be_done_are_refused(settings: str, 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_setting_of_a_preset_may_be_written_out(name: str) -> None:
     preset = PRESETS[name]
-    for key in KINDS:
+    for key in settings_of(preset):
         part, _, field = key.partition(".")
         value = getattr(getattr(preset, part), field)
         text = repr(value).translate(str.maketrans("", "", "()' ")).rstrip(",")

@@ -137,7 +137,7 @@ def run(parts: Parts, tmp_path: Path) -> Run:
     run = Run.create(tmp_path / "run", preset, 0)
     base = PretrainJob(preset, 0)
     run.stage("base").finish(base.model.weights(), {})
-    world, fast = base.stream.world, base.fast
+    world, fast = run.world, base.fast
     meta = DiscoveryJob(preset.discovery, world, fast, 0).meta
     run.stage("metacontroller").finish(meta.state_dict(), {})
     return run

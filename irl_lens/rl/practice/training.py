@@ -6,7 +6,6 @@ with where it was interrupted.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -106,5 +105,5 @@ def _recent(stage: Stage) -> dict[str, Any]:
 def _provenance() -> dict[str, str]:
     made = describe()
     return {key: made[key] or "" for key in ("command", "commit")} | {
-        "versions": json.dumps(made["versions"])
+        "versions": to_json(made["versions"])
     }
