@@ -20,7 +20,7 @@ from irl_lens.analyses.core.label_controllers import decoded
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import read_arrays, write
 from irl_lens.analyses.rollouts.taskless import Course
-from irl_lens.envs.scenes import Stageable
+from irl_lens.envs.scenes import Walkable
 from irl_lens.errors import UserError
 from irl_lens.hooks import FullController, LowRankController, VectorController
 from irl_lens.models.fast import FastPath
@@ -131,7 +131,7 @@ SMALL = Setting(agents=12, draws=9)
 def planted(steered: Steered) -> Atlas:
     """Of codes that are known to lead to one colour each, and of one that does nothing."""
     field, world = replace(steered.field, rows=60), steered.field.world
-    assert isinstance(world, Stageable)
+    assert isinstance(world, Walkable)
     codes, names = torch.eye(4), world.subgoal_names
     subjects = [Subject(names[g], g, decoded(steered.meta, codes[g]), codes[g]) for g in (0, 2)]
     still = FullController(torch.zeros(24, 24), steered.meta.hook_name)

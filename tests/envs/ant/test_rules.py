@@ -19,13 +19,9 @@ def judged(
     before: int, after: int, progress: int = 0, fell: bool = False, edge: str = "ends"
 ) -> tuple[int, End]:
     config = AntConfig(edge=edge)  # type: ignore[arg-type]
-    found = judge(
-        config,
-        content(BOARD, LAYOUT),
-        np.array([[0, 1, -1]]),
-        *(np.array([number]) for number in (progress, before, after)),
-        np.array([fell]),
-    )
+    there, goals = content(BOARD, LAYOUT), np.array([[0, 1, -1]])
+    done, one, other = np.array([[progress], [before], [after]])
+    found = judge(config, there, goals, done, one, other, np.array([fell]))
     return int(found.progress[0]), End(found.end[0])
 
 
