@@ -95,8 +95,8 @@ def test_exact_paths_are_drawn_where_they_are() -> None:
     draw_scene(figure, scene)
     walked = np.array([[0.0, 0.1], [1.3, 0.6], [np.nan, np.nan]])
     draw_paths(figure, scene, [walked, walked + 0.1])
-    drawn = figure.select_traces()
-    disc, one, other = [(np.array(trace.x), np.array(trace.y)) for trace in drawn][-3:]
+    drawn: Any = figure.data[-3:]
+    disc, one, other = [(np.array(trace.x), np.array(trace.y)) for trace in drawn]
     assert [part[:-1].mean() for part in disc] == pytest.approx([1.25, 0.75])
     assert one[0].tolist() == [0, 1.3] and one[1].tolist() == [0.1, 0.6]
     np.testing.assert_allclose(other[0], [0.1, 1.4])
