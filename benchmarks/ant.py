@@ -2,7 +2,7 @@
 
 Prints JSON: control steps a second, median of some repeats, and their ratios: this environment with
 its default physics, and with RK4 (Gymnasium's integrator and time step), against ``AsyncVectorEnv``
-of Ant-v5, which wants ``pip install imageio``.
+of Ant-v5, which wants ``pip install imageio``. Then how fast the expert plays demonstrations.
 
     python benchmarks/ant.py [--rows 64] [--steps 200] [--repeats 5] [--threads 2]
 """
@@ -19,6 +19,7 @@ import mujoco
 import numpy as np
 
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv
+from irl_lens.envs.registry import ANT, make_world
 from irl_lens.hooks.files.json_text import to_json
 
 SPEED = {"default": {}, "rk4": {"integrator": "rk4"}}
@@ -55,7 +56,25 @@ def main() -> None:
         for name in ours
     }
     versions = {"mujoco": mujoco.__version__, "gymnasium": gym.__version__}
-    print(to_json({**vars(given), **versions, "steps a second": rates, "ratio": ratios}, indent=2))
+    kept = demonstrated(given.repeats)
+    print(
+        to_json(
+            {**vars(given), **versions, "steps a second": rates, "ratio": ratios, **kept}, indent=2
+        )
+    )
+
+
+def demonstrated(repeats: int) -> dict[str, dict[str, int]]:
+    """Steps of kept demonstrations a second of processor time, by trajectories a draw."""
+    world, rates = make_world(ANT), {}
+    for n in (64, 128, 256):
+        found = []
+        for repeat in range(repeats):
+            began = time.process_time()
+            steps = int(world.demonstrate(n, seed=repeat).mask.sum())
+            found.append(steps / (time.process_time() - began))
+        rates[str(n)] = round(statistics.median(found))
+    return {"kept steps a CPU second": rates}
 
 
 def timed(env: Any, rows: int, steps: int) -> float:

@@ -132,17 +132,18 @@ def train_expert(
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
     if given := [name for name, value in refused.items() if value is not None]:
-        raise UserError(f"--{given[0]}: an expert is trained without; leave it out")
+        name, value = given[0], refused[given[0]]
+        raise UserError(f"--{name} {value}: an expert is trained without; leave it out")
     chosen = _checked(preset, settings, seed)
     from irl_lens.envs.contracts import Practising, ask
-    from irl_lens.envs.registry import make_world
+    from irl_lens.envs.registry import make_world, world_values
 
     practice = ask(make_world(chosen.world), Practising, "train expert").practice()
     folder = Path("runs") / f"{chosen.name}-expert-seed{seed}" if out is None else Path(out)
     with _threads(1 if threads is None else threads), showing_progress() as shown:
         from irl_lens.rl.practice.training import train_skill
 
-        return train_skill(practice, folder, seed, shown)
+        return train_skill(practice, folder, seed, shown, world_values(chosen.world))
 
 
 def sweep(

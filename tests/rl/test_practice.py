@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from irl_lens.envs.practice import Lesson, Practice, PracticeRows, Practised
+from irl_lens.errors import UserError
 from irl_lens.files.tensors import load_tensors
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.practice.actor_critic import ActorCritic, log_density
@@ -107,6 +108,17 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> N
     one, other = load_tensors(whole)[0], load_tensors(cut)[0]
     assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
     assert load_tensors(whole)[1]["seed"] == "7"
+
+
+def test_a_folder_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    world = {"kind": "pull", "limits": (1.0, 2.0)}
+    one = train_skill(Pull(1), tmp_path / "a", 0, QuietProgress(), world).read_bytes()
+    assert load_tensors(train_skill(Pull(1), tmp_path / "a", 0, QuietProgress(), world))[0]
+    with pytest.raises(UserError, match=r'was begun with {"seed": 0}, and not {"seed": 1}; give'):
+        train_skill(Pull(1), tmp_path / "a", 1, QuietProgress(), world)
+    with pytest.raises(UserError, match=r'"limits": \[1.0, 2.0\].*"limits": \[3.0\].*--out'):
+        train_skill(Pull(1), tmp_path / "a", 0, QuietProgress(), world | {"limits": (3.0,)})
+    assert (tmp_path / "a" / "skill.safetensors").stat().st_size == len(one)
 
 
 def test_seeds_differ(tmp_path: Path) -> None:

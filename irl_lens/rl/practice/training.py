@@ -6,6 +6,8 @@ with where it was interrupted.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import torch
 from torch import Tensor
 
 from irl_lens.envs.practice import Lesson, Practice
-from irl_lens.files.json_files import write_json
+from irl_lens.errors import UserError
+from irl_lens.files.json_files import read_json, write_json
 from irl_lens.files.lock import locked
 from irl_lens.files.tensors import copy_weights, save_tensors, write_bytes
 from irl_lens.hooks.files.json_text import to_json
@@ -25,12 +28,19 @@ from irl_lens.runs.provenance import describe
 from irl_lens.runs.stage import Stage
 from irl_lens.training.loop import finish, train
 
+CONFIG = "config.json"
 SKILL, MEASURED, CURVE = "skill.safetensors", "measured.json", "curve.jsonl"
 LAST = 10
 """Logged steps whose mean is the lesson's result."""
 
 
-def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress) -> Path:
+def train_skill(
+    practice: Practice,
+    folder: Path,
+    seed: int,
+    progress: Progress,
+    world: Mapping[str, Any] | None = None,
+) -> Path:
     """Trains all lessons; the same call continues, and does nothing once all are done.
 
     Args:
@@ -38,11 +48,13 @@ def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress)
         folder: Where lessons and weights are written.
         seed: Where every random stream starts from.
         progress: Told of every step.
+        world: Settings of the world that it is a skill of, as files keep them.
 
     Returns:
         The file of the weights.
 
     Raises:
+        UserError: The folder was begun with another seed or world.
         BusyError: Another process trains in the folder.
         CheckpointError: A file is damaged.
         DivergedError: Training came to numbers that are not finite.
@@ -50,6 +62,7 @@ def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress)
     """
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
+        _check_begun_so(folder, {"seed": seed, "world": dict(world or {})})
         weights: dict[str, Tensor] = {}
         for lesson in practice.lessons:
             weights = _learn(practice, lesson, Stage(folder / lesson.name), seed, weights, progress)
@@ -59,6 +72,21 @@ def train_skill(practice: Practice, folder: Path, seed: int, progress: Progress)
         write_bytes(folder / CURVE, _curve([Stage(folder / x.name) for x in practice.lessons]))
         write_json(folder / MEASURED, practice.measure(arrays))
     return path
+
+
+def _check_begun_so(folder: Path, given: dict[str, Any]) -> None:
+    """Notes what a folder is begun with; refuses one that was begun with something else."""
+    path, given = folder / CONFIG, json.loads(to_json(given))
+    if not path.exists():
+        return write_json(path, given)
+    begun = read_json(path, "choose another folder with --out")
+    names = [name for name in given if begun.get(name) != given[name]]
+    if names:
+        before, now = ({name: one.get(name) for name in names} for one in (begun, given))
+        raise UserError(
+            f"{folder} was begun with {to_json(before)}, and not {to_json(now)}; give the same again, "
+            "or choose another folder with --out"
+        )
 
 
 def _learn(
