@@ -110,7 +110,7 @@ def test_mistakes_are_one_line_and_exit_2(
         "neither a run folder": ("evaluate", out),
         "nor a bundled model": ("report", out),
         "does not offer a skill": ("train", "expert", "--preset", "grid", "--out", out),
-        "--base: an expert": ("train", "expert", "--preset", "grid", "--base", "grid"),
+        "--base grid: an expert": ("train", "expert", "--preset", "grid", "--base", "grid"),
         "at least one run": ("summary", "--out", out),
         **{
             f"device '{at}': take cpu, cuda": (*command, "--device", at)

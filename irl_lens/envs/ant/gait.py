@@ -36,6 +36,8 @@ COLUMNS = 28
 """Length of what the network reads."""
 TORQUES = 8
 """Hip and ankle of each of four legs."""
+SHIPPED = "shipped"
+"""Names the gait that comes with the package."""
 WEIGHTS = Path(__file__).with_name("gait.safetensors")
 
 _QUARTER = np.pi / 2
@@ -164,6 +166,15 @@ class Gait:
         for w, b in hidden:
             seen = _elu(seen @ w.T + b)
         return seen @ weight.T + bias
+
+
+def gait_named(name: str) -> Gait:
+    """Returns the gait that a world's settings name: a file's, or the one that is shipped.
+
+    Raises:
+        UserError: The file is missing, or no gait.
+    """
+    return trained_gait() if name == SHIPPED else trained_gait(Path(name))
 
 
 @cache

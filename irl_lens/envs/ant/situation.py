@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from irl_lens.envs.ant.demonstrations import demonstrate
-from irl_lens.envs.ant.gait import trained_gait
+from irl_lens.envs.ant.gait import gait_named
 from irl_lens.envs.ant.physics import POSITIONS, VELOCITIES
 from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import Body, Stance, body_at
@@ -92,7 +92,8 @@ class AntSituation(BoardSituation):
                 "another"
             )
         begun = self.layouts, self.body
-        shown = demonstrate(world, trained_gait(), 1, seed, self.task, begun=begun)
+        gait = gait_named(world.settings.gait)
+        shown = demonstrate(world, gait, 1, seed, self.task, begun=begun)
         train = world.grammar.train
         index = train.index(self.task) if self.task in train else -1
         return replace(shown, tasks=np.array([index]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.bayes import floor
 from irl_lens.envs.ant.body import PLACE, body_of
 from irl_lens.envs.ant.demonstrations import demonstrate
-from irl_lens.envs.ant.gait import Gait, trained_gait
+from irl_lens.envs.ant.gait import Gait, gait_named
 from irl_lens.envs.ant.practice import GaitPractice
 from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.ant.spec import AntSpec
@@ -28,9 +27,6 @@ from irl_lens.envs.pinpad.witnessed import task_of
 from irl_lens.envs.protocol import Floor, Seed
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
-
-SHIPPED = "shipped"
-"""Names the gait that comes with the package."""
 
 
 class AntWorld(AntSpec):
@@ -46,8 +42,7 @@ class AntWorld(AntSpec):
     @cached_property
     def gait(self) -> Gait:
         """The expert's gait."""
-        named = self.settings.gait
-        return trained_gait() if named == SHIPPED else trained_gait(Path(named))
+        return gait_named(self.settings.gait)
 
     def demonstrate(
         self,

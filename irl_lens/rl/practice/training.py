@@ -84,8 +84,8 @@ def _check_begun_so(folder: Path, given: dict[str, Any]) -> None:
     if names:
         before, now = ({name: one.get(name) for name in names} for one in (begun, given))
         raise UserError(
-            f"{folder} was begun with {to_json(before)}, and not {to_json(now)}; give the same again, "
-            "or choose another folder with --out"
+            f"{folder} was begun with {to_json(before)}, and not {to_json(now)}; give the same "
+            "again, or choose another folder with --out"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from irl_lens.envs.contracts import ask
 from irl_lens.envs.pinpad.render import AGENT as DISC
 from irl_lens.envs.pinpad.render import PIXELS
 from irl_lens.envs.scenes import AGENT, Situation, Stageable, Steppable, Walkable
-from irl_lens.errors import NotOffered
+from irl_lens.errors import NotOffered, UserError
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,13 @@ def test_the_expert_does_the_task_there(world, shown, situation) -> None:
     assert again.require("tasks")[0] == shown.require("tasks")[0]
     other = situation.asked((0, 1))
     assert other.demonstrate(seed=1).require("tasks")[0] == -1
+
+
+def test_it_is_played_with_the_world_s_own_gait(situation: AntSituation) -> None:
+    other = AntWorld(replace(situation.world.settings, gait="elsewhere.safetensors"))
+    elsewhere = AntSituation(other, situation.cells, situation.task, situation.stance)
+    with pytest.raises(UserError, match=r"no gait can be read from elsewhere\.safetensors"):
+        elsewhere.demonstrate(0)
 
 
 def test_edits_change_what_they_name_and_keep_the_stance(situation: AntSituation) -> None:
