@@ -4,6 +4,10 @@ An expert on a body needs movements that no planner gives. A world offers rows o
 rewarded at every step, and in which order and with which numbers to train on them;
 :mod:`irl_lens.rl.practice` trains, and knows no more of the skill than this. What is trained is a
 Gaussian policy without memory; the world itself reads its weights.
+
+A body that looks the same from several sides is seen in as many views as count: the policy means
+the weighted sum of what it means in each, with the numbers of each view's action put in order. A
+body without such a symmetry has one view of weight 1.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 
@@ -30,6 +34,7 @@ class Lesson:
         discount: Worth of the next step's reward, gamma.
         rate: Learning rate at the start; it follows the divergence of each update.
         divergence: KL divergence from the policy that acted that an update aims at [nats].
+        deviation: Of actions, at least: what the skill learns to do well in spite of.
     """
 
     name: str
@@ -39,6 +44,7 @@ class Lesson:
     discount: float = 0.97
     rate: float = 1e-3
     divergence: float = 0.012
+    deviation: float = 0.08
 
     @property
     def samples(self) -> int:
@@ -61,7 +67,7 @@ class Practised:
     rewards: Float[NDArray[np.floating[Any]], " n"]
     ended: Bool[NDArray[np.bool_], " n"]
     cut: Bool[NDArray[np.bool_], " n"]
-    last: Float[NDArray[np.float32], "cut columns"]
+    last: Float[NDArray[np.float32], "cut views weight_and_columns"]
     figures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -70,20 +76,20 @@ class PracticeRows(Protocol):
     """Rows to practise on; deterministic in what the generator draws."""
 
     columns: int
-    """Numbers observed."""
-    torques: int
-    """Numbers of an action."""
+    """Numbers observed in a view."""
+    views: Int[NDArray[np.int64], "views size"]
+    """Which number of each view's action is which of the action."""
 
     def begin(self, rng: np.random.Generator) -> None:
         """Begins anew in every row."""
         ...
 
-    def observe(self) -> Float[NDArray[np.float32], "n columns"]:
-        """What the policy reads now."""
+    def observe(self) -> Float[NDArray[np.float32], "n views weight_and_columns"]:
+        """What the policy reads now: of every view its weight, then its columns."""
         ...
 
     def step(
-        self, actions: Float[NDArray[np.float32], "n torques"], rng: np.random.Generator
+        self, actions: Float[NDArray[np.float32], "n size"], rng: np.random.Generator
     ) -> Practised:
         """Acts in every row; rows that end begin anew."""
         ...

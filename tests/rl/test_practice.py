@@ -25,7 +25,7 @@ from irl_lens.runs.stage import Stage
 class Pulling:
     """Points on a line, to be pulled to a goal; beyond 3 they are lost, and after 20 steps cut."""
 
-    columns, torques = 2, 1
+    columns, views = 2, np.zeros((1, 1), np.int64)
 
     def __init__(self, rows: int) -> None:
         self.at: np.ndarray = np.zeros(rows)
@@ -35,7 +35,8 @@ class Pulling:
         self._restart(np.full(len(self.at), True), rng)
 
     def observe(self) -> np.ndarray:
-        return np.stack([self.at, self.goal], axis=1).astype(np.float32)
+        seen = [np.ones_like(self.at), self.at, self.goal]
+        return np.stack(seen, axis=1).astype(np.float32)[:, None]
 
     def step(self, actions: np.ndarray, rng: np.random.Generator) -> Practised:
         self.at, self.age = self.at + np.clip(actions[:, 0], -1, 1), self.age + 1
@@ -144,10 +145,10 @@ def test_advantages_are_sums_of_discounted_rewards_less_the_critic() -> None:
 
 def test_a_stopped_row_counts_as_going_on_from_its_last_observation() -> None:
     rows = Pulling(8)
-    job = PracticeJob(ActorCritic(2, 1), rows, Lesson("cut", 1, rows=8, steps=21), 0)
+    job = PracticeJob(ActorCritic(2, torch.zeros(1, 1, dtype=torch.long)), rows, Lesson("cut", 1, rows=8, steps=21), 0)
     rows.age = np.full(8, 19)
     batch, _ = job._play(np.random.default_rng(0), torch.Generator().manual_seed(0))
-    assert torch.isfinite(batch.returns).all() and batch.seen.shape == (21 * 8, 2)
+    assert torch.isfinite(batch.returns).all() and batch.seen.shape == (21 * 8, 1, 3)
     scored = job.network.log_prob(batch.seen, batch.actions)
     torch.testing.assert_close(scored, batch.old)
 
@@ -156,3 +157,21 @@ def test_densities_are_torchs() -> None:
     actions, mean, log_std = torch.randn(3, 5, 4).split(1)[0][0], torch.randn(5, 4), torch.randn(4)
     normal = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
     torch.testing.assert_close(log_density(actions, mean, log_std), normal.log_prob(actions))
+
+
+def test_views_count_by_their_weights_each_in_its_own_order() -> None:
+    network = ActorCritic(3, torch.tensor([[0, 1], [1, 0]]))
+    seen = torch.randn(5, 2, 4)
+    one, other = (network.actor(seen[:, view, 1:]) for view in range(2))
+    expected = seen[:, 0, :1] * one + seen[:, 1, :1] * other.flip(1)
+    torch.testing.assert_close(network.mean(seen), expected)
+    values = [seen[:, view, 0] * network.critic(seen[:, view, 1:])[:, 0] for view in range(2)]
+    torch.testing.assert_close(network.values(seen), values[0] + values[1])
+
+
+def test_the_least_deviation_is_kept() -> None:
+    network = ActorCritic(3, torch.zeros(1, 2, dtype=torch.long))
+    with torch.no_grad():
+        network.log_std.copy_(torch.tensor([-9.0, -0.5]))
+    network.clamp(0.3)
+    torch.testing.assert_close(network.log_std.exp(), torch.tensor([0.3, np.exp(-0.5)]).float())

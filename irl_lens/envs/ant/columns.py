@@ -10,12 +10,14 @@
     ankle1 .. ankle4              rad         0.3     from the middle of its range
     hip1_speed .. ankle4_speed    symlog 1/s  1
     x, y                          -           0.5     arena, -1 and 1 at its edges
-    within_x, within_y            -           0.5     the cell, -1 and 1 at its edges
+    cell_cos_x, _y, cell_sin_x, _y  -         1       the cell: -1 and 0 at its edges, 1 and 0 amid
     0_x, 0_y, .., wall0_x, ..     m           2       heading: where each object's centre is
 
 with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
 the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
-does at its place is then the same in all directions, and so is easier to imitate. (The paper,
+does at its place is then the same in all directions, and so is easier to imitate. The place within
+the cell goes round once a cell, since one that jumps at its edges would be an event of its own:
+of what is seen, nothing changes abruptly but velocities, where a foot hits the ground. (The paper,
 arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within the cell
 and relative positions; frames and scales are our choice.)
 """
@@ -49,7 +51,7 @@ _BODY: tuple[tuple[str, float], ...] = (
     *((f"ankle{leg}", 0.3) for leg in LEGS),
     *((f"{joint}{leg}_speed", 1.0) for joint in ("hip", "ankle") for leg in LEGS),
     *((axis, 0.5) for axis in "xy"),
-    *((f"within_{axis}", 0.5) for axis in "xy"),
+    *((f"cell_{wave}_{axis}", 1.0) for wave in ("cos", "sin") for axis in "xy"),
 )
 
 Numbers = Float[NDArray[np.floating[Any]], "n _"]
@@ -90,6 +92,7 @@ def observe(
     velocity = _turned(qvel[:, 0], qvel[:, 1], cos, sin)
     hips, ankles = qpos[:, 7::2], qpos[:, 8::2] - ANKLE
     places = qpos[:, :2]
+    within = np.pi * arena.within(places)
     there = arena.centres[objects] - places[:, None]
     relative = _turned(there[..., 0], there[..., 1], cos[:, None], sin[:, None])
     columns = (
@@ -103,7 +106,8 @@ def observe(
         *_symlog(qvel[:, 6::2]).T,
         *_symlog(qvel[:, 7::2]).T,
         *(places / arena.half).T,
-        *arena.within(places).T,
+        *np.cos(within).T,
+        *np.sin(within).T,
         *np.stack(relative, axis=2).reshape(len(qpos), -1).T,
     )
     return np.stack(columns, axis=1).astype(np.float32)

@@ -43,7 +43,7 @@ class AntPinpadEnv(EpisodeEnv):
         >>> env = gym.make("irl_lens/AntPinpad-v0", task="heldout")
         >>> observation, info = env.reset(seed=0)
         >>> observation.shape, info["progress"]
-        ((41,), 0)
+        ((43,), 0)
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 20}  # type: ignore[misc]

@@ -1,14 +1,16 @@
 """The gait: a small network that walks the ant in a commanded direction, in numpy.
 
-The body has a fourfold symmetry about its own vertical axis, and the gait uses it exactly. With
-psi the heading, phi the commanded direction and
+The body has a fourfold symmetry about its own vertical axis, and the gait uses it exactly. In view
+k everything is seen from a body turned by k quarters: vectors are rotated by -90 k degrees, and leg
+j stands for leg j + k; torques go back through the same permutation P_k. With psi the heading, phi
+the commanded direction, and theta_k = phi - psi - 90 k degrees the command as view k sees it,
 
-    k = round((phi - psi) / 90 degrees)
+    torques = sum_k w_k P_k network(view k),   w_k = cos^2 theta_k where |theta_k| < 90 degrees
 
-everything is seen from a body turned by k quarters: vectors are rotated by -90 k degrees, and leg
-j stands for leg j + k; torques go back through the same permutation. So the network sees commands
-within 45 degrees of straight ahead only, and the ant walks anywhere without ever turning. It has
-no memory: torques are a function of state and command.
+The two views that count add up to one, cos^2 + sin^2, and the weight of each is 0 where the next
+takes its place. So the ant walks anywhere without ever turning, and its torques are a continuous
+function of state and command (with the nearest view alone they would jump where the command
+crosses a diagonal of the body, for no reason that an observer could see). It has no memory.
 
 The heading is the twist of the torso's rotation about its vertical axis, psi = 2 atan2(q_z, q_w):
 unlike the direction of the torso's x axis it turns by exactly 90 degrees with the body however the
@@ -33,7 +35,9 @@ from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 
 COLUMNS = 28
-"""Length of what the network reads."""
+"""Length of what the network reads of one view."""
+VIEWS = 2
+"""How many views count."""
 TORQUES = 8
 """Hip and ankle of each of four legs."""
 SHIPPED = "shipped"
@@ -46,6 +50,8 @@ _LEGS = (np.arange(4)[:, None] + np.arange(4)) % 4
 """The leg that leg ``j`` of a body turned by ``k`` quarters is: ``[k, j]``."""
 _MIDDLE, _JOINT_SCALE = np.array([0.0, 0.87]), np.array([2.0, 2.8])
 _FASTEST = 3.0
+SHIFTED = np.stack([np.arange(TORQUES), np.roll(np.arange(TORQUES), TORQUES // 4)])
+"""Which torque of each view is which of the first: leg ``j`` of the second is its ``j + 1``."""
 
 Positions = Float[NDArray[np.floating[Any]], "n 15"]
 Velocities = Float[NDArray[np.floating[Any]], "n 14"]
@@ -57,19 +63,15 @@ def heading(qpos: Positions) -> Float[NDArray[np.float64], " n"]:
     return 2 * np.arctan2(qpos[:, 6], qpos[:, 3]).astype(np.float64)
 
 
-def quarters(command: Angles, facing: Angles) -> Int[NDArray[np.int64], " n"]:
-    """Returns by how many quarters the body is to be seen turned, 0 to 3."""
-    return np.rint((command - facing) / _QUARTER).astype(np.int64) % 4
-
-
 def gait_observation(
     qpos: Positions, qvel: Velocities, command: Angles
-) -> tuple[Float[NDArray[np.float32], "n 28"], Int[NDArray[np.int64], " n"]]:
-    """Returns what the network reads, and the quarters by which the body is seen turned.
+) -> tuple[Float[NDArray[np.float32], "n views columns"], Int[NDArray[np.int64], " n"]]:
+    """Returns the two views that count, and the quarters by which the first is turned.
 
-    Columns: height; the world's vertical in the torso's frame (3); velocity along and across the
-    heading, and upwards (3); angular velocity (3); cosine and sine of the command; for each leg
-    hip and ankle angle, then for each leg hip and ankle velocity. Each is scaled to about 1.
+    Columns: the weight of the view; then what the network reads of it: height; the world's vertical
+    in the torso's frame (3); velocity along and across the heading, and upwards (3); angular
+    velocity (3); cosine and sine of the command; for each leg hip and ankle angle, then for each
+    leg hip and ankle velocity. Each is scaled to about 1.
 
     Args:
         qpos: Place, quaternion (w first) and joint angles [m, rad], legs in order, ``[n, 15]``.
@@ -77,7 +79,23 @@ def gait_observation(
         command: Directions in which to walk [rad].
     """
     facing = heading(qpos)
-    turns = quarters(command, facing)
+    turns = np.floor((command - facing) / _QUARTER).astype(np.int64)
+    seen = np.empty((len(qpos), VIEWS, 1 + COLUMNS), np.float32)
+    for view in range(VIEWS):
+        front = facing + (turns + view) * _QUARTER
+        seen[:, view, 0] = np.cos(command - front) ** 2
+        seen[:, view, 1:] = _view(qpos, qvel, command - front, front, (turns + view) % 4)
+    return seen, turns % 4
+
+
+def _view(
+    qpos: Positions,
+    qvel: Velocities,
+    command: Angles,
+    front: Angles,
+    turns: Int[NDArray[np.int64], " n"],
+) -> Float[NDArray[np.float32], "n 28"]:
+    """What the network reads, seen from a body turned by so many quarters."""
     seen = np.empty((len(qpos), COLUMNS), np.float32)
     seen[:, 0] = qpos[:, 2] * 4 - 2
     w, x, y, z = qpos[:, 3], qpos[:, 4], qpos[:, 5], qpos[:, 6]
@@ -85,20 +103,19 @@ def gait_observation(
     seen[:, 1], seen[:, 2] = _turned(*tilt, _COS[turns], _SIN[turns])
     seen[:, 1:3] *= 2
     seen[:, 3] = 1 - 2 * (x * x + y * y)
-    front = facing + turns * _QUARTER
     seen[:, 4], seen[:, 5] = _turned(qvel[:, 0], qvel[:, 1], np.cos(front), np.sin(front))
     seen[:, 6] = qvel[:, 2]
     seen[:, 4:7] *= 0.5
     seen[:, 7], seen[:, 8] = _turned(qvel[:, 3], qvel[:, 4], _COS[turns], _SIN[turns])
     seen[:, 9] = qvel[:, 5]
     seen[:, 7:10] *= 0.25
-    seen[:, 10], seen[:, 11] = np.cos(command - front), np.sin(command - front)
+    seen[:, 10], seen[:, 11] = np.cos(command), np.sin(command)
     legs = _LEGS[turns][:, :, None]
     angles = (qpos[:, 7:].reshape(-1, 4, 2) - _MIDDLE) * _JOINT_SCALE
     seen[:, 12:20] = np.take_along_axis(angles, legs, axis=1).reshape(-1, 8)
     speeds = np.clip(qvel[:, 6:].reshape(-1, 4, 2) * 0.1, -_FASTEST, _FASTEST)
     seen[:, 20:28] = np.take_along_axis(speeds, legs, axis=1).reshape(-1, 8)
-    return seen, turns
+    return seen
 
 
 def turned_back(
@@ -156,11 +173,12 @@ class Gait:
             command: Directions in which to walk [rad].
         """
         seen, turns = gait_observation(qpos, qvel, command)
-        return np.clip(turned_back(self.network(seen), turns), -1, 1)
+        meant = np.take_along_axis(self.network(seen[..., 1:]), SHIFTED[None], axis=2)
+        return np.clip(turned_back((seen[..., :1] * meant).sum(axis=1), turns), -1, 1)
 
     def network(
-        self, seen: Float[NDArray[np.float32], "n 28"]
-    ) -> Float[NDArray[np.float32], "n 8"]:
+        self, seen: Float[NDArray[np.float32], "*n 28"]
+    ) -> Float[NDArray[np.float32], "*n 8"]:
         """Applies the network."""
         *hidden, (weight, bias) = self.layers
         for w, b in hidden:
@@ -201,5 +219,5 @@ def _turned(x: Any, y: Any, cos: Any, sin: Any) -> tuple[Any, Any]:
     return cos * x + sin * y, cos * y - sin * x
 
 
-def _elu(x: Float[NDArray[np.float32], "n m"]) -> Float[NDArray[np.float32], "n m"]:
+def _elu(x: Float[NDArray[np.float32], "*n m"]) -> Float[NDArray[np.float32], "*n m"]:
     return np.maximum(x, 0) + np.exp(np.minimum(x, 0)) - 1

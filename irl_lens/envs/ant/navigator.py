@@ -1,37 +1,51 @@
-"""The navigator: in which direction to walk to reach a colour, on the shortest path of cells.
+"""The navigator: in which direction to walk to reach a colour; a continuous function of the place.
 
-Paths are those of :mod:`irl_lens.envs.pinpad.planner`: walls and all colours but the goal are
-blocked, and a blocked cell may be left but not entered. From the path the navigator looks ahead:
-with p the place that the ant would be at shortly, it heads for the farthest of the next cells'
-centres to which the straight line from p misses every blocked cell, each made wider by a margin;
-if there is none, for the next cell's centre. So it cuts corners where they are free, and keeps
-clear of what would end the episode.
+Lengths are in sides of a cell. To a straight line from p to q belongs a cost: its length, and what
+it costs to come near blocked cells (the walls and all colours but the goal) with centres b,
 
-Whether a segment from p to q meets a square is told by separating axes: with midpoint m, half
-length d, the square's centre c and half its side h,
+    cost(p, q) = sqrt(|p - q|^2 + EPSILON^2) - EPSILON
+                 + STEEP sum_b max(0, CLEARANCE - distance(b, line))^2
 
-    |m - c|_x <= h + |d|_x,   |m - c|_y <= h + |d|_y,   |d x (m - c)| <= h (|d|_x + |d|_y)
+The worth of a cell is the least cost of going from centre to centre to the goal; cells blocked are
+never gone through. With p the place that the ant would be at shortly, it walks along
+
+    sum_j w_j (c_j - p) / sqrt(|c_j - p|^2 + EPSILON^2),
+    w_j proportional to exp(-(cost(p, c_j) + worth_j) / TEMPERATURE)
+
+over the centres c_j: minus the gradient of a soft minimum, but for the cost of nearness. So it goes
+straight where the way is free, cuts corners that are free and rounds the others, and its direction
+changes abruptly where the goal does, and nowhere else: a jump would be an event in the
+demonstrations that has nothing to do with the task.
+
+The blocked cell that the ant is in (a colour just visited) is left without further cost.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts
-from irl_lens.envs.pinpad.planner import distances, move_table
 
 LEAD = 0.15
 """Time by which the ant's place is run ahead [s]: it takes about twice as long to stop."""
-MARGIN = 0.25
-"""By how much blocked cells are made wider on every side [m]."""
-AHEAD = 5
-"""Cells of the path that are looked at."""
+CLEARANCE = 1.05
+"""Distance from a blocked cell's centre from which on nearness costs [sides]: in the middle of a
+free cell beside it, at 1, nothing does."""
+STEEP = 40.0
+"""Cost of nearness: through the corner of a blocked cell, at 0.71, 2 sides."""
+EPSILON = 0.33
+"""Distance below which a centre no longer counts as a direction [sides]."""
+TEMPERATURE = 0.1
+"""Softness of the choice among centres [sides]."""
+FAR = 1e3
+"""Worth of a cell from which there is no way."""
 
 Places = Float[NDArray[np.floating[Any]], "n 2"]
 Whole = Int[NDArray[np.int64], " n"]
@@ -39,43 +53,32 @@ Whole = Int[NDArray[np.int64], " n"]
 
 @dataclass(frozen=True)
 class Navigator:
-    """Paths on a batch of layouts.
+    """Ways on a batch of layouts.
 
     Attributes:
-        paths: Next cells on the way to each colour from each cell.
+        worth: Cost of going on to each colour from each cell's centre.
         objects: Cells of the colours and walls.
         arena: The cells.
     """
 
-    paths: Int[NDArray[np.int16], "n colours cells ahead"]
+    worth: Float[NDArray[np.float64], "n colours cells"]
     objects: Int[NDArray[np.int64], "n objects"]
     arena: Arena
 
     @classmethod
     def of(cls, board: BoardSpec, layouts: Layouts, arena: Arena) -> Navigator:
-        """Finds the paths.
+        """Finds the ways.
 
         Args:
             board: Size and objects of the layouts.
             layouts: Where what is.
             arena: The cells.
         """
-        following = _following(board, layouts)
-        n, colours, cells = following.shape
-        at = np.broadcast_to(np.arange(cells), following.shape)
-        paths = np.empty((n, colours, cells, AHEAD), np.int16)
-        for step in range(AHEAD):
-            at = np.take_along_axis(following, at, axis=2)
-            paths[..., step] = at
-            if step == 0:  # the path ends on the goal; only who stands on it leaves first
-                goal = layouts.objects[:, :colours, None]
-                following = following.copy()
-                np.put_along_axis(following, goal, goal, axis=2)
-        return cls(paths, layouts.objects, arena)
+        return cls(_worth(board, layouts), layouts.objects, arena)
 
     def rows(self, index: NDArray[Any] | slice) -> Navigator:
         """Returns the navigator of some of the layouts."""
-        return Navigator(self.paths[index], self.objects[index], self.arena)
+        return Navigator(self.worth[index], self.objects[index], self.arena)
 
     def directions(
         self, places: Places, velocities: Places, goals: Whole
@@ -88,54 +91,76 @@ class Navigator:
             goals: The colours that they are after.
         """
         rows, cells = np.arange(len(goals)), self._cells(places)
-        path = self.paths[rows, goals, cells]
-        start = places + LEAD * velocities
-        ends = self.arena.centres[path]
-        meets = self._meets(start, ends, self._blocking(cells, goals))
-        leaving = cells == self.objects[rows, goals]
-        free = ~meets & ~leaving[:, None]
-        free[:, 0] = True
-        farthest = AHEAD - 1 - free[:, ::-1].argmax(axis=1)
-        way = ends[rows, farthest] - start
-        return np.arctan2(way[:, 1], way[:, 0])
+        side, centres = self.arena.side, self.arena.centres / self.arena.side
+        start = (places + LEAD * velocities) / side
+        way = centres - start[:, None]
+        length = np.sqrt((way**2).sum(axis=2) + EPSILON**2)
+        near = nearness(start[:, None, None], centres[:, None], centres[self.objects][:, None])
+        blocking = self.objects != cells[:, None]
+        blocking[rows, goals] = False
+        cost = length + (near * blocking[:, None]).sum(axis=2) + self.worth[rows, goals]
+        leaving = np.flatnonzero(cells == self.objects[rows, goals])
+        cost[leaving, cells[leaving]] = 2 * FAR
+        weights = np.exp((cost.min(axis=1, keepdims=True) - cost) / TEMPERATURE)
+        x, y = ((weights / length)[:, :, None] * way).sum(axis=1).T
+        return np.arctan2(y, x)
 
     def _cells(self, places: Places) -> Whole:
         """The cell that each place is in; of one outside, the nearest."""
         edge = self.arena.half * (1 - 1e-9)
         return self.arena.cells(np.clip(places, -edge, edge))
 
-    def _blocking(self, cells: Whole, goals: Whole) -> Bool[NDArray[np.bool_], "n objects"]:
-        """Marks the objects to keep clear of: not the goal, nor what is underfoot."""
-        blocking = self.objects != cells[:, None]
-        blocking[np.arange(len(cells)), goals] = False
-        return blocking
 
-    def _meets(
-        self,
-        start: Places,
-        ends: Float[NDArray[np.float64], "n ahead 2"],
-        blocking: Bool[NDArray[np.bool_], "n objects"],
-    ) -> Bool[NDArray[np.bool_], "n ahead"]:
-        """Marks the ends of straight lines that meet a blocked cell."""
-        half = self.arena.side / 2 + MARGIN
-        reach = (ends - start[:, None])[:, :, None] / 2
-        away = (start[:, None, None] + reach) - self.arena.centres[self.objects][:, None]
-        span_x, span_y = np.abs(reach[..., 0]), np.abs(reach[..., 1])
-        cross = reach[..., 0] * away[..., 1] - reach[..., 1] * away[..., 0]
-        met = np.abs(away[..., 0]) <= half + span_x
-        met &= np.abs(away[..., 1]) <= half + span_y
-        met &= np.abs(cross) <= half * (span_x + span_y)
-        return np.any(met & blocking[:, None], axis=2)
+def nearness(
+    start: Float[NDArray[np.floating[Any]], "*#n 2"],
+    end: Float[NDArray[np.floating[Any]], "*#n 2"],
+    blocked: Float[NDArray[np.floating[Any]], "*#n 2"],
+) -> Float[NDArray[np.float64], "*n"]:
+    """Returns what it costs straight lines to come near a blocked cell.
+
+    Args:
+        start: Where each begins [sides].
+        end: Where it ends.
+        blocked: The cell's centre.
+    """
+    way, there = end - start, blocked - start
+    x, y = way[..., 0], way[..., 1]
+    square = x * x + y * y
+    along = (there[..., 0] * x + there[..., 1] * y) / np.maximum(square, 1e-12)
+    along = np.clip(along, 0, 1)
+    distance = np.hypot(there[..., 0] - along * x, there[..., 1] - along * y)
+    return STEEP * np.maximum(CLEARANCE - distance, 0) ** 2
 
 
-def _following(board: BoardSpec, layouts: Layouts) -> Int[NDArray[np.int64], "n colours cells"]:
-    """The next cell on a shortest path to each colour, from each cell."""
-    moves, distance = move_table(board.size), distances(board, layouts)
-    cells = np.arange(board.cells)
-    best = np.broadcast_to(cells, distance.shape).copy()
-    least = np.full(distance.shape, np.iinfo(np.int16).max)
-    for there in moves.T:
-        ahead = np.where(there == cells, np.iinfo(np.int16).max, distance[:, :, there])
-        best = np.where(ahead < least, there, best)
-        least = np.minimum(least, ahead)
-    return best
+@cache
+def _between(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cost of each line between centres, and of its nearness to each cell: ``[from, to, cell]``."""
+    centres = Arena(size, 1.0).centres
+    one, other = centres[:, None], centres[None]
+    length = np.sqrt(((one - other) ** 2).sum(axis=2) + EPSILON**2) - EPSILON
+    return length, nearness(one[:, :, None], other[:, :, None], centres)
+
+
+def _worth(board: BoardSpec, layouts: Layouts) -> Float[NDArray[np.float64], "n colours cells"]:
+    """Least cost of going from centre to centre to each colour."""
+    length, near = _between(board.size)
+    objects, colours = layouts.objects, np.arange(board.colours)
+    by_object = np.moveaxis(near[:, :, objects], 2, 0)
+    lines = length + by_object.sum(axis=-1)
+    goals = objects[:, : board.colours]
+    blocked = np.zeros((len(layouts), board.cells), bool)
+    np.put_along_axis(blocked, objects, True, axis=1)
+    worth = np.full((len(layouts), board.colours, board.cells), FAR)
+    np.put_along_axis(worth, goals[:, :, None], 0, axis=2)
+    for colour in colours:
+        open_to = lines - by_object[..., colour]
+        closed = blocked.copy()
+        closed[np.arange(len(closed)), goals[:, colour]] = False
+        here = worth[:, colour]
+        for _ in range(board.cells):
+            ahead = np.minimum(here, np.where(closed, FAR, (open_to + here[:, None]).min(axis=2)))
+            if (ahead == here).all():
+                break
+            here = ahead
+        worth[:, colour] = np.where(closed, FAR, here)
+    return worth

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.ant.gait import COLUMNS, TORQUES, gait_observation, turned_back
+from irl_lens.envs.ant.gait import COLUMNS, SHIFTED, gait_observation, turned_back
 from irl_lens.envs.ant.physics import Physics
 from irl_lens.envs.ant.rules import fallen
 from irl_lens.envs.ant.spec import PhysicsOptions
@@ -58,7 +58,7 @@ class Walking:
         options: The physics.
     """
 
-    columns, torques = COLUMNS, TORQUES
+    columns, views = COLUMNS, SHIFTED
 
     def __init__(self, rows: int, rewards: Rewards, options: PhysicsOptions) -> None:
         self.physics, self.rewards = Physics(options, rows, threads=1), rewards
@@ -70,7 +70,7 @@ class Walking:
         self._restart(np.arange(len(self.age)), rng)
         self.age = rng.integers(LONGEST, size=len(self.age))
 
-    def observe(self) -> Float[NDArray[np.float32], "n columns"]:
+    def observe(self) -> Float[NDArray[np.float32], "n views columns"]:
         """What the gait reads."""
         physics = self.physics
         seen, self._turns = gait_observation(physics.qpos, physics.qvel, self.command)

@@ -117,7 +117,7 @@ class PracticeJob:
         deviation = network.log_std.exp()
         for _ in range(self.lesson.steps):
             seen = torch.from_numpy(self.rows.observe())
-            mean = network.actor(seen)
+            mean = network.mean(seen)
             actions = mean + deviation * torch.randn(mean.shape, generator=generator)
             old = log_density(actions, mean, network.log_std)
             came = self.rows.step(actions.numpy(), rng)
@@ -163,7 +163,7 @@ class PracticeJob:
         (error - gain).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
         self.optimizer.step()
-        network.clamp()
+        network.clamp(self.lesson.deviation)
 
     @torch.no_grad()
     def _drift(self, batch: Batch) -> tuple[float, float]:

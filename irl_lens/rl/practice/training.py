@@ -103,7 +103,7 @@ def _learn(
     rows = practice.rows(lesson.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draw_seed(seed, "skill", 0))
-        network = ActorCritic(rows.columns, rows.torques)
+        network = ActorCritic(rows.columns, torch.from_numpy(rows.views))
     if weights:
         copy_weights(network.state_dict(), weights, "the lesson before")
     train(stage, PracticeJob(network, rows, lesson, seed), progress)

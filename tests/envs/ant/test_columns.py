@@ -38,7 +38,8 @@ def test_columns_are_what_they_are_called() -> None:
         np.log(8), 4
     )
     assert (near["x"], near["y"]) == (-0.75, 0.6667)
-    assert (near["within_x"], near["within_y"]) == (0, round(-1 / 3, 4))
+    assert (near["cell_cos_x"], near["cell_sin_x"]) == (1, 0)
+    assert (near["cell_cos_y"], near["cell_sin_y"]) == (0.5, round(-np.sin(np.pi / 3), 4))
     assert (near["0_x"], near["0_y"]) == (0.25, 0)  # straight ahead, to the north
     assert (near["1_x"], near["1_y"]) == (0.25, -4.5)  # to the right
     assert (near["wall0_x"], near["wall0_y"]) == (-1.25, -1.5)
@@ -48,7 +49,14 @@ def test_a_quarter_turn_of_everything_changes_the_arena_s_columns_alone() -> Non
     quarter = [3, 15, 0, 12, 6]  # 0, 3, 12, 15 and 5 turned to the right
     one = seen(0.3, (0.4, 1.0), [0, 3, 12, 15, 5])
     other = seen(0.3 - np.pi / 2, (1.0, -0.4), quarter)
-    turned = {"cos_heading", "sin_heading", "x", "y", "within_x", "within_y"}
+    turned = {"cos_heading", "sin_heading", "x", "y"}
+    turned |= {f"cell_{wave}_{axis}" for wave in ("cos", "sin") for axis in "xy"}
     for name in set(NAMES) - turned:
         np.testing.assert_allclose(other[name], one[name], atol=1e-6, err_msg=name)
     assert any(abs(other[name] - one[name]) > 0.1 for name in turned)
+
+
+def test_nothing_jumps_where_a_cell_ends() -> None:
+    before, after = (seen(0.3, (x, 0.4), [0, 3, 12, 15, 5]) for x in (-1e-6, 1e-6))
+    for name in NAMES:
+        np.testing.assert_allclose(before[name], after[name], atol=1e-5, err_msg=name)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from irl_lens.envs.ant.gait import Gait, gait_observation, heading, trained_gait, turned_back
+from irl_lens.envs.ant.gait import (
+    SHIFTED,
+    Gait,
+    gait_observation,
+    heading,
+    trained_gait,
+    turned_back,
+)
 from irl_lens.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -77,10 +84,27 @@ def test_the_worlds_direction_makes_no_difference(angle: float) -> None:
     assert (turns == others).all()
 
 
-def test_commands_are_seen_ahead() -> None:
+def test_commands_are_seen_from_both_sides() -> None:
     seen, _ = gait_observation(*states(512))
-    assert (seen[:, 10] >= np.sqrt(0.5) - 1e-6).all()
-    np.testing.assert_allclose(seen[:, 10] ** 2 + seen[:, 11] ** 2, 1, rtol=1e-5)
+    weight, cos, sin = seen[..., 0], seen[..., 11], seen[..., 12]
+    assert (cos >= -1e-6).all() and (sin[:, 0] >= -1e-6).all() and (sin[:, 1] <= 1e-6).all()
+    np.testing.assert_allclose(weight, cos**2, atol=1e-6)
+    np.testing.assert_allclose(weight.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_torques_do_not_jump_where_other_views_begin_to_count() -> None:
+    qpos, qvel, _ = states(64)
+    for k in range(4):
+        edge, gait = heading(qpos) + k * np.pi / 2, small_gait()
+        before, after = (gait.torques(qpos, qvel, edge + by) for by in (-1e-5, 1e-5))
+        np.testing.assert_allclose(before, after, atol=1e-4)
+
+
+def test_the_views_torques_are_put_in_order() -> None:
+    """Leg j of a body turned once more is leg j + 1 of the one before."""
+    torques = np.arange(8.0)[None]
+    turned = turned_back(torques, np.array([1]))
+    np.testing.assert_array_equal(turned, turned_back(torques[:, SHIFTED[1]], np.array([0])))
 
 
 def test_an_upright_ant_faces_its_yaw() -> None:

@@ -76,9 +76,9 @@ def test_fallen_and_old_rows_begin_anew() -> None:
     came = rows.step(np.zeros((3, 8), np.float32), np.random.default_rng(0))
     np.testing.assert_array_equal(came.ended, [True, False, False])
     np.testing.assert_array_equal(came.cut, [False, True, False])
-    assert came.last.shape == (1, COLUMNS) and rows.age.tolist() == [0, 0, 8]
+    assert came.last.shape == (1, 2, 1 + COLUMNS) and rows.age.tolist() == [0, 0, 8]
     assert came.rewards[0] == -REWARDS.fall * SCALE
-    upright = rows.observe()[:, 3]
+    upright = rows.observe()[:, :, 4]
     np.testing.assert_allclose(upright, 1, atol=0.05)
 
 
