@@ -145,7 +145,12 @@ def test_advantages_are_sums_of_discounted_rewards_less_the_critic() -> None:
 
 def test_a_stopped_row_counts_as_going_on_from_its_last_observation() -> None:
     rows = Pulling(8)
-    job = PracticeJob(ActorCritic(2, torch.zeros(1, 1, dtype=torch.long)), rows, Lesson("cut", 1, rows=8, steps=21), 0)
+    job = PracticeJob(
+        ActorCritic(2, torch.zeros(1, 1, dtype=torch.long)),
+        rows,
+        Lesson("cut", 1, rows=8, steps=21),
+        0,
+    )
     rows.age = np.full(8, 19)
     batch, _ = job._play(np.random.default_rng(0), torch.Generator().manual_seed(0))
     assert torch.isfinite(batch.returns).all() and batch.seen.shape == (21 * 8, 1, 3)

@@ -15,7 +15,8 @@ never gone through. With p the place that the ant would be at shortly, it walks 
 over the centres c_j: minus the gradient of a soft minimum, but for the cost of nearness. So it goes
 straight where the way is free, cuts corners that are free and rounds the others, and its direction
 changes abruptly where the goal does, and nowhere else: a jump would be an event in the
-demonstrations that has nothing to do with the task.
+demonstrations that has nothing to do with the task. (Between two ways that cost the same it turns
+from one to the other on a short way, and in the midst there is no direction: nothing stays there.)
 
 The blocked cell that the ant is in (a colour just visited) is left without further cost.
 """
@@ -144,7 +145,7 @@ def _between(size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _worth(board: BoardSpec, layouts: Layouts) -> Float[NDArray[np.float64], "n colours cells"]:
     """Least cost of going from centre to centre to each colour."""
     length, near = _between(board.size)
-    objects, colours = layouts.objects, np.arange(board.colours)
+    objects = layouts.objects
     by_object = np.moveaxis(near[:, :, objects], 2, 0)
     lines = length + by_object.sum(axis=-1)
     goals = objects[:, : board.colours]
@@ -152,7 +153,7 @@ def _worth(board: BoardSpec, layouts: Layouts) -> Float[NDArray[np.float64], "n 
     np.put_along_axis(blocked, objects, True, axis=1)
     worth = np.full((len(layouts), board.colours, board.cells), FAR)
     np.put_along_axis(worth, goals[:, :, None], 0, axis=2)
-    for colour in colours:
+    for colour in range(board.colours):
         open_to = lines - by_object[..., colour]
         closed = blocked.copy()
         closed[np.arange(len(closed)), goals[:, colour]] = False

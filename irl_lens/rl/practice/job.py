@@ -52,7 +52,7 @@ class Batch:
         advantages: Normalised.
     """
 
-    seen: Float[Tensor, "samples columns"]
+    seen: Float[Tensor, "samples views weight_and_columns"]
     actions: Float[Tensor, "samples size"]
     old: Float[Tensor, " samples"]
     returns: Float[Tensor, " samples"]

@@ -19,13 +19,14 @@ def navigator(layouts: Layouts) -> Navigator:
 
 def test_following_it_leads_to_the_goal_and_into_nothing_else() -> None:
     """A point that walks where it is told, 5 cm at a time, from every free cell to every colour."""
-    layouts = sample_layouts(BOARD, 20, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    layouts = sample_layouts(BOARD, 20, rng)
     distance = distances(BOARD, layouts)
     occupied = np.zeros((20, 16), bool)
     np.put_along_axis(occupied, layouts.objects, True, axis=1)
     reach = (distance < UNREACHABLE) & (distance > 0) & ~occupied[:, None]
     row, goal, cell = np.nonzero(reach)
-    nav, at = navigator(layouts).rows(row), CENTRES[cell].copy()
+    nav, at = navigator(layouts).rows(row), CENTRES[cell] + rng.uniform(-0.3, 0.3, (len(row), 2))
     arrived, walked = np.zeros(len(row), bool), np.zeros(len(row))
     for _ in range(400):
         way = nav.directions(at, np.zeros_like(at), goal)
@@ -38,7 +39,6 @@ def test_following_it_leads_to_the_goal_and_into_nothing_else() -> None:
         if arrived.all():
             break
     assert arrived.all() and len(row) > 500
-    # Half a side less than the path of cells has, since the goal counts from its edge on.
     assert (walked <= 1.5 * distance[row, goal, cell]).all()
 
 
