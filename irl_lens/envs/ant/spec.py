@@ -70,9 +70,8 @@ class AntConfig(PhysicsOptions):
             which the paper's rule misses: such an ant never gets up, and runs out of time.
         spread: How far from the middle of its cell an ant starts at most, in cells, along x and y.
         noise: Standard deviation of the actions of demonstrations, relative to the one that the
-            gait was trained with. More makes the expert fall (at 2, in a tenth of episodes);
-            with less, models of its actions pay more for what they get wrong elsewhere than
-            for not knowing the goal.
+            gait was trained with. More makes the expert fall; with less, models of its actions
+            pay more for what they get wrong elsewhere than for not knowing the goal.
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """
@@ -86,7 +85,7 @@ class AntConfig(PhysicsOptions):
     edge: Literal["ends", "open"] = "ends"
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
-    noise: float = 1.0
+    noise: float = 0.75
     gait: str = "shipped"
 
     def __post_init__(self) -> None:
