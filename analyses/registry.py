@@ -28,6 +28,13 @@ ANALYSES: dict[str, Analysis] = {
             asks=(Filtered,),
         ),
         Analysis(
+            "imitation",
+            "irl_lens.analyses.rollouts.imitation:imitation",
+            "Training tasks that the base does by itself, against the expert",
+            scanned=False,
+            asks=(LABELS, Roamable),
+        ),
+        Analysis(
             "probes",
             "irl_lens.analyses.belief.subgoal_probes:subgoal_probes",
             "Where the current subgoal can be read, by layer",
