@@ -74,7 +74,7 @@ class Roaming:
         world: The world whose arenas, bodies and subgoals these are.
         n: Number of ants.
         subgoals: An episode ends once so many subgoals were reached.
-        begun: One arena and body for all rows; drawn at each reset when not given.
+        begun: One arena and body for all rows, or one each; drawn at each reset when not given.
     """
 
     def __init__(
