@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from irl_lens.analyses.figures.style import INK
+from irl_lens.analyses.figures.style import INK, PALE
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Points, Scene, Thing
 
@@ -74,7 +74,7 @@ def needles(points: Points, vectors: Points, long: float, color: str = INK) -> g
 
 def threads(trails: Float[NDArray[np.floating], "n steps 2"], color: str = INK) -> go.Scatter:
     """Returns many paths as thin lines of one trace, which ends with their ends as dots."""
-    known = np.isfinite(trails).all(axis=2)
+    known = np.asarray(np.isfinite(trails).all(axis=2))
     lines = [
         np.append(trail[seen], [[np.nan] * 2], axis=0)
         for trail, seen in zip(trails, known, strict=True)
@@ -82,13 +82,13 @@ def threads(trails: Float[NDArray[np.floating], "n steps 2"], color: str = INK) 
     joined = np.concatenate([*lines, np.zeros((0, 2))])
     counts = np.array([len(line) - 1 for line in lines], int)
     sizes = np.zeros(len(joined))
-    sizes[np.cumsum(counts + 1)[counts > 0] - 2] = 6
+    sizes[np.cumsum(counts + 1)[counts > 0] - 2] = 7
     return go.Scatter(
         x=joined[:, 0],
         y=joined[:, 1],
         mode="lines+markers",
         line={"color": color, "width": 1.2},
-        marker={"color": color, "size": sizes, "opacity": 1, "line": {"width": 0}},
+        marker={"color": color, "size": sizes, "opacity": 1, "line": {"width": 1, "color": PALE}},
         hoverinfo="skip",
         showlegend=False,
     )
