@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from irl_lens.analyses.core.analysis import METACONTROLLER, Analysis
 from irl_lens.analyses.core.lookup import look_up
-from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable, Walkable
+from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable
 from irl_lens.errors import UserError
 
 ANALYSES: dict[str, Analysis] = {
@@ -26,6 +26,13 @@ ANALYSES: dict[str, Analysis] = {
             "The base against the exact Bayes filter",
             scanned=False,
             asks=(Filtered,),
+        ),
+        Analysis(
+            "imitation",
+            "irl_lens.analyses.rollouts.imitation:imitation",
+            "Training tasks that the base does by itself, against the expert",
+            scanned=False,
+            asks=(LABELS, Roamable),
         ),
         Analysis(
             "probes",
@@ -181,14 +188,14 @@ ANALYSES: dict[str, Analysis] = {
             "Controllers of codes, one by one",
             needs=(METACONTROLLER,),
             against="irl_lens.analyses.atlas:difference",
-            asks=(LABELS, Walkable, Roamable),
+            asks=(LABELS, Stageable, Roamable),
         ),
         Analysis(
             "atlas-clusters",
             "irl_lens.analyses.atlas:cluster_atlas",
             "Controllers of clusters of codes",
             needs=(METACONTROLLER,),
-            asks=(LABELS, Walkable, Roamable),
+            asks=(LABELS, Stageable, Roamable),
         ),
         Analysis(
             "atlas-controllers",
@@ -196,7 +203,7 @@ ANALYSES: dict[str, Analysis] = {
             "Supervised controllers, one by one",
             needs=("controllers",),
             against="irl_lens.analyses.atlas:difference",
-            asks=(LABELS, Walkable, Roamable),
+            asks=(LABELS, Stageable, Roamable),
         ),
         Analysis(
             "control-depth",

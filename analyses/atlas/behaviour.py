@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from irl_lens.analyses.atlas.ending import Ending, ending
 from irl_lens.analyses.atlas.subjects import Subject
@@ -51,13 +51,14 @@ class Failure:
         board: Its number.
         instead: The subgoal reached, -1 for none.
         scene: The board.
-        path: Place after each number of steps.
+        path: Place after each number of steps; column and row where actions are no moves, and
+            places tell too little.
     """
 
     board: int
     instead: int
     scene: Scene
-    path: Int[NDArray[np.int64], " steps"]
+    path: Int[NDArray[np.int64], " steps"] | Float[NDArray[np.float64], "steps 2"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def _steered(
 def _failure(field: Field, course: Course, board: int, own: int) -> Failure:
     stop = course.at[board, 0] if course.reached[board, 0] >= 0 else course.lengths[board]
     scene = field.situation(board, (own,)).scene()
-    return Failure(board, int(course.reached[board, 0]), scene, course.path[board, : stop + 1])
+    went = course.path if scene.moves else course.trail
+    return Failure(board, int(course.reached[board, 0]), scene, went[board, : stop + 1])
 
 
 def _way(course: Course, subgoals: int) -> Way:

@@ -27,7 +27,7 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.arrays import NDArray
 from irl_lens.envs.contracts import ask
-from irl_lens.envs.scenes import Walkable, WalkableSituation
+from irl_lens.envs.scenes import Situation, Stageable
 from irl_lens.errors import UserError
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.trace import encode
@@ -152,7 +152,7 @@ def describe(
     subjects: list[Subject],
     targets: tuple[Targets, Targets],
     field: Field,
-    shown: list[WalkableSituation],
+    shown: list[Situation],
     setting: Setting,
     meta: CausalHalf | None = None,
 ) -> Atlas:
@@ -203,7 +203,7 @@ def _of(
     meta: CausalHalf | None = None,
 ) -> Atlas:
     world, drawn = loaded.world, draw_seed(loaded.run.seed, "analysis-atlas", 0)
-    boards = ask(world, Walkable, "the atlas")
+    boards = ask(world, Stageable, "the atlas")
     field = Field(loaded.base, world, setting.boards, drawn, loaded.trial.temperature)
     shown = [boards.situation((drawn, number)) for number in range(setting.shown)]
     return describe(kind, subjects, _targets(loaded, layer, setting), field, shown, setting, meta)

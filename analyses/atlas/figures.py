@@ -10,6 +10,7 @@ from jaxtyping import Float
 from plotly.subplots import make_subplots
 
 from irl_lens.analyses.atlas.behaviour import Failure
+from irl_lens.analyses.atlas.boards import Board
 from irl_lens.analyses.atlas.ending import Ending
 from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.figures.board import (
@@ -107,7 +108,7 @@ def fields(entry: Entry) -> go.Figure:
     title = f"{entry.name}: first actions by place; the darker, the more they change"
     figure = boards(entry.boards[0].scene, titles, title, len(entry.boards), CELL)
     for row, board in enumerate(entry.boards, start=1):
-        scene, found = board.scene, {k: v.actions for k, v in board.views.items()}
+        scene, found = board.scene, _actions(board)
         for column, kind in enumerate(("alone", "steered"), start=1):
             draw_scene(figure, scene, row, column, agent=False)
             draw_field(figure, scene, found[kind], row, column)
@@ -117,6 +118,10 @@ def fields(entry: Entry) -> go.Figure:
             draw_values(figure, scene, changed, row, column, most=1, said=".2f")
             draw_field(figure, scene, gained, row, column)
     return figure
+
+
+def _actions(board: Board) -> dict[str, Float[NDArray[np.float32], "places actions"]]:
+    return {k: v.actions for k, v in board.views.items() if v.actions is not None}
 
 
 def failed(failure: Failure, instead: str) -> go.Figure:

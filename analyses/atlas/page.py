@@ -5,6 +5,8 @@ plotly's code is one file beside the pages, so that each of them stays small.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import plotly.graph_objects as go
 from markupsafe import Markup
 
@@ -17,7 +19,9 @@ from irl_lens.analyses.atlas.figures import (
     occupancy,
     spectrum,
 )
+from irl_lens.analyses.atlas.motion_figures import changes, paths, velocities
 from irl_lens.analyses.figures.page import drawn, page
+from irl_lens.analyses.rollouts.velocity_field import TURNS
 from irl_lens.analyses.stats.estimates import Estimate
 
 SCRIPT = "plotly.js"
@@ -64,7 +68,7 @@ def controller_page(
         title=f"Controller {entry.name}",
         script=SCRIPT,
         summary=_summary(entry, names, boards, controllers),
-        boards=[_drawn(figure(entry)) for figure in (fields, occupancy) if entry.boards],
+        boards=[_drawn(figure) for figure in _boards(entry, names)],
         first_subgoals=_first_subgoals(entry, names),
         ending=None if ended is None else str(ended),
         ending_figure=None if ended is None else _drawn(endings(entry.name, ended)),
@@ -75,6 +79,18 @@ def controller_page(
         failures=_failures(entry, names),
         rows=boards,
     )
+
+
+def _boards(entry: Entry, names: tuple[str, ...]) -> Iterator[go.Figure]:
+    """What is drawn of boards, as far as the world lends itself to it."""
+    views = entry.boards[0].views["steered"] if entry.boards else None
+    if views is None:
+        return
+    if views.actions is not None:
+        yield fields(entry)
+    if views.motion is not None:
+        yield from (velocities(entry), paths(entry, names), changes(entry))
+    yield occupancy(entry)
 
 
 def controller_file(number: int) -> str:
@@ -94,9 +110,19 @@ def _summary(entry: Entry, names: tuple[str, ...], boards: int, controllers: int
         f"in {steered:.3f} of episodes, {more} often than a random controller of the same "
         f"singular values ({placebo:.3f}, p {found.p:.3f}); without control that is {alone:.3f}. "
         f"This p, and that of the gate, is adjusted for {controllers} controllers (Holm). "
-        "On the boards drawn here, first actions are those of an agent that begins at each place; "
-        "time is that of agents that all begin where the board has its agent, with other draws."
+        f"On the boards drawn here, {_drawn_of(entry)}time is that of agents that all begin where "
+        "the board has its agent, with other draws."
     )
+
+
+def _drawn_of(entry: Entry) -> str:
+    """Says what else is drawn of boards."""
+    if any(board.views["steered"].motion for board in entry.boards):
+        return (
+            f"velocities are those of agents that are put down at rest at each point, turned any "
+            f"of {TURNS} ways, a mean over these; paths and "
+        )
+    return "first actions are those of an agent that begins at each place; "
 
 
 def _weights(entry: Entry) -> str:

@@ -3,7 +3,8 @@
     reads(X)  = |U X| / (|U| |X|)        writes(X) = |X^T U| / (|U| |X|)        Frobenius
 
 As the composition scores of Elhage et al. (2021, "A mathematical framework for transformer
-circuits"): X is a probe's centred weight of a class, the centred unembedding of the actions, or
+circuits"): X is a probe's centred weight of a class, the unembedding of the actions (centred where
+they are logits; of the means where they are real), or
 of a next-layer head the matrix W_Q W_K^T, which the stream enters as query or, transposed, as
 key, or W_V W_O. Layer norms between are left out of account. The placebo keeps the singular
 values and draws the directions; p is adjusted for all scores of the controller, by the one that
@@ -22,6 +23,7 @@ from torch import Tensor
 from irl_lens.analyses.atlas.subjects import Subject, random_directions
 from irl_lens.analyses.stats.significance import largest_pvalues
 from irl_lens.models.base import TrajectoryModel
+from irl_lens.models.heads import Gaussian
 
 Targets = dict[str, Float[Tensor, "d_model columns"]]
 
@@ -80,14 +82,17 @@ def overlap(
 
 
 def written_to(model: TrajectoryModel, layer: int) -> Targets:
-    """Weights that read the stream at the output of block ``layer``: logits and the next heads.
+    """Weights that read the stream at the output of block ``layer``: actions' and the next heads'.
 
     Args:
         model: The base.
         layer: Counted from 1.
     """
     unembed = model.hooked.unembed.W_U.detach().float()
-    targets = {"action logits": unembed - unembed.mean(dim=1, keepdim=True)}
+    if isinstance(model.action_head, Gaussian):
+        targets = {"action means": unembed[:, : model.action_head.action_shape[0]]}
+    else:
+        targets = {"action logits": unembed - unembed.mean(dim=1, keepdim=True)}
     if layer < model.n_layers:
         a = model.hooked.blocks[layer].attn
         q, k, v, o = (w.detach().float() for w in (a.W_Q, a.W_K, a.W_V, a.W_O))  # type: ignore

@@ -1,11 +1,12 @@
 """Latent transfer: codes of one episode, put into others, on other boards.
 
 Codes are taken where the gate opens in demonstrations, each with the subgoal that was
-pursued. One of subgoal g is held, on another board, from the first step or from a later one,
-and what counts is how often g is the next subgoal reached: against codes drawn from all of
-them, and against the base alone. Then transitions g to h that no training task has: the base
-alone until it reaches some g, from there on a code of h. (arXiv 2512.20605, App. B.3.2,
-Fig. A4.) All meet the same boards and the same noise, without a gate.
+pursued, or in what the base did by itself (:mod:`irl_lens.analyses.codes.harvest`). One of
+subgoal g is held, on another board, from the first step or from a later one, and what counts is
+how often g is the next subgoal reached: against codes drawn from all of them, and against the
+base alone. Then transitions g to h that no training task has: the base alone until it reaches
+some g, from there on a code of h. (arXiv 2512.20605, App. B.3.2, Fig. A4.) All meet the same
+boards and the same noise, without a gate.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import nan
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ import torch
 from jaxtyping import Bool, Int
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.codes.harvest import harvest as harvested
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.options import Count, Index, Seed
@@ -38,6 +41,8 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.rl.trainer import draw_seed
 
 Steps = Int[NDArray[np.int64], " n"]
+Harvest = Literal["demonstrations", "rollouts"]
+"""What codes are taken from: the expert's episodes, or those of the base alone."""
 Hits = Bool[NDArray[np.bool_], " n"]
 
 
@@ -53,6 +58,7 @@ class Rate:
         pooled: With a code drawn from all.
         alone: Without any.
         effect: own - pooled.
+        raised: own - alone.
         p: p-value of the effect, by exchanging within pairs; adjusted for all subgoals, transitions
             and times, totals for the others alone.
     """
@@ -64,6 +70,7 @@ class Rate:
     pooled: Estimate
     alone: Estimate
     effect: Estimate
+    raised: Estimate
     p: float
 
 
@@ -74,14 +81,18 @@ class Transfer(Result):
     Attributes:
         rates: One a subgoal or transition, in the order they are drawn.
         totals: All that are held from the same time on, taken together.
+        codes: How many codes there were of each subgoal, by name.
+        harvest: What they were taken from.
     """
 
     rates: tuple[Rate, ...]
     totals: tuple[Rate, ...]
+    codes: dict[str, int]
+    harvest: Harvest = "demonstrations"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a rate, totals last."""
-        names = ("own", "pooled", "alone", "effect")
+        names = ("own", "pooled", "alone", "effect", "raised")
         rows = []
         for rate in (*self.rates, *self.totals):
             row = {"where": rate.where, "subgoal": rate.subgoal, "episodes": rate.episodes}
@@ -119,29 +130,51 @@ class Transfer(Result):
     def caption(self) -> str:
         """Says where codes carry their subgoal with them."""
         said = " ".join(_sentence(total) for total in self.totals)
+        if self.harvest == "rollouts":
+            said = f"{said} {self._harvested}"
         return (
             f"{said} Same boards and noise; p is adjusted for these {len(self.totals)} (Holm), "
             "intervals are 95 % over episodes."
         )
+
+    @property
+    def _harvested(self) -> str:
+        counts = ", ".join(f"{n} of {name}" for name, n in self.codes.items())
+        by = "; ".join(f"{total.where} {total.raised}" for total in self.totals)
+        return f"Codes are of what the base did by itself: {counts}. Own less alone: {by}."
 
     def claims(self) -> tuple[Claim, ...]:
         """A code of the subgoal against any code, for each time from which codes are held."""
         return tuple(Claim(_sentence(t), t.effect.value, t.p) for t in self.totals)
 
 
-def transfer(loaded: LoadedRun, rows: Count = 512, later: Index = 4, seed: Seed = 0) -> Transfer:
+def transfer(
+    loaded: LoadedRun,
+    rows: Count = 512,
+    later: Index = 4,
+    seed: Seed = 0,
+    harvest: Harvest = "demonstrations",
+) -> Transfer:
     """Puts codes of the run's metacontroller into fresh episodes.
 
     Args:
         loaded: The run.
         rows: Boards.
-        later: The later step.
+        later: The later step; the paper's, of an ant, is 30.
         seed: Seed of the codes that are drawn.
+        harvest: What codes are taken from, ``demonstrations`` or ``rollouts`` of the base alone,
+            as the paper's are.
     """
     drawn = draw_seed(loaded.run.seed, "analysis-transfer", 0)
     field = Field(loaded.base, loaded.world, rows, drawn, loaded.trial.temperature)
-    switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
-    return inject(field, loaded.run.metacontroller, switch_codes, later, seed)
+    meta = loaded.run.metacontroller
+    field.check(later, first=1)
+    if harvest == "rollouts":
+        elsewhere = draw_seed(loaded.run.seed, "analysis-harvest", 0)
+        switch_codes = harvested(replace(field, seed=elsewhere), meta)
+    else:
+        switch_codes = SwitchCodes.of(loaded.trace, loaded.test.trajectories)
+    return replace(inject(field, meta, switch_codes, later, seed), harvest=harvest)
 
 
 def inject(
@@ -165,7 +198,9 @@ def inject(
     rates, hits = trial.forced(field.unseen)
     found.append((rates, trial.rate("unseen transitions", "all", *hits)))
     every, totals = [rate for rates, _ in found for rate in rates], [total for _, total in found]
-    return Transfer(_adjusted(every), _adjusted(totals))
+    names = field.world.subgoal_names
+    counts = np.bincount(switch_codes.labels, minlength=len(names)).tolist()
+    return Transfer(_adjusted(every), _adjusted(totals), dict(zip(names, counts, strict=True)))
 
 
 def _adjusted(rates: Sequence[Rate]) -> tuple[Rate, ...]:
@@ -236,8 +271,9 @@ class _Trial:
         n = len(own)
         ratio = proportion if own.dtype == bool else bootstrap_ci
         p = permutation_pvalue(own, pooled) if n > 1 else nan
-        effect = bootstrap_ci(own.astype(np.float64) - pooled)
-        return Rate(where, name, n, ratio(own), ratio(pooled), ratio(alone), effect, p)
+        shares = ratio(own), ratio(pooled), ratio(alone)
+        effect, raised = (bootstrap_ci(own.astype(np.float64) - x) for x in (pooled, alone))
+        return Rate(where, name, n, *shares, effect, raised, p)
 
 
 def _sentence(total: Rate) -> str:

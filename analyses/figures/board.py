@@ -32,7 +32,7 @@ from irl_lens.analyses.figures.board_traces import (
     solid,
     tiles,
 )
-from irl_lens.analyses.figures.style import CONTRAST, INK, MAIN, PALE, styled
+from irl_lens.analyses.figures.style import CONTRAST, INK, MAIN, PALE, styled, subgoal_colours
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 
@@ -64,6 +64,18 @@ def boards(
     )
     own = {"showlegend": False, "plot_bgcolor": PALE}
     return styled(figure, title, height, **(own | layout))
+
+
+def scene_colours(scene: Scene, names: Sequence[str]) -> tuple[str, ...]:
+    """Returns a colour a subgoal: that of the thing of its name, where each is a thing.
+
+    Args:
+        scene: What lies on the board.
+        names: Names of the subgoals.
+    """
+    things = {thing.label: thing.color for thing in scene.things}
+    own = subgoal_colours(names)
+    return tuple((things if set(own) <= set(things) else own)[name] for name in names)
 
 
 def draw_scene(

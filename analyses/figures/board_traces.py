@@ -9,13 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 from jaxtyping import Float, Int
 
-from irl_lens.analyses.figures.style import INK
+from irl_lens.analyses.figures.style import INK, PALE
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Scene, Thing
+from irl_lens.envs.scenes import Points, Scene, Thing
 
 FLOOR = "#F2F2F2"
 LENGTH, BREADTH = 0.47, 0.13
 """Length of an arrow of probability 1, and half the breadth of its base, in places."""
+SLENDER = 0.045
+"""Half the breadth of the base of an arrow that is as long as it says, in places."""
 FAINT = 0.03
 """Probability below which an arrow is left out."""
 SQUARE = np.array([[-0.5, 0.5, 0.5, -0.5, np.nan], [-0.5, -0.5, 0.5, 0.5, np.nan]])
@@ -50,6 +52,46 @@ def arrows(scene: Scene, probabilities: Probabilities, color: str = INK) -> go.S
         ys += [y + aside[1], y + long * move.dy, y - aside[1], y + aside[1], None]
     look = {"mode": "lines", "fill": "toself", "fillcolor": color, "hoverinfo": "skip"}
     return go.Scatter(x=xs, y=ys, line_width=0, name="actions", showlegend=False, **look)
+
+
+def needles(points: Points, vectors: Points, long: float, color: str = INK) -> go.Scatter:
+    """Returns an arrow from each point, a narrow triangle; all are one trace.
+
+    Args:
+        points: Column and row of each.
+        vectors: Where each leads.
+        long: Length of a vector of length 1, in places.
+        color: Color of the arrows.
+    """
+    tips, size = points + long * vectors, np.linalg.norm(vectors, axis=1, keepdims=True)
+    ahead = np.divide(vectors, size, out=np.zeros(vectors.shape), where=size > 0)
+    aside = SLENDER * np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
+    gap = np.full(points.shape, np.nan)
+    x, y = np.stack([points + aside, tips, points - aside, points + aside, gap], 1).reshape(-1, 2).T
+    look = {"mode": "lines", "fill": "toself", "fillcolor": color, "hoverinfo": "skip"}
+    return go.Scatter(x=x, y=y, line_width=0, name="velocity", showlegend=False, **look)
+
+
+def threads(trails: Float[NDArray[np.floating], "n steps 2"], color: str = INK) -> go.Scatter:
+    """Returns many paths as thin lines of one trace, which ends with their ends as dots."""
+    known = np.asarray(np.isfinite(trails).all(axis=2))
+    lines = [
+        np.append(trail[seen], [[np.nan] * 2], axis=0)
+        for trail, seen in zip(trails, known, strict=True)
+    ]
+    joined = np.concatenate([*lines, np.zeros((0, 2))])
+    counts = np.array([len(line) - 1 for line in lines], int)
+    sizes = np.zeros(len(joined))
+    sizes[np.cumsum(counts + 1)[counts > 0] - 2] = 7
+    return go.Scatter(
+        x=joined[:, 0],
+        y=joined[:, 1],
+        mode="lines+markers",
+        line={"color": color, "width": 1.2},
+        marker={"color": color, "size": sizes, "opacity": 1, "line": {"width": 1, "color": PALE}},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def path_line(scene: Scene, path: Path, color: str = INK, aside: float = 0.0) -> go.Scatter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import nan
+from time import process_time
 from typing import Any
 
 from irl_lens.analyses.belief.bayes_gap import FloorResult
@@ -15,7 +16,9 @@ from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.gate.boundary_f1 import GateResult
 from irl_lens.analyses.learning.run_curves import LearningResult
 from irl_lens.analyses.report.headline_results import headline_results
+from irl_lens.analyses.rollouts.imitation import Imitation
 from irl_lens.progress import Progress
+from irl_lens.rl.trainer import draw_seed
 from irl_lens.runs.run import Run
 
 HEADLINES = {
@@ -33,6 +36,20 @@ HEADLINES = {
     "run.minutes": "all stages, minutes",
 }
 """The keys of the summary's table and what they are; others are extras."""
+
+AGAINST_EXPERT = {
+    "expert.success_solvable": "expert's best actions on training tasks",
+    "expert.success_sampled": "the same, actions drawn as those of demonstrations",
+    "base.success_of_expert": "base told nothing: any training task, over the expert's success",
+    "controllers.success_of_expert": "held-out task, over the expert's best actions there",
+    "codes.success_of_expert": "held-out task with centroid codes, likewise",
+    "internal_rl.success_of_expert": "held-out task after internal RL, likewise",
+    "raw_rl.success_of_expert": "held-out task after raw-action RL, likewise",
+    "stream.steps_per_s_core": "steps of demonstrations a second of processor time",
+}
+"""More keys of the table, for worlds whose expert may fail."""
+DRAWN = 256
+"""Demonstrations that the stream's speed is measured on."""
 
 
 def evaluate_run(run: Run, progress: Progress) -> dict[str, float]:
@@ -52,8 +69,10 @@ def numbers(run: Run, results: Mapping[str, Result]) -> dict[str, float]:
     """Flattens the results of :func:`headline_results`; NaN where nothing was measured."""
     parts: dict[str, dict[str, float]] = {}
     for name, result in results.items():
-        parts |= _PARTS[name](result) if name in _PARTS else {}
-    parts["run"] = _time(run)
+        for part, values in (_PARTS[name](result) if name in _PARTS else {}).items():
+            parts[part] = values | parts.get(part, {})
+    _hold_against_expert(parts)
+    parts |= {"run": _time(run), "stream": _speed(run) if "expert" in parts else {}}
     return {
         f"{part}.{name}": float(value)
         for part, values in parts.items()
@@ -61,11 +80,26 @@ def numbers(run: Run, results: Mapping[str, Result]) -> dict[str, float]:
     }
 
 
+def _imitation(result: Imitation) -> dict[str, dict[str, float]]:
+    base = {"success": result.base.value, "success_of_expert": result.of_expert}
+    expert = {f"success_{name}": found.value for name, found in result.experts.items()}
+    return {"base": base} | ({"expert": expert} if expert else {})
+
+
+def _hold_against_expert(parts: dict[str, dict[str, float]]) -> None:
+    """Adds what share of the expert's success on the held-out task each player has."""
+    if best := parts.get("expert", {}).get("success_heldout"):
+        for part in parts.values():
+            if "success_solvable" in part and "success_heldout" not in part:
+                part["success_of_expert"] = part["success_solvable"] / best
+
+
 def _floor(result: FloorResult) -> dict[str, float]:
     base, bayes, known = (result.score(model) for model in ("base", "bayes", "known"))
     accuracies = {"accuracy": base.accuracy, "accuracy_bayes": bayes.accuracy}
     return {
         "gap_to_bayes": result.gap.value,
+        "nll_gap": result.gap.value,
         "gap_where_certain": result.gap_certain.value,
         "nll": base.nll.value,
         "nll_bayes": bayes.nll.value,
@@ -131,7 +165,16 @@ def _time(run: Run) -> dict[str, float]:
     return whole if len(stages) == len(run.chain) else {}
 
 
+def _speed(run: Run) -> dict[str, float]:
+    """Steps of demonstrations a second of processor time; no two measurements are the same."""
+    run.world.demonstrate(1, 0)  # what is made once, such as the body, does not count
+    begun = process_time()
+    steps = run.world.demonstrate(DRAWN, draw_seed(run.seed, "analysis-speed", 0)).mask.sum()
+    return {"steps_per_s_core": float(steps) / (process_time() - begun)}
+
+
 _PARTS: dict[str, Callable[[Any], dict[str, dict[str, float]]]] = {
+    "imitation": _imitation,
     "floor": lambda result: {"base": _floor(result)},
     "probes": lambda result: {"probe": _probes(result)},
     "control": lambda result: {"controllers": _controllers(result)},

@@ -12,7 +12,7 @@ from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 
 SECTIONS = {
-    "Base model and Bayes floor": ("pretraining", "floor"),
+    "Base model and Bayes floor": ("pretraining", "imitation", "floor"),
     "Probes": ("probes",),
     "Controllers": ("control",),
     "Gate": ("gate",),

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.page import drawn, page, plotly_code
 from irl_lens.analyses.registry import ANALYSES
-from irl_lens.analyses.report.evaluate import HEADLINES, numbers
+from irl_lens.analyses.report.evaluate import AGAINST_EXPERT, HEADLINES, numbers
 from irl_lens.analyses.report.headline_results import SECTIONS, headline_results
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
@@ -131,6 +131,7 @@ def _record(run: Run) -> Iterator[tuple[str, str]]:
 
 def _numbers(measured: dict[str, float]) -> Iterator[tuple[str, str, str]]:
     """Each headline's name, value, and what it is."""
-    for name, about in HEADLINES.items():
+    there = {name: about for name, about in AGAINST_EXPERT.items() if name in measured}
+    for name, about in (HEADLINES | there).items():
         value = measured.get(name, math.nan)
         yield name, f"{value:.3g}" if math.isfinite(value) else "not measured", about

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
-from irl_lens.analyses.figures.style import subgoal_colours
+from irl_lens.analyses.figures.board import scene_colours
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 
@@ -72,9 +72,7 @@ class ShownEpisode:
     @property
     def palette(self) -> tuple[str, ...]:
         """One of each abstract subgoal: that of the thing of its name, where each is a thing."""
-        things = {thing.label: thing.color for thing in self.scene.things}
-        own = subgoal_colours(self.names)
-        return tuple((things if set(own) <= set(things) else own)[name] for name in self.names)
+        return scene_colours(self.scene, self.names)
 
     @property
     def begins(self) -> Bool[NDArray[np.bool_], " steps"]:

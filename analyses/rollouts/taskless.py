@@ -19,6 +19,7 @@ from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
+from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 
 
@@ -88,11 +89,17 @@ class Field:
         Raises:
             UserError: There is no roaming in this world.
         """
+        return self.recorded(hook, subgoals)[1]
+
+    def recorded(
+        self, hook: Intervention | None = None, subgoals: int = 1
+    ) -> tuple[Rollout, Course]:
+        """Does the same as :meth:`roam`, and returns the episodes beside where they went."""
         env = self._source.roaming(self.rows, subgoals)
         real = not isinstance(self.world.actions, DiscreteActions)
         runner = RolloutRunner(self.base, self.world.horizon, hook, self.temperature, whole=real)
-        runner.play(env, self.seed)
-        return Course.of(env)
+        episodes = runner.play(env, self.seed)
+        return episodes, Course.of(env)
 
     def situation(self, row: int, task: Sequence[int]) -> Situation:
         """Returns the board of a row, with a task to be asked for there.

@@ -9,6 +9,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Roamable    rows on which nothing is asked for
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
+    Fallible    how often its expert succeeds
     Practising  a skill of its expert that is trained
 
 Two more are no methods: labels of subgoals, and actions out of a finite set.
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
@@ -68,6 +69,10 @@ class RoamingRows(VectorWorld, Protocol):
         """How many places there are."""
         ...
 
+    def possible(self, tasks: Sequence[Sequence[int]]) -> Bool[NDArray[np.bool_], "n tasks"]:
+        """Marks the tasks that can be done at all, from where each row began."""
+        ...
+
     def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
         """Returns the plain values of a row's surroundings, with a task to be asked for there."""
         ...
@@ -76,6 +81,11 @@ class RoamingRows(VectorWorld, Protocol):
 @runtime_checkable
 class Roamable(Protocol):
     """A world in which agents can roam."""
+
+    @property
+    def training_tasks(self) -> tuple[tuple[int, ...], ...]:
+        """Training tasks, each its abstract subgoals in order."""
+        ...
 
     @property
     def transitions(self) -> frozenset[tuple[int, int]]:
@@ -150,6 +160,24 @@ def has_recorded(world: object) -> bool:
     return isinstance(world, Recorded) and world.has_recorded
 
 
+@runtime_checkable
+class Fallible(Protocol):
+    """A world whose expert may fail where its task can be done; in others it never does."""
+
+    def attempts(
+        self, n: int, seed: Seed, task: Literal["train", "heldout"], noise: bool = False
+    ) -> Bool[NDArray[np.bool_], " n"]:
+        """Lets the expert try tasks that can be done, once each; marks where it succeeds.
+
+        Args:
+            n: Number of episodes.
+            seed: Seed of everything random.
+            task: Training tasks, or the held-out one.
+            noise: Draw actions as those of demonstrations are drawn; else take the best.
+        """
+        ...
+
+
 _OFFERS: dict[Offer, str] = {
     "labels": "labels of subgoals",
     "discrete": "actions out of a finite set",
@@ -160,6 +188,7 @@ _OFFERS: dict[Offer, str] = {
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",
+    Fallible: "an expert that may fail",
     Practising: "a skill of its expert to train",
 }
 

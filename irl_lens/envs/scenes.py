@@ -187,6 +187,25 @@ class Playable(Protocol):
 
 
 @runtime_checkable
+class Placeable(Protocol):
+    """What an agent can begin in anywhere, standing and turned any way."""
+
+    def placed(
+        self, points: Float[NDArray[np.floating[Any]], "n 2"], turns: Float[NDArray[Any], " n"]
+    ) -> Any:
+        """Returns rows here without a task, one a point; see ``roaming`` of the world.
+
+        Args:
+            points: Column and row of each, in places where nothing lies.
+            turns: Which way each is turned about the vertical [rad].
+
+        Raises:
+            ValueError: Something lies there, or it is in no place.
+        """
+        ...
+
+
+@runtime_checkable
 class Steppable(Protocol):
     """What can be walked through along given places."""
 

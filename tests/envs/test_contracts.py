@@ -41,7 +41,7 @@ def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
             Stageable,
             "situations to draw and edit, .* no places, points, situation, situations, stage;",
         ),
-        (Roamable, "no roaming, transitions;"),
+        (Roamable, "no roaming, training_tasks, transitions;"),
         (Paired, "no edits, pairs;"),
     ],
 )

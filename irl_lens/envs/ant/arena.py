@@ -59,6 +59,11 @@ class Arena:
         x, y = np.asarray(places[..., 0], np.float64), np.asarray(places[..., 1], np.float64)
         return np.stack([self.half + x, self.half - y], axis=-1) / self.side - 0.5
 
+    def where(self, points: Places) -> Float[NDArray[np.float64], "*n 2"]:
+        """Returns places by column and row: undoes :meth:`points`."""
+        x, y = self.side * (np.moveaxis(np.asarray(points, np.float64), -1, 0) + 0.5)
+        return np.stack([x - self.half, self.half - y], axis=-1)
+
     def within(self, places: Places) -> Float[NDArray[np.float64], "*n 2"]:
         """Returns where in its cell each place is, from -1 to 1."""
         return 2 * np.mod((places + self.half) / self.side, 1) - 1

@@ -140,9 +140,8 @@ class AntEpisodes:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions and velocities to begin with."""
         if self.body is not None:
-            return np.tile(self.body[0], (len(layouts), 1)), np.tile(
-                self.body[1], (len(layouts), 1)
-            )
+            qpos, qvel = (np.broadcast_to(x, (len(layouts), x.shape[-1])) for x in self.body)
+            return qpos.copy(), qvel.copy()
         uniform = 2 * np.stack([g.random(DRAWS) for g in generators]) - 1
         qpos, qvel = self.physics.standing(len(generators))
         spread = self.options.spread * self.options.cell
@@ -156,6 +155,8 @@ class AntEpisodes:
     def begin_at(self, layouts: Layouts, body: Body) -> None:
         """Makes every later episode begin in one arena, given as a batch of one, and alike.
 
+        Or each row in its own, if there are as many: all rows have to be reset together then.
+
         Args:
             layouts: The arena.
             body: How the body begins.
@@ -164,8 +165,10 @@ class AntEpisodes:
             ValueError: It is no arena of this world, or the body is elsewhere than it says.
         """
         check_layouts(self.board, layouts)
-        if (there := self.world.arena.cells(body[0][None, :2])) != layouts.start:
-            raise ValueError(f"a body in cell {there[0]}; the arena starts in {layouts.start[0]}")
+        there = np.atleast_1d(self.world.arena.cells(body[0][..., :2]))
+        if len(wrong := np.flatnonzero(there != layouts.start)):
+            at = there[wrong[0]], layouts.start[wrong[0]]
+            raise ValueError(f"a body in cell {at[0]}; the arena starts in {at[1]}")
         self.boards.given, self.body = layouts, body
 
     def step(self, actions: Float[NDArray[Any], "n 8"]) -> Float[NDArray[np.float64], " n"]:

@@ -41,6 +41,15 @@ _INTEGRATORS = {
 }
 
 
+def standing(
+    n: int,
+) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
+    """Returns positions and velocities of bodies at rest in the middle of the floor."""
+    qpos, qvel = np.zeros((n, POSITIONS)), np.zeros((n, VELOCITIES))
+    qpos[:, 2], qpos[:, 3], qpos[:, 8::2] = STANDING_HEIGHT, 1, STANDING_ANKLE
+    return qpos, qvel
+
+
 def make_model(options: PhysicsOptions) -> Any:
     """Reads the body and sets the options."""
     model = MUJOCO.MjModel.from_xml_path(str(FILE))
@@ -128,9 +137,7 @@ class Physics:
         self, n: int
     ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
         """Returns positions and velocities of bodies at rest in the middle of the floor."""
-        qpos, qvel = np.zeros((n, POSITIONS)), np.zeros((n, VELOCITIES))
-        qpos[:, 2], qpos[:, 3], qpos[:, 8::2] = STANDING_HEIGHT, 1, STANDING_ANKLE
-        return qpos, qvel
+        return standing(n)
 
     def save(self, rows: Rows) -> Float[NDArray[np.float64], "chosen state"]:
         """Returns all that the next steps of rows depend on."""

@@ -10,16 +10,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import gait_named
 from irl_lens.envs.ant.physics import POSITIONS, VELOCITIES
 from irl_lens.envs.ant.spec import AntSpec
-from irl_lens.envs.ant.stance import Body, Stance, body_at
+from irl_lens.envs.ant.stance import Body, Stance, body_at, standing_at
 from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.board_situation import BoardSituation, read_plain
 from irl_lens.envs.pinpad.expert import visit_table
+from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.planner import UNREACHABLE, distances, move_table, optimal_length
 from irl_lens.envs.protocol import Seed
 from irl_lens.envs.scenes import Point
@@ -107,3 +110,18 @@ class AntSituation(BoardSituation):
     def roaming(self, n: int, subgoals: int = 1) -> Roaming:
         """Returns ``n`` ants here without a task."""
         return Roaming(self.world, n, subgoals, (self.layouts, self.body))
+
+    def placed(
+        self, points: Float[NDArray[np.floating[Any]], "n 2"], turns: Float[NDArray[Any], " n"]
+    ) -> Roaming:
+        """Returns ants here without a task, standing at rest, one a point.
+
+        Args:
+            points: Column and row of each, in places where nothing lies.
+            turns: Which way each is turned about the vertical [rad].
+        """
+        n, arena = len(points), self.world.arena
+        objects = np.repeat(self.layouts.objects, n, axis=0)
+        places = arena.where(points)
+        begun = Layouts(objects, arena.cells(places)), standing_at(places, turns)
+        return Roaming(self.world, n, 1, begun)

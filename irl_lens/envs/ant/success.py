@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 
 from irl_lens.envs.ant.demonstrations import play
-from irl_lens.envs.ant.episodes import AntEpisodes
+from irl_lens.envs.ant.episodes import AntEpisodes, AntState
 from irl_lens.envs.ant.gait import Gait
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.rules import End
@@ -17,6 +17,17 @@ from irl_lens.envs.protocol import Seed
 
 EPISODES, SEEDS = 512, (0, 1, 2)
 """Episodes of each kind and seed that the expert is measured on."""
+
+
+def played(
+    spec: AntSpec, gait: Gait, n: int, seed: Seed, task: str | Task = "train", noise: float = 0.0
+) -> AntState:
+    """Plays arenas in which the task can be done, see :func:`outcomes`; returns how they ended."""
+    episodes = AntEpisodes(n, AntOptions(**asdict(spec.settings), task=task))
+    rng = np.random.default_rng(seed)
+    episodes.reset(np.arange(n), rng.spawn(n))
+    play(episodes, gait, noise * gait.deviation, rng)
+    return episodes.state
 
 
 def outcomes(
@@ -36,11 +47,8 @@ def outcomes(
         The share of episodes by how they ended, ``success`` and others of
         :class:`irl_lens.envs.ant.rules.End`, and ``steps``, the mean number of a success.
     """
-    episodes = AntEpisodes(n, AntOptions(**asdict(spec.settings), task=task))
-    rng = np.random.default_rng(seed)
-    episodes.reset(np.arange(n), rng.spawn(n))
-    play(episodes, gait, noise * gait.deviation, rng)
-    end, steps = episodes.state.end, episodes.state.steps
+    state = played(spec, gait, n, seed, task, noise)
+    end, steps = state.end, state.steps
     shares = {each.name.lower(): float((end == each).mean()) for each in End if each}
     succeeded = end == End.SUCCESS
     return {**shares, "steps": float(steps[succeeded].sum() / max(succeeded.sum(), 1))}

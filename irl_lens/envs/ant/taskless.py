@@ -21,8 +21,10 @@ from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.rules import EMPTY, End, Judged, mishaps, visits
 from irl_lens.envs.ant.spec import JOINTS, AntSpec
 from irl_lens.envs.ant.stance import Body, stance_of
+from irl_lens.envs.pinpad.expert import visit_table
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.planner import doable
 from irl_lens.envs.pinpad.reached import Reached
 from irl_lens.envs.pinpad.spec import plain_values
 from irl_lens.envs.spaces import ContinuousActions, ObservationSpec
@@ -72,7 +74,7 @@ class Roaming:
         world: The world whose arenas, bodies and subgoals these are.
         n: Number of ants.
         subgoals: An episode ends once so many subgoals were reached.
-        begun: One arena and body for all rows; drawn at each reset when not given.
+        begun: One arena and body for all rows, or one each; drawn at each reset when not given.
     """
 
     def __init__(
@@ -150,6 +152,12 @@ class Roaming:
     def cells(self) -> int:
         """Cells of an arena."""
         return self.world.board.cells
+
+    def possible(self, tasks: Sequence[Sequence[int]]) -> Bool[NDArray[np.bool_], "n tasks"]:
+        """Marks the tasks for which there is a path, from where each row began."""
+        goals = visit_table([self.world.grammar.colours(tuple(task)) for task in tasks])
+        state = self._episodes.state
+        return doable(self.world.board, Layouts(state.objects, state.start), goals)
 
     def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
         """Returns the arena of a row as it was last reset, with a task to be asked for there.

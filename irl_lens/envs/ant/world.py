@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
@@ -15,9 +15,11 @@ from irl_lens.envs.ant.body import PLACE, body_of
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, gait_named
 from irl_lens.envs.ant.practice import GaitPractice
+from irl_lens.envs.ant.rules import End
 from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import stance_of
+from irl_lens.envs.ant.success import played
 from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.layouts import Layouts
@@ -115,6 +117,20 @@ class AntWorld(AntSpec):
             subgoals: An episode ends once so many abstract subgoals were reached.
         """
         return Roaming(self, n, subgoals)
+
+    def attempts(
+        self, n: int, seed: Seed, task: Literal["train", "heldout"], noise: bool = False
+    ) -> Bool[NDArray[np.bool_], " n"]:
+        """Lets the expert try tasks for which there is a path; marks where it succeeds.
+
+        Args:
+            n: Number of arenas.
+            seed: Seed of everything random.
+            task: Training tasks, or the held-out one.
+            noise: Draw torques as those of demonstrations are drawn; else take the means.
+        """
+        share = self.settings.noise if noise else 0.0
+        return played(self, self.gait, n, seed, task, share).end == End.SUCCESS
 
     def practice(self) -> GaitPractice:
         """Returns what the expert's gait is learned by."""

@@ -31,7 +31,7 @@ class BoardDraw:
         solvable: Draw until it can.
 
     Attributes:
-        given: One board to give out, in place of fresh ones.
+        given: Boards to give out in place of fresh ones, over and over; often one.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class BoardDraw:
         cells = uniform[:, :-1].argsort(axis=1)[:, : self.board.objects + 1]
         layouts = Layouts(cells[:, :-1], cells[:, -1])
         if self.given is not None:
-            layouts = self.given.rows(np.zeros(len(generators), np.intp))
+            layouts = self.given.rows(np.arange(len(generators)) % len(self.given))
         task = (uniform[:, -1] * len(self.goals)).astype(np.int64)
         distance = distances(self.board, layouts)
         length = optimal_length(distance, layouts, self.goals[task], self._moves)

@@ -90,6 +90,27 @@ def optimal_actions(
     return (ahead == ahead.min(axis=1, keepdims=True)) & (ahead < UNREACHABLE)
 
 
+def doable(
+    spec: BoardSpec,
+    layouts: Layouts,
+    goals: Int[NDArray[np.int64], "tasks visits"],
+    longest: int | None = None,
+) -> Bool[NDArray[np.bool_], "n tasks"]:
+    """Marks which tasks can be done on which boards.
+
+    Args:
+        spec: Size and objects.
+        layouts: The boards.
+        goals: Colours of every visit of every task, -1 after the last.
+        longest: Moves within which a task must be done; None if any path will do.
+    """
+    distance, moves = distances(spec, layouts), move_table(spec.size)
+    rows = [np.broadcast_to(visits, (len(layouts), len(visits))) for visits in goals]
+    length = [optimal_length(distance, layouts, visits, moves) for visits in rows]
+    most = UNREACHABLE - 1 if longest is None else longest
+    return np.stack(length, axis=1) <= most
+
+
 def optimal_length(
     distance: Int[NDArray[np.int16], "n colours cells"],
     layouts: Layouts,

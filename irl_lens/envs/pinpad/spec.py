@@ -104,6 +104,11 @@ class PinpadSpec:
         return tuple(t[:prefix] for t in chosen)
 
     @property
+    def training_tasks(self) -> tuple[Task, ...]:
+        """Training tasks, each its abstract subgoals in order."""
+        return self.grammar.train
+
+    @property
     def transitions(self) -> frozenset[tuple[int, int]]:
         """Pairs of abstract subgoals that follow each other in training tasks."""
         return self.grammar.transitions

@@ -14,8 +14,10 @@ from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.dynamics import checked_actions, terrain
+from irl_lens.envs.pinpad.expert import visit_table
 from irl_lens.envs.pinpad.layouts import Layouts, sample_layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.planner import doable
 from irl_lens.envs.pinpad.reached import Reached
 from irl_lens.envs.pinpad.spec import PinpadSpec, plain_values
 from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
@@ -111,6 +113,11 @@ class Roaming:
     def cells(self) -> int:
         """Cells of a board."""
         return self.world.board.cells
+
+    def possible(self, tasks: Sequence[Sequence[int]]) -> Bool[NDArray[np.bool_], "n tasks"]:
+        """Marks the tasks that can be done within the horizon, from where each row began."""
+        goals = visit_table([self.world.grammar.colours(tuple(task)) for task in tasks])
+        return doable(self.world.board, self._layouts, goals, self.world.horizon)
 
     def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
         """Returns the board of a row as it was last reset, with a task to be asked for there.

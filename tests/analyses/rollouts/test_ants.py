@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from irl_lens.analyses.codes.algebra import combine
+from irl_lens.analyses.codes.harvest import harvest
 from irl_lens.analyses.codes.transfer import inject
 from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.figures.style import MAIN
@@ -22,6 +23,7 @@ from irl_lens.analyses.rollouts.taskless import Field
 from irl_lens.config.schema import BaseConfig, CodesConfig
 from irl_lens.envs.ant.spec import AntConfig
 from irl_lens.envs.ant.world import AntWorld
+from irl_lens.errors import UserError
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.models.segments import SegmentMetacontroller
@@ -79,6 +81,11 @@ def test_codes_are_put_into_ants(field, meta, codes) -> None:
     found = inject(field, meta, codes, later=4)
     assert [rate.subgoal for rate in found.rates[:4]] == list(field.world.subgoal_names)
     assert found.totals[0].episodes == ROWS and found.figure().data
+
+
+def test_a_base_that_gets_nowhere_leaves_no_codes(field, meta) -> None:
+    with pytest.raises(UserError, match=f"reaches no subgoal in {ROWS} episodes"):
+        harvest(field, meta)
 
 
 def test_controllers_of_ants_are_combined(field, meta, codes) -> None:

@@ -14,7 +14,7 @@ from irl_lens.envs.ant.world import AntWorld
 from irl_lens.envs.contracts import ask
 from irl_lens.envs.pinpad.render import AGENT as DISC
 from irl_lens.envs.pinpad.render import PIXELS
-from irl_lens.envs.scenes import AGENT, Situation, Stageable, Steppable, Walkable
+from irl_lens.envs.scenes import AGENT, Placeable, Situation, Stageable, Steppable, Walkable
 from irl_lens.errors import NotOffered, UserError
 
 
@@ -139,3 +139,32 @@ def test_a_roaming_ant_s_arena_is_staged_to_the_bit(world: AntWorld) -> None:
 def test_what_walks_from_place_to_place_is_refused_in_a_sentence(world: AntWorld) -> None:
     with pytest.raises(NotOffered, match=r"situations to draw, edit and walk through.* no moves;"):
         ask(world, Walkable, "the explorer")
+
+
+def test_ants_stand_where_they_are_placed(world: AntWorld, situation: AntSituation) -> None:
+    assert isinstance(situation, Placeable)
+    start = situation.scene().agent
+    row, column = divmod(start, 3)
+    points = np.array([[column, row], [column + 0.3, row - 0.2], [column - 0.25, row]])
+    turns = np.array([0.0, np.pi / 2, -1.0])
+    env = situation.placed(points, turns)
+    for seed in (0, 1):
+        seen, _ = env.reset(seed=seed)
+        np.testing.assert_allclose(world.points(seen), points, atol=1e-5)
+        np.testing.assert_allclose(env.trail[:, 0], points, atol=1e-12)
+        names = world.observation.column_names
+        front = seen[:, [names.index("cos_heading"), names.index("sin_heading")]]
+        np.testing.assert_allclose(front, np.stack([np.cos(turns), np.sin(turns)], 1), atol=1e-6)
+        still = seen[:, [i for i, name in enumerate(names) if name.endswith("_speed")]]
+        assert not still.any()
+    env.step(np.zeros((3, 8), np.float32))
+    assert env.lengths.tolist() == [1, 1, 1]
+
+
+def test_no_ant_is_placed_on_something(situation: AntSituation) -> None:
+    thing = situation.scene().things[0]
+    point = np.array([[float(thing.place % 3), float(thing.place // 3)]])
+    with pytest.raises(ValueError, match="each needs a cell of its own"):
+        situation.placed(point, np.zeros(1))
+    with pytest.raises(ValueError, match="each needs a cell of its own"):
+        situation.placed(np.array([[-2.0, 0.0]]), np.zeros(1))
