@@ -147,6 +147,14 @@ class Roaming:
         return np.stack(self._path, axis=1)
 
     @property
+    def bodies(
+        self,
+    ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
+        """Positions and velocities now; see :class:`irl_lens.envs.ant.physics.Physics`."""
+        physics = self._episodes.physics
+        return physics.qpos.copy(), physics.qvel.copy()
+
+    @property
     def cells(self) -> int:
         """Cells of an arena."""
         return self.world.board.cells
