@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.patching import active
-from irl_lens.analyses.explorer.rollouts import Outing
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.envs.scenes import Scene
 

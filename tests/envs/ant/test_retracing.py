@@ -36,7 +36,7 @@ def again(world: AntWorld, situation: AntSituation, shown: Trajectories) -> Traj
 
 
 def test_the_expert_s_walk_is_retraced_to_the_bit(world, situation, shown) -> None:
-    assert isinstance(world, Retraceable) and isinstance(situation, Traceable)
+    assert all(isinstance(x, c) for x, c in ((world, Retraceable), (situation, Traceable)))
     found = again(world, situation, shown)
     assert (found.observations == shown.observations).all()
     assert (found.actions == shown.actions).all()
