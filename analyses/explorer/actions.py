@@ -22,7 +22,7 @@ LARGEST = 1e3
 """Beyond this no number of an action is taken; worlds cut what is beyond their limits."""
 
 
-def plain_actions(actions: Shaped[NDArray[Any], steps * action]) -> tuple[Action, ...]:
+def plain_actions(actions: Shaped[NDArray[Any], " steps *action"]) -> tuple[Action, ...]:
     """Returns actions as plain values."""
     if actions.ndim == 1:
         return tuple(actions.tolist())
@@ -31,7 +31,7 @@ def plain_actions(actions: Shaped[NDArray[Any], steps * action]) -> tuple[Action
 
 def action_array(
     spec: ActionSpec, actions: Sequence[Action]
-) -> Shaped[NDArray[Any], steps * action]:
+) -> Shaped[NDArray[Any], " steps *action"]:
     """Undoes :func:`plain_actions`."""
     return np.array(actions, spec.dtype).reshape(len(actions), *spec.shape)
 

@@ -92,7 +92,7 @@ def contrast(workbench: Workbench, state: State) -> Contrast:
     with workbench.lock:
         clean, edited = (activations(workbench.model, x) for x in seen)
         ends = [_logits(workbench, cache)[:, -1] for cache in (clean, edited)]
-    readout = readout_of(*ends, workbench.actions)
+    readout = readout_of(ends[0], ends[1], workbench.actions)
     if isinstance(readout, Readout):
         readout = _asked(state, readout, ends[1])
     values = [measured(state.metric, end, readout).double().cpu().numpy() for end in ends]

@@ -193,7 +193,7 @@ class Traceable(Protocol):
     def retraced(
         self,
         places: Int[NDArray[np.integer], " steps"],
-        actions: Shaped[NDArray[Any], steps * action],
+        actions: Shaped[NDArray[Any], " steps *action"],
     ) -> Trajectories:
         """Returns the walk as one trajectory here, as a filter of beliefs takes it.
 

@@ -139,7 +139,8 @@ def _left(session: Explorer) -> html.Div:
                 ],
                 className="row",
             ),
-            graph("readings", 270, "action probabilities, beliefs and gate"),
+            graph("readings", 270, "the next action, beliefs and gate"),
+            html.P(id="moved", className="hint"),
             html.Details(
                 [
                     html.Summary("Another episode or task; edit without a mouse"),
