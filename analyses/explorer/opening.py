@@ -1,7 +1,9 @@
 """The first thing one sees: a pair of episodes in which one patch sends the agent elsewhere.
 
 Demonstrations are cut at a decision, the first step after a visit, and two things are swapped:
-the one to visit next and another that was not visited yet. Of the pairs in which the base
+the one to visit next and another that was not visited yet. Where actions are real vectors, one of
+them goes to a free place instead: the mean of ways to either is the same when they are swapped.
+Of the pairs in which the base
 changes its mind most, the first is taken in which roll-outs go to one thing when nothing is
 patched, and to another while a patch is held.
 """
@@ -77,7 +79,7 @@ def opening(workbench: Workbench, seed: int = 0) -> State:
         seed: Seed of the episodes.
     """
     best, most = begin(workbench, seed), -1.0
-    for state in _ranked(workbench, _swaps(workbench, seed))[: _some(workbench, TRIED)]:
+    for state in _ranked(workbench, _edits(workbench, seed))[: _some(workbench, TRIED)]:
         gained = _redirected(workbench, state)
         best, most = (state, gained) if gained > most else (best, most)
         if gained > CERTAIN:
@@ -85,7 +87,7 @@ def opening(workbench: Workbench, seed: int = 0) -> State:
     return best
 
 
-def _swaps(workbench: Workbench, seed: int) -> list[State]:
+def _edits(workbench: Workbench, seed: int) -> list[State]:
     """Two edits of each episode, where there are so many."""
     batch = workbench.world.demonstrate(_some(workbench, EPISODES), (seed, EPISODES))
     rng, found = np.random.default_rng(seed), []
@@ -99,9 +101,26 @@ def _swaps(workbench: Workbench, seed: int) -> list[State]:
                 situation, state, int(shown.require("visits")[0, state.step])
             )
             if goal is not None:
-                swaps = [situation.swapped(goal, str(x)) for x in rng.permutation(others)[:2]]
-                found += [replace(state, edited=edited.plain()) for edited in swaps]
+                edits = _edited(workbench, situation, state, goal, others, rng)
+                found += [replace(state, edited=edited.plain()) for edited in edits]
     return found
+
+
+def _edited(
+    workbench: Workbench,
+    situation: TraceableSituation,
+    state: State,
+    goal: str,
+    others: list[str],
+    rng: np.random.Generator,
+) -> list[TraceableSituation]:
+    """The goal swapped with others or, where actions are real, put at free places."""
+    if isinstance(workbench.actions, DiscreteActions):
+        return [situation.swapped(goal, str(x)) for x in rng.permutation(others)[:2]]
+    scene = situation.scene()
+    taken = {scene.agent, *state.walk, *(thing.place for thing in scene.things)}
+    free = [place for place in range(scene.places) if place not in taken]
+    return [situation.moved(goal, int(place)) for place in rng.permutation(free)[:2]]
 
 
 def _some(workbench: Workbench, many: int) -> int:

@@ -68,8 +68,8 @@ def no_arrows(session: Explorer) -> str:
     if session.workbench.walkable:
         return ""
     return (
-        f"Here are {session.workbench.actions.described()}, no moves from place to place, so there "
-        "are no arrows to draw: see the bars of the mean action."
+        f"There are no arrows: {session.workbench.actions.described()} are no moves from place to "
+        "place. See the bars of the mean action."
     )
 
 

@@ -60,9 +60,10 @@ class TasklessEpisodes(AntEpisodes):
 
     def info(self) -> dict[str, NDArray[np.int64] | NDArray[np.bool_]]:
         """Returns labels: no subgoal is asked for, so they number those that were reached."""
-        count = self.visited.counts
+        count, end = self.visited.counts, self.state.end.copy()
         labels = {name: count for name in ("subgoal", "visit", "progress")}
-        return super().info() | labels | {"solvable": np.ones(len(count), bool)}
+        solvable = np.ones(len(count), bool)
+        return labels | {"solvable": solvable, "success": end == End.SUCCESS, "end": end}
 
 
 class Roaming:
