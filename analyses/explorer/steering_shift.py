@@ -36,20 +36,25 @@ class NextAction:
     kl: float
 
 
-def steering(workbench: Workbench, state: State) -> Intervention:
+def steering(workbench: Workbench, state: State, stop: int | None = None) -> Intervention:
     """What steers, as an intervention that acts from the step looked at on.
+
+    Args:
+        workbench: The run.
+        state: Its step and steering are used.
+        stop: The first step at which it acts no more; the horizon if None.
 
     Raises:
         UserError: Nothing does.
     """
-    acts, horizon = state.steering, workbench.world.horizon
+    acts, stop = state.steering, workbench.world.horizon if stop is None else stop
     if acts.kind == "controller":
         held = Scale(controller(workbench, acts), acts.strength)
-        return Mask(held, steps=range(state.step, horizon))
+        return Mask(held, steps=range(state.step, stop))
     if acts.kind == "code":
-        z = torch.tensor(acts.code).expand(1, horizon, -1).clone()
+        z = torch.tensor(acts.code).expand(1, stop, -1).clone()
         coded = CodeController(workbench.acting.decoder, z, workbench.acting.hook_name)
-        return Mask(coded, steps=range(state.step, horizon))
+        return Mask(coded, steps=range(state.step, stop))
     raise UserError("nothing steers; choose a controller or a code first")
 
 
@@ -61,7 +66,7 @@ def steering_shift(workbench: Workbench, state: State) -> dict[str, NextAction]:
     seen = beside(model, watched(workbench, state, plain))
     hooks = {"alone": []}
     if state.steering.kind != "nothing":
-        hooks["steered"] = [*steering(workbench, state).fwd_hooks()]
+        hooks["steered"] = [*steering(workbench, state, state.step + 1).fwd_hooks()]
     with workbench.lock:
         outputs = {
             name: model.run_with_hooks(seen, return_type="logits", fwd_hooks=acts)[0, -1]
