@@ -15,20 +15,23 @@ from irl_lens.progress import QuietProgress
 from irl_lens.runs.run import Run
 from tests.test_ant_chain import tiny
 
-STAGES = ("base", "controllers", "metacontroller", "codes")
+STAGES = ("base", "controllers", "metacontroller")
 
 
 def ant_run(folder: Path) -> Run:
     """A run with controllers and codes, of an arena of 3 x 3 cells with a wall."""
     preset = tiny()
-    shortest = {name: {"steps": 1, "batch": 4} for name in ("controllers", "discovery", "codes")}
-    changes = {name: replace(getattr(preset, name), **size) for name, size in shortest.items()}
-    changes["world"] = replace(preset.world, size=3, walls=1)
-    changes["pretrain"] = replace(preset.pretrain, steps=2, batch=4)
-    made = Run.create(folder, replace(preset, **changes), seed=0)
+    preset = replace(
+        preset,
+        world=replace(preset.world, size=3, walls=1, horizon=60),
+        pretrain=replace(preset.pretrain, steps=2, batch=4),
+        controllers=replace(preset.controllers, steps=1, batch=4),
+        discovery=replace(preset.discovery, steps=1, batch=4),
+        codes=replace(preset.codes, steps=0),
+    )
+    made = Run.create(folder, preset, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("irl_lens.training.pretrain.FLOOR_SAMPLE", 4)
-        patch.setattr("irl_lens.training.codes.GATES_OF", 4)
         for name in STAGES:
             run_stage(name, made, QuietProgress())
     return Run.open(made.folder)
@@ -47,7 +50,7 @@ def small(run: Run) -> Workbench:
 
 def edited(workbench: Workbench) -> State:
     """One episode, at its first decision, with a colour of the edited arena at a free place."""
-    state = replace(begin(workbench, 0), rows=3)
+    state = replace(begin(workbench, 0), rows=2)
     situation = workbench.situation(state.clean)
     return replace(state, edited=situation.moved("colour1", free(workbench, state)[0]).plain())
 
