@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
+from plotly.utils import PlotlyJSONEncoder
 
 from irl_lens.analyses.explorer import Explorer, State, export, figures, fork_figures, sentences
 from irl_lens.analyses.explorer.actions import action_array, no_action, plain_actions
 from irl_lens.analyses.explorer.opening import opening
 from irl_lens.analyses.explorer.patching import Spot, contrast, patched
 from irl_lens.analyses.explorer.reading_figures import readings, shift
+from irl_lens.analyses.explorer.web.page import page
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.envs.ant.retracing import bodies
 from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.spaces import ContinuousActions
 from irl_lens.errors import NotOffered, UserError
-from tests.analyses.explorer.ant_explorer import ant_run, edited, free, small
+from tests.analyses.explorer.ant_explorer import ant_run, edited, free, serving, small
+from tests.analyses.explorer.test_server import viewed
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +42,10 @@ def session(workbench: Workbench, begun: State) -> Explorer:
     return Explorer(workbench, begun)
 
 
+def traces(figure: go.Figure) -> tuple[Any, ...]:
+    return figure.data  # type: ignore[return-value]
+
+
 def test_the_arena_is_seen_from_above_at_every_step(session: Explorer) -> None:
     trail = session.trail()
     assert len(trail) == len(session.state.walk) > session.state.step > 0
@@ -46,10 +55,10 @@ def test_the_arena_is_seen_from_above_at_every_step(session: Explorer) -> None:
         assert scene.point == tuple(trail[step]) and scene.agent == session.state.walk[step]
         column, row = np.rint(trail[step]).astype(int)
         assert row * scene.width + column == scene.agent
-        disc = next(t for t in figures.world(session, "clean").data if t.name == "agent")
+        disc = next(t for t in traces(figures.world(session, "clean")) if t.name == "agent")
         assert np.mean(disc.x[:-1]) == pytest.approx(trail[step, 0])
     figure = figures.world(session, "edited", picked="wall0")
-    assert len(figure.layout.shapes) == 2  # what is in the hand, and what was moved
+    assert len(figure.layout["shapes"]) == 2  # what is in the hand, and what was moved
 
 
 def test_things_and_the_wall_are_edited_and_the_body_walks_on_as_it_was(session: Explorer) -> None:
@@ -99,9 +108,9 @@ def test_readings_are_means_with_deviations_and_beliefs(session: Explorer) -> No
         outputs = workbench.model(torch.from_numpy(seen), return_type="logits")[0, -1]
         found = (*read[name].actions, *(read[name].deviations or ()))
         assert found == pytest.approx(head.policy(outputs).tolist(), abs=1e-5)
-        assert read[name].bayes is not None and sum(read[name].bayes) == pytest.approx(1)
+        assert sum(read[name].bayes or ()) == pytest.approx(1)
     assert read["clean"].kl == 0 < read["edited"].kl
-    bars = next(trace for trace in readings(session).data if trace.type == "bar")
+    bars = next(trace for trace in traces(readings(session)) if trace.type == "bar")
     assert list(bars.x) == list(workbench.world.actions.labels)
     assert tuple(bars.error_y.array) == read["clean"].deviations
     assert "nats (KL) from the clean one" in sentences.moved(session)
@@ -120,8 +129,8 @@ def test_the_map_measures_the_way_of_the_mean(session: Explorer, monkeypatch) ->
     assert "left out" in sentences.question(last)
     last.patch(1, 0)
     drawn = figures.heat_map(last, last.sweep())
-    assert min(drawn.data[0].x) == last.sweep().since and not drawn.layout.shapes
-    assert export.data(last, "patch")["step"].min() == last.sweep().since
+    assert min(traces(drawn)[0].x) == last.sweep().since and not drawn.layout["shapes"]
+    assert min(export.data(last, "patch")["step"]) == last.sweep().since
 
 
 def test_a_patch_of_everything_is_the_clean_run(session: Explorer) -> None:
@@ -165,7 +174,7 @@ def test_the_shift_is_what_steering_does_to_the_first_torques(session: Explorer,
     assert np.abs(means[0] - means[1]).max() > 1e-3 and found["steered"].kl > 0
     noise = [(a - m) / d for a, m, d in zip(first, means, deviations, strict=True)]
     np.testing.assert_allclose(noise[0], noise[1], atol=1e-2)
-    assert [trace.name for trace in shift(session).data] == ["alone", "steered"]
+    assert [trace.name for trace in traces(shift(session))] == ["alone", "steered"]
     assert "steering moves the next action" in sentences.steered(session)
     assert set(export.data(session, "steer").columns) >= {"column", "row", "place"}
 
@@ -194,7 +203,7 @@ def test_roll_outs_and_forks_take_the_body_along_to_the_bit(session: Explorer) -
     for mine, its in zip(body(other.actions), body(parent.actions), strict=True):
         np.testing.assert_array_equal(mine[: later + 1], its[: later + 1])
     figure = fork_figures.compared(session, [1, 3], len(parent.path))
-    lines = [trace for trace in figure.data if (trace.name or "").startswith("branch")]
+    lines = [trace for trace in traces(figure) if (trace.name or "").startswith("branch")]
     np.testing.assert_allclose(lines[0].x, out_points(session, 1)[parent.fork :, 0], atol=1e-6)
     session.open_branch(1)
     assert session.state.walk == parent.path[:-1] and session.state.actions == parent.actions
@@ -213,7 +222,7 @@ def test_what_makes_no_sense_says_so(session: Explorer) -> None:
     assert sentences.not_asked(session).startswith(f"A{said[1:]}: no two are asked about")
     with pytest.raises(NotOffered, match="where actions lead from every place needs"):
         session.fields()
-    names = [trace.name for trace in figures.effects(session, "arrows", None, None).data]
+    names = [trace.name for trace in traces(figures.effects(session, "arrows", None, None))]
     assert names.count("agent") == 3 and "actions" not in names
 
 
@@ -236,13 +245,37 @@ def test_nonsense_is_refused_and_the_state_stays(session: Explorer, wrong, said:
     assert session.state is before
 
 
-def test_a_snippet_makes_the_state_again(session: Explorer, monkeypatch) -> None:
-    monkeypatch.setattr("irl_lens.analyses.explorer.workbench.PROBED", 4)
-    session.patch(1, session.state.step, held=True).set(rows=1)
-    names: dict = {}
-    exec(export.snippet(session), names)
+def test_a_snippet_makes_the_state_again(session: Explorer) -> None:
+    session.patch(1, session.state.step, held=True)
+    names: dict[str, Any] = {}
+    exec(export.snippet(session).split("# Where agents go")[0], names)
     assert names["session"].state == session.state
-    np.testing.assert_array_equal(names["patched"].trail, session.rollouts(patches=True).trail)
+    runs = contrast(session.workbench, session.state)
+    assert torch.equal(names["logits"][0], patched(session.workbench, session.state, runs)[0])
+
+
+def test_the_page_is_drawn_and_says_what_there_is_not(
+    session: Explorer, workbench: Workbench
+) -> None:
+    served = serving(workbench, session.state)
+    try:
+        shown = json.dumps(page(session, "key", {"ant": "ant"}, "ant"), cls=PlotlyJSONEncoder)
+        assert sentences.not_asked(session) in shown and "logit difference" not in shown
+        key = served.sessions.new()
+        opened, _ = served.sessions.get(key)
+        opened.set(rows=1)  # all is there before it is asked for: else the page shows progress
+        opened.rollouts(), opened.rollouts(patches=True), opened.rollouts(steered=True)
+        for view, given, said in (
+            ("readings", {}, "nats (KL) from the clean one"),
+            ("map", {"tab": "patch"}, "on the way of the edit"),
+            ("effects", {"tab": "patch", "look": "arrows"}, "There are no arrows"),
+            ("steered", {"tab": "steer", "look-steer": "paths"}, "Nothing steers"),
+            ("compared", {"tab": "fork", "compare": [], "replay": 0}, "Choose two branches"),
+        ):
+            status, text = viewed(served, key, view, given)
+            assert status == 200 and said in text, text[:300]
+    finally:
+        served.close()
 
 
 def test_it_opens_on_a_thing_at_a_free_place(workbench: Workbench, monkeypatch) -> None:
