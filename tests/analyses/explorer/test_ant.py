@@ -264,7 +264,8 @@ def test_the_page_is_drawn_and_says_what_there_is_not(
         key = served.sessions.new()
         opened, _ = served.sessions.get(key)
         opened.set(rows=1)  # all is there before it is asked for: else the page shows progress
-        opened.rollouts(), opened.rollouts(patches=True), opened.rollouts(steered=True)
+        for patches, steered in ((False, False), (True, False), (False, True)):
+            opened.rollouts(patches, steered)
         for view, given, said in (
             ("readings", {}, "nats (KL) from the clean one"),
             ("map", {"tab": "patch"}, "on the way of the edit"),
