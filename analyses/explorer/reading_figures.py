@@ -26,7 +26,8 @@ def readings(session: Explorer) -> go.Figure:
     """Action probabilities, beliefs and gate of every run."""
     read, workbench = session.readings(), session.workbench
     titles = (does(workbench.actions), *BELIEFS)
-    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.32)
+    apart = 0.4 if isinstance(workbench.actions, ContinuousActions) else 0.32
+    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=apart)
     for name, reading in read.items():
         look = {"name": name, "legendgroup": name, "marker_color": RUNS[name]}
         names = workbench.world.subgoal_names
@@ -47,7 +48,8 @@ def readings(session: Explorer) -> go.Figure:
     _absent(figure, read, session)
     legend = {"y": 1.14, "x": 0.5, "xanchor": "center"}
     margin = {"l": 30, "r": 6, "t": 46, "b": 34}
-    return styled(figure, "", 270, margin=margin, legend=legend, bargap=0.25, font_size=11)
+    high = height(workbench.actions)
+    return styled(figure, "", high, margin=margin, legend=legend, bargap=0.25, font_size=11)
 
 
 def shift(session: Explorer) -> go.Figure:
@@ -60,6 +62,11 @@ def shift(session: Explorer) -> go.Figure:
     figure.update_yaxes(range=[0, 1.05], title=does(workbench.actions))
     _real(figure, workbench.actions, [*found.values()])
     return styled(figure, "", 220, margin=NARROW, showlegend=True)
+
+
+def height(actions: ActionSpec) -> int:
+    """How high the picture of readings is [px]: names of numbers are long, and stand upright."""
+    return 300 if isinstance(actions, ContinuousActions) else 270
 
 
 def does(actions: ActionSpec) -> str:

@@ -75,3 +75,18 @@ def test_a_body_that_diverges_stays_where_it_was(world, situation) -> None:
     qpos, qvel = bodies(fast, situation.body, torques)
     assert np.isfinite(qpos).all() and np.isfinite(qvel).all()
     assert (qpos[-1] == qpos[-2]).all() and (qvel[-1] == qvel[-2]).all()
+
+
+def test_a_walk_off_the_map_is_retraced_too() -> None:
+    world = AntWorld(AntConfig(edge="open", cell=1.0))
+    situation = world.situation(seed=0)
+    env, taken = situation.roaming(1, 16), []
+    env.reset(seed=0)
+    for _ in range(60):
+        taken.append(world.gait.torques(*env.bodies, np.array([np.pi / 2]))[0])
+        env.step(taken[-1][None])
+    walk = env.path[0, :60]
+    assert set(walk.tolist()) == {situation.cells[-1], -1}
+    found = situation.retraced(walk, np.array(taken))
+    assert (world.places(found.observations[0]) == walk).all()
+    assert world.floor(found).require("subgoals")[0, -1].sum() == pytest.approx(1)
