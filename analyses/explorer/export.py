@@ -49,11 +49,12 @@ view = session.view()  # all that the page shows, as plain values
 def snippet(session: Explorer) -> str:
     """Returns Python that makes the present state again, in a notebook or elsewhere."""
     workbench = session.workbench
-    state = pprint.pformat(session.state.plain(), width=96, compact=True, sort_dicts=False)
-    policy, meaning = "logits[0, -1].softmax(-1)", "probability of each action"
+    policy, meaning, width = "logits[0, -1].softmax(-1)", "probability of each action", 96
     if not isinstance(workbench.actions, DiscreteActions):
+        width = 240  # an action is a line of numbers
         policy = "session.workbench.loaded.base.action_head.policy(logits[0, -1])"
         meaning = "means of an action, then deviations,"
+    state = pprint.pformat(session.state.plain(), width=width, compact=True, sort_dicts=False)
     return TEMPLATE.format(
         state=state,
         run=name_of(workbench.run),
