@@ -56,6 +56,8 @@ def main() -> None:
         "32 roll-outs, patched, before and after": lambda: _both(patched(), patches=True),
         "32 roll-outs, steered, before and after": lambda: _both(steered(), steered=True),
     }
+    if not workbench.walkable:
+        del calls["fields, patched"]
     times = {name: _timed(call, options.repeats) for name, call in calls.items()}
     print(to_json({"steps": len(state.walk), "milliseconds": times}, indent=2))
 

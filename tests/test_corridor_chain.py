@@ -111,7 +111,7 @@ def test_what_the_world_does_not_offer_is_refused(loaded: LoadedRun) -> None:
     with pytest.raises(NotOffered, match="no exact Bayes filter"):
         _ = loaded.test.floor
     with pytest.raises(
-        NotOffered, match="situations to draw, edit and walk through, which the explorer needs"
+        NotOffered, match="situations to draw, edit and retrace a walk in, which the explorer needs"
     ):
         Workbench(loaded.run)
     if not labelled(loaded.run):

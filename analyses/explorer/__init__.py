@@ -38,7 +38,7 @@ def explore(run: Run | str, port: int | None = None, browser: bool = False) -> S
         browser: Open a web browser too.
 
     Raises:
-        UserError: It has no trained base, or a world without boards.
+        UserError: It has no trained base, or a world in which no walk can be retraced.
     """
     # Dash takes a second to import, and a session without a page does not need it.
     from irl_lens.analyses.explorer.web.server import open_page

@@ -3,7 +3,7 @@
     x^l_t(edited, a_1..t) <- x^l_t(clean, a_1..t)          at each step t after the last of the walk
 
 The clean run is another copy of the base, one step at a time beside the roll-outs: it sees the
-clean board with the agent where it is. What attention or an MLP writes is a difference of two
+clean board with the agent as it is. What attention or an MLP writes is a difference of two
 points of the residual stream, which is all that cached decoding has hooks on.
 """
 
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from irl_lens.analyses.explorer.patching import follower
 from irl_lens.analyses.explorer.state import Spot
-from irl_lens.envs.scenes import WalkableSituation
+from irl_lens.envs.contracts import Retraceable
+from irl_lens.envs.scenes import TraceableSituation
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
 
@@ -33,6 +33,7 @@ class CleanCompanion:
 
     Attributes:
         copy: A copy of the base that nothing else is attached to.
+        boards: The world.
         clean: The clean situation.
         spots: Patches that are held.
         last: Last step of the walk; up to there patches are made otherwise.
@@ -40,7 +41,8 @@ class CleanCompanion:
     """
 
     copy: FastPath
-    clean: WalkableSituation
+    boards: Retraceable
+    clean: TraceableSituation
     spots: Sequence[Spot]
     last: int
     horizon: int
@@ -71,9 +73,7 @@ class _Step(Intervention):
         companion = self.companion
         if self.offset == 0:
             self._cache = companion.copy.cache(len(x), companion.horizon)
-        # Rows that are over are nowhere; what they see does not matter.
-        places = np.maximum(self.env.path[:, -2:], 0)
-        seen = companion.copy.tensor(companion.clean.watch(places)[:, -1:])
+        seen = companion.copy.tensor(companion.boards.seen_in(companion.clean, self.env)[:, None])
 
         def keep(tensor: Tensor, hook: Any) -> None:
             """Keeps the stream."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from irl_lens.analyses.explorer.actions import Action, plain_actions
 from irl_lens.analyses.explorer.opening import decisions
 from irl_lens.analyses.explorer.rollouts import play
 from irl_lens.analyses.explorer.state import SIDES, State
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.envs.scenes import AGENT, WalkableSituation
+from irl_lens.envs.scenes import AGENT, TraceableSituation
 from irl_lens.errors import UserError
 
 
@@ -75,41 +76,40 @@ def walked(workbench: Workbench, state: State, by: str) -> State:
 
 
 def _anew(
-    workbench: Workbench, state: State, clean: WalkableSituation, edited: WalkableSituation
+    workbench: Workbench, state: State, clean: TraceableSituation, edited: TraceableSituation
 ) -> State:
     changed = replace(state, clean=clean.plain(), edited=edited.plain())
     by = "expert" if clean.solvable else "model"
     return walked(workbench, changed, by)
 
 
-def _expert(workbench: Workbench, situation: WalkableSituation, state: State) -> State:
+def _expert(workbench: Workbench, situation: TraceableSituation, state: State) -> State:
     shown = situation.demonstrate(state.seed)
     stop = int(shown.lengths[0])
-    walk = workbench.stageable.places(shown.observations[0, :stop]).tolist()
-    return _along(state, walk, shown.actions[0, :stop].tolist(), [*decisions(shown), 0][0])
+    walk = workbench.boards.places(shown.observations[0, :stop]).tolist()
+    actions = plain_actions(shown.actions[0, :stop])
+    return _along(state, tuple(walk), actions, [*decisions(shown), 0][0])
 
 
-def _model(workbench: Workbench, situation: WalkableSituation, state: State) -> State:
+def _model(workbench: Workbench, situation: TraceableSituation, state: State) -> State:
     many = situation.scene().places
     out = play(workbench, situation, (), (), 1, state.noise, many)
-    path = out.path[0][out.path[0] >= 0].tolist()
-    return _along(state, path[:-1], out.actions[0, : len(path) - 1].tolist(), 0)
+    path, actions = out.walked(0)
+    return _along(state, path[:-1], actions, 0)
 
 
-def _along(state: State, walk: list[int], actions: list[int], step: int) -> State:
+def _along(state: State, walk: tuple[int, ...], actions: tuple[Action, ...], step: int) -> State:
     spots = tuple(spot for spot in state.spots if spot.step < len(walk))
-    return replace(
-        state, walk=tuple(walk), actions=tuple(actions), step=step, spots=spots, branches=()
-    )
+    return replace(state, walk=walk, actions=actions, step=step, spots=spots, branches=())
 
 
-def _of(workbench: Workbench, state: State, side: str) -> WalkableSituation:
+def _of(workbench: Workbench, state: State, side: str) -> TraceableSituation:
     if side not in SIDES:
         raise UserError(f"no board {side!r}; there are {', '.join(SIDES)}")
     return workbench.situation(state.clean if side == "clean" else state.edited)
 
 
-def _with(state: State, side: str, situation: WalkableSituation) -> State:
+def _with(state: State, side: str, situation: TraceableSituation) -> State:
     return replace(state, **{side: situation.plain()}, branches=())
 
 

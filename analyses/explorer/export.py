@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from irl_lens.analyses.explorer import figures, fork_figures, forks
+from irl_lens.analyses.explorer import figures, fork_figures, forks, steering_shift
 from irl_lens.analyses.explorer.patching import active, contrast, replacements
-from irl_lens.analyses.explorer.rollouts import controller
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.sessions import name_of
+from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
-from irl_lens.hooks import CodeController, Intervention, Mask, Scale, save
+from irl_lens.hooks import Intervention, save
 
 TEMPLATE = """\
 import torch
@@ -36,7 +36,7 @@ hook = replacements(runs.clean, session.state.spots, last=session.state.step)
 logits = runs.model.run_with_hooks(
     torch.from_numpy(runs.pairs.corrupted), return_type="logits", fwd_hooks=hook.fwd_hooks()
 )
-print(logits[0, -1].softmax(-1))  # probability of each action at the step looked at
+print({policy})  # {meaning} at the step looked at
 
 # Where agents go from that step on: alone, with the patches, with the steering.
 alone = session.rollouts()
@@ -49,8 +49,19 @@ view = session.view()  # all that the page shows, as plain values
 def snippet(session: Explorer) -> str:
     """Returns Python that makes the present state again, in a notebook or elsewhere."""
     workbench = session.workbench
-    state = pprint.pformat(session.state.plain(), width=96, compact=True, sort_dicts=False)
-    return TEMPLATE.format(state=state, run=name_of(workbench.run), base=workbench.hash)
+    policy, meaning, width = "logits[0, -1].softmax(-1)", "probability of each action", 96
+    if not isinstance(workbench.actions, DiscreteActions):
+        width = 240  # an action is a line of numbers
+        policy = "session.workbench.loaded.base.action_head.policy(logits[0, -1])"
+        meaning = "means of an action, then deviations,"
+    state = pprint.pformat(session.state.plain(), width=width, compact=True, sort_dicts=False)
+    return TEMPLATE.format(
+        state=state,
+        run=name_of(workbench.run),
+        base=workbench.hash,
+        policy=policy,
+        meaning=meaning,
+    )
 
 
 def data(session: Explorer, tab: str) -> pd.DataFrame:
@@ -69,7 +80,8 @@ def figure(session: Explorer, tab: str, look: str = "paths") -> go.Figure:
     if tab == "steer":
         outings = session.rollouts(), session.rollouts(steered=True)
         side = session.state.side
-        return figures.outings(figures.scene_of(session, side), look, *outings)
+        exact = not session.workbench.walkable
+        return figures.outings(figures.scene_of(session, side), look, *outings, exact)
     return figures.heat_map(session, session.sweep())
 
 
@@ -112,18 +124,7 @@ def steering(session: Explorer) -> Intervention:
     Raises:
         UserError: Nothing does.
     """
-    workbench, state, acts = session.workbench, session.state, session.state.steering
-    horizon = workbench.world.horizon
-    if acts.kind == "controller":
-        held = Scale(controller(workbench, acts), acts.strength)
-        return Mask(held, steps=range(state.step, horizon))
-    if acts.kind == "code":
-        import torch
-
-        z = torch.tensor(acts.code).expand(1, horizon, -1).clone()
-        coded = CodeController(workbench.acting.decoder, z, workbench.acting.hook_name)
-        return Mask(coded, steps=range(state.step, horizon))
-    raise UserError("nothing steers; choose a controller or a code first")
+    return steering_shift.steering(session.workbench, session.state)
 
 
 def file(session: Explorer, hook: Intervention) -> bytes:
@@ -136,15 +137,16 @@ def file(session: Explorer, hook: Intervention) -> bytes:
 
 
 def _outings(session: Explorer, steered: bool) -> pd.DataFrame:
-    rows = []
+    rows, exact = [], None if session.workbench.walkable else ("column", "row")
     for name, out in (
         ("before", session.rollouts()),
         ("after", session.rollouts(steered=steered)),
     ):
-        for row, path in enumerate(out.path):
+        for row in range(len(out.path)):
+            path, _ = out.walked(row)
             rows += [
-                {"which": name, "rollout": row, "step": step, "place": int(place)}
+                {"which": name, "rollout": row, "step": step, "place": place}
+                | ({} if exact is None else dict(zip(exact, out.trail[row, step], strict=True)))
                 for step, place in enumerate(path)
-                if place >= 0
             ]
     return pd.DataFrame(rows)

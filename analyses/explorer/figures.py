@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.patching import Sweep, active
-from irl_lens.analyses.explorer.rollouts import Outing
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.figures.board import (
     draw_field,
@@ -19,6 +20,7 @@ from irl_lens.analyses.figures.board import (
     draw_scene,
     draw_values,
 )
+from irl_lens.analyses.figures.board_traces import Path
 from irl_lens.analyses.figures.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
 from irl_lens.analyses.patching.contrast import BY_HEAD
 from irl_lens.analyses.patching.grid import SCALE
@@ -35,10 +37,10 @@ def world(session: Explorer, side: str, picked: str | None = None) -> go.Figure:
     """One board at the step looked at, with the walk so far."""
     state, figure = session.state, go.Figure()
     plain = state.clean if side == "clean" else state.edited
-    scene = session.workbench.situation(plain).scene(state.walk[state.step])
+    scene = _at_step(session, plain)
     draw_scene(figure, scene)
     if state.step:
-        draw_paths(figure, scene, [np.array(state.walk[: state.step + 1])], colors=(GREY,))
+        draw_paths(figure, scene, [walked(session)], colors=(GREY,))
     # Clicks are meant for the places below, not for what is drawn over them.
     figure.update_traces(hoverinfo="skip", hovertemplate=None, selector={"type": "scatter"})
     held = [thing.place for thing in scene.things if thing.name == picked]
@@ -53,7 +55,7 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     """What each cell would do, those in force outlined."""
     state, shares = session.state, sweep.shares
     bound = max(1.0, float(np.nanmax(np.abs(shares), initial=0)))
-    steps = list(range(shares.shape[1]))
+    steps = list(range(sweep.since, state.step + 1))
     figure = go.Figure(
         go.Heatmap(
             x=steps,
@@ -75,7 +77,7 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     for spot in active(state):
         if spot.component == state.component:
             for site in _rows_of(session, spot.layer, spot.head, spot.by_head):
-                for step in spot.steps(state.step):
+                for step in set(spot.steps(state.step)) & set(steps):
                     _outline(figure, step, site, 0.5)
     figure.update_xaxes(title="step", showgrid=False, dtick=_spacing(len(steps)))
     figure.update_yaxes(
@@ -86,39 +88,13 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     return styled(figure, "", height, margin=margin, plot_bgcolor=PALE)
 
 
-def readings(session: Explorer) -> go.Figure:
-    """Action probabilities, beliefs and gate of every run."""
-    read, world_ = session.readings(), session.workbench.world
-    titles = ("what it does", "belief: probe", "belief: exact Bayes", "gate along the walk")
-    figure = make_subplots(2, 2, subplot_titles=titles, vertical_spacing=0.32)
-    for name, reading in read.items():
-        look = {"name": name, "legendgroup": name, "marker_color": RUNS[name]}
-        names = session.workbench.move_names, world_.subgoal_names
-        figure.add_bar(x=names[0], y=reading.actions, row=1, col=1, **look)
-        figure.add_bar(x=names[1], y=reading.probe, showlegend=False, row=1, col=2, **look)
-        if reading.bayes is not None:
-            figure.add_bar(x=names[1], y=reading.bayes, showlegend=False, row=2, col=1, **look)
-        if reading.gate is not None:
-            line = {"color": RUNS[name], "dash": "solid" if name != "edited" else "dot"}
-            y = list(reading.gate)
-            figure.add_scatter(
-                y=y, line=line, name=name, legendgroup=name, showlegend=False, row=2, col=2
-            )
-    figure.update_yaxes(range=[0, 1.05], dtick=0.5, title_standoff=2)
-    figure.update_xaxes(title="step", title_standoff=2, row=2, col=2)
-    figure.update_annotations(font_size=12)
-    _absent(figure, read, session)
-    legend = {"y": 1.14, "x": 0.5, "xanchor": "center"}
-    margin = {"l": 30, "r": 6, "t": 46, "b": 34}
-    return styled(figure, "", 270, margin=margin, legend=legend, bargap=0.25, font_size=11)
-
-
 def effects(session: Explorer, look: str, before: Outing | None, after: Outing | None) -> go.Figure:
     """Before, after and difference on the edited board.
 
     Args:
         session: The session.
-        look: ``"arrows"``, ``"paths"`` or ``"time"``.
+        look: ``"arrows"``, ``"paths"`` or ``"time"``; where actions are no moves, there are no
+            arrows on the boards.
         before: Roll-outs without patches, for the last two.
         after: The same with them.
     """
@@ -126,6 +102,10 @@ def effects(session: Explorer, look: str, before: Outing | None, after: Outing |
     titles = ("before", "after", "difference")
     if look == "arrows" or before is None or after is None:
         figure = boards(scene, titles)
+        if not session.workbench.walkable:
+            for column in (1, 2, 3):
+                draw_scene(figure, scene, 1, column)
+            return figure
         fields = session.fields()
         for column, (field, color) in enumerate(
             ((fields.before, INK), (fields.after, INK), (fields.after - fields.before, CONTRAST)), 1
@@ -135,11 +115,21 @@ def effects(session: Explorer, look: str, before: Outing | None, after: Outing |
         lost = fields.before - fields.after
         draw_field(figure, scene, lost, 1, 3, color=MAIN)
         return figure
-    return outings(scene, look, before, after)
+    return outings(scene, look, before, after, not session.workbench.walkable)
 
 
-def outings(scene: Scene, look: str, before: Outing, after: Outing) -> go.Figure:
-    """Roll-outs before, after, and both (paths) or the difference (time)."""
+def outings(
+    scene: Scene, look: str, before: Outing, after: Outing, exact: bool = False
+) -> go.Figure:
+    """Roll-outs before, after, and both (paths) or the difference (time).
+
+    Args:
+        scene: The board.
+        look: ``"paths"`` or ``"time"``.
+        before: Roll-outs without what acts.
+        after: The same with it.
+        exact: Draw paths exactly where the agents were.
+    """
     if look == "time":
         figure = boards(scene, ("time spent before", "after", "difference"))
         draw_occupancies(figure, scene, before.occupancy, after.occupancy, (1, 2, 3))
@@ -147,7 +137,8 @@ def outings(scene: Scene, look: str, before: Outing, after: Outing) -> go.Figure
     figure = boards(scene, ("before", "after", "difference in time spent"))
     for column, (out, color) in enumerate(((before, MAIN), (after, CONTRAST)), 1):
         draw_scene(figure, scene, 1, column)
-        paths = [row[out.since :] for row in out.path[:SHOWN]]
+        rows = out.trail if exact else out.path
+        paths = [row[out.since :] for row in rows[:SHOWN]]
         draw_paths(figure, scene, paths, 1, column, colors=(color,))
     gap = after.occupancy - before.occupancy
     draw_values(figure, scene, gap, 1, 3, signed=True)
@@ -208,8 +199,24 @@ def latent(session: Explorer, points: np.ndarray, labels: np.ndarray, now: Any) 
 def scene_of(session: Explorer, side: str = "edited") -> Scene:
     """What a board looks like at the step looked at."""
     state = session.state
-    plain = state.edited if side == "edited" else state.clean
-    return session.workbench.situation(plain).scene(state.walk[state.step])
+    return _at_step(session, state.edited if side == "edited" else state.clean)
+
+
+def walked(session: Explorer) -> Path:
+    """The walk up to the step looked at: places, or points where the agent may be anywhere."""
+    state = session.state
+    until = slice(state.step + 1)
+    exact = not session.workbench.walkable
+    return session.trail()[until] if exact else np.array(state.walk[until])
+
+
+def _at_step(session: Explorer, plain: dict[str, Any]) -> Scene:
+    state = session.state
+    scene = session.workbench.situation(plain).scene(state.walk[state.step])
+    if session.workbench.walkable:
+        return scene
+    column, row = session.trail()[state.step].tolist()
+    return replace(scene, exact=(column, row))
 
 
 def _marked_changes(figure: go.Figure, session: Explorer, scene: Scene, side: str) -> None:
@@ -246,32 +253,6 @@ def _outline(figure: go.Figure, x: float, y: float, half: float, dash: str = "so
         y1=y + half,
         line={"color": INK, "width": 2.5, "dash": dash},
     )
-
-
-def _absent(figure: go.Figure, read: Mapping[str, Any], session: Explorer) -> None:
-    """Says why a panel is empty."""
-    notes = {}
-    if all(r.bayes is None for r in read.values()):
-        notes[3] = "no training task<br>explains this walk"
-    if session.workbench.meta is None:
-        early = session.workbench.step is not None
-        notes[4] = (
-            "the gate was trained<br>on the final base"
-            if early
-            else ("this run has no<br>metacontroller")
-        )
-    for panel, text in notes.items():
-        # Axes that nothing is drawn on are not there to write on.
-        figure.add_scatter(x=[None], y=[None], showlegend=False, row=2, col=panel - 2)
-        figure.add_annotation(
-            text=text,
-            xref=f"x{panel} domain",
-            yref=f"y{panel} domain",
-            x=0.5,
-            y=0.5,
-            showarrow=False,
-            font_color=GREY,
-        )
 
 
 def _spacing(n: int) -> int:

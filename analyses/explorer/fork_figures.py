@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 
 from irl_lens.analyses.explorer import figures
 from irl_lens.analyses.explorer.session import Explorer
+from irl_lens.analyses.explorer.state import Branch
 from irl_lens.analyses.figures.board import draw_paths, draw_scene
+from irl_lens.analyses.figures.board_traces import Path
 from irl_lens.analyses.figures.style import GREY, INK, PALETTE, styled
 
 
@@ -45,12 +47,20 @@ def compared(session: Explorer, numbers: Sequence[int], step: int) -> go.Figure:
     scene = figures.scene_of(session, side)
     figure = figures.boards(scene, (f"the {side} board, up to step {step}",))
     draw_scene(figure, scene, 1, 1, agent=not chosen)
-    paths = [np.array(b.path[b.fork : max(b.fork, step) + 1]) for b in chosen]
+    paths = [_path(session, b)[b.fork : max(b.fork, step) + 1] for b in chosen]
     colors = [PALETTE[(b.number - 1) % len(PALETTE)] for b in chosen]
     names = [f"branch {b.number}" for b in chosen]
     if paths:
         draw_paths(figure, scene, paths, 1, 1, colors=colors, names=names)
     return figure.update_layout(showlegend=True, margin={"l": 4, "r": 4, "t": 50, "b": 4})
+
+
+def _path(session: Explorer, branch: Branch) -> Path:
+    """Places of a branch, or points where the agent may be anywhere."""
+    if session.workbench.walkable:
+        return np.array(branch.path)
+    plain = session.state.edited if branch.side == "edited" else session.state.clean
+    return session.workbench.trail(plain, branch.path, branch.actions)
 
 
 def _limb(

@@ -94,15 +94,9 @@ def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None =
         walk = walked(workbench, at)
     many = 1, made.noise, situation.scene().places
     out = play(workbench, situation, made.actions, parts, *many, tick, walk)
-    path = out.path[0][out.path[0] >= 0]
     reached = out.reached[0][out.reached[0] >= 0]
-    actions = out.actions[0, : len(path) - 1]
-    return replace(
-        made,
-        actions=tuple(actions.tolist()),
-        path=tuple(path.tolist()),
-        reached=tuple(reached.tolist()),
-    )
+    path, actions = out.walked(0)
+    return replace(made, actions=actions, path=path, reached=tuple(reached.tolist()))
 
 
 def parted(one: Branch, other: Branch) -> int | None:

@@ -13,31 +13,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
-from transformer_lens import HookedTransformer
 
 from irl_lens.analyses.explorer.patched_cache import ATTENDED
 from irl_lens.analyses.explorer.state import Spot, State
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, activations, beside
 from irl_lens.analyses.patching.grid import site_names
-from irl_lens.analyses.patching.metrics import METRICS, Readout
+from irl_lens.analyses.patching.metrics import Readout, Way, measured, readout_of
 from irl_lens.analyses.patching.pairs import Pairs
 from irl_lens.analyses.patching.sweep import sweep
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import WalkableSituation
+from irl_lens.envs.scenes import TraceableSituation
 from irl_lens.errors import UserError
 from irl_lens.hooks import Compose, Intervention, ReplacePatch, Together
 
 Tick = Callable[[int], None]
 """Told of every step; may raise to stop."""
 Observed = Mapping[str, Tensor]
-Field = Float[NDArray[np.float32], "places actions"]
+SWEPT = 128
+"""Steps of the heat map at most, the last ones: all are patched in one forward a site."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,21 @@ class Sweep:
 
     Attributes:
         sites: Layers or heads.
-        effects: ``[sites, steps]``, from the first step to the one looked at.
+        effects: ``[sites, steps]``, the last of which is the one looked at.
         clean: The metric in the clean run.
         edited: The same in the edited run.
-        why: The action asked about.
+        why: The action asked about; None of real actions.
         rather: The other.
+        since: The first step.
     """
 
     sites: tuple[str, ...]
     effects: Float[NDArray[np.float64], "sites steps"]
     clean: float
     edited: float
-    why: int
-    rather: int
+    why: int | None
+    rather: int | None
+    since: int = 0
 
     @property
     def shares(self) -> Float[NDArray[np.float64], "sites steps"]:
@@ -68,40 +71,40 @@ class Sweep:
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a cell."""
+        shares = self.shares
         rows = [
-            {"site": site, "step": step, "effect": value, "share": self.shares[i, step]}
+            {"site": site, "step": self.since + step, "effect": value, "share": shares[i, step]}
             for i, site in enumerate(self.sites)
             for step, value in enumerate(self.effects[i])
         ]
         return pd.DataFrame(rows).assign(clean=self.clean, edited=self.edited)
 
 
-@dataclass(frozen=True)
-class Fields:
-    """Probability of each action at the step looked at, were the agent at each place; NaN where
-    it cannot stand."""
-
-    clean: Field
-    before: Field
-    after: Field
-
-
-def pair(workbench: Workbench, state: State) -> tuple[WalkableSituation, WalkableSituation]:
+def pair(workbench: Workbench, state: State) -> tuple[TraceableSituation, TraceableSituation]:
     """The clean and the edited situation."""
     return workbench.situation(state.clean), workbench.situation(state.edited)
 
 
 def contrast(workbench: Workbench, state: State) -> Contrast:
     """Runs the base over both episodes up to the step looked at."""
-    walk = np.array([state.walk[: state.step + 1]])
-    seen = [situation.watch(walk) for situation in pair(workbench, state)]
+    seen = [watched(workbench, state, plain) for plain in (state.clean, state.edited)]
     pairs = Pairs("edit", seen[0], seen[1], np.array([state.step]), ("edit",))
     with workbench.lock:
         clean, edited = (activations(workbench.model, x) for x in seen)
         ends = [_logits(workbench, cache)[:, -1] for cache in (clean, edited)]
-    readout = _readout(state, *ends)
-    values = np.stack([METRICS[state.metric](end, readout).double().cpu().numpy() for end in ends])
-    return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, values)
+    readout = readout_of(ends[0], ends[1], workbench.actions)
+    if isinstance(readout, Readout):
+        readout = _asked(state, readout, ends[1])
+    values = [measured(state.metric, end, readout).double().cpu().numpy() for end in ends]
+    return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, np.stack(values))
+
+
+def watched(
+    workbench: Workbench, state: State, plain: dict[str, Any]
+) -> Shaped[NDArray[Any], "1 steps columns"]:
+    """What is seen of the walk, up to the step looked at, in a situation of plain values."""
+    until = slice(state.step + 1)
+    return workbench.retraced(plain, state.walk[until], state.actions[until]).observations
 
 
 def sites(workbench: Workbench, state: State) -> tuple[str, ...]:
@@ -110,7 +113,7 @@ def sites(workbench: Workbench, state: State) -> tuple[str, ...]:
 
 
 def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) -> Sweep:
-    """Patches every layer (or head) and step, one at a time.
+    """Patches every layer (or head) and each of the last steps, one at a time.
 
     Args:
         workbench: The run.
@@ -118,13 +121,14 @@ def swept(workbench: Workbench, state: State, tick: Tick = lambda step: None) ->
         tick: Told before each layer, or head, how many are done.
     """
     runs, names = contrast(workbench, state), sites(workbench, state)
+    lags, why, rather = min(state.step + 1, SWEPT), None, None
     with workbench.lock:
-        found = sweep(runs, [state.component], state.step + 1, tick=tick)
+        found = sweep(runs, [state.component], lags, tick=tick)
     effects = found[state.component][:, ::-1, 0]
     clean, edited = runs.values[:, 0].tolist()
-    assert isinstance(runs.readout, Readout)  # the explorer is of actions of a list
-    why, rather = int(runs.readout.clean_action), int(runs.readout.other_action)
-    return Sweep(names, effects.copy(), clean, edited, why, rather)
+    if not isinstance(runs.readout, Way):
+        why, rather = int(runs.readout.clean_action), int(runs.readout.other_action)
+    return Sweep(names, effects.copy(), clean, edited, why, rather, state.step + 1 - lags)
 
 
 @torch.no_grad()
@@ -203,32 +207,6 @@ def carried(spots: Sequence[Spot], stream: Observed, last: int, horizon: int) ->
     return found
 
 
-@torch.no_grad()
-def fields(workbench: Workbench, state: State) -> Fields:
-    """Where each action leads, at every place, in the clean, edited and patched run."""
-    clean, edited = pair(workbench, state)
-    walk = np.array(state.walk[: state.step])
-    spots, model, places = active(state), workbench.model, clean.scene().places
-    standing = [np.array(situation.scene().standing) for situation in (clean, edited)]
-    seen = [
-        _at_each(model, s, walk, there) for s, there in zip((clean, edited), standing, strict=True)
-    ]
-    names = {hook_point(spot) for spot in spots}
-    with workbench.lock:
-        plain = [model(x, return_type="logits")[:, -1] for x in seen]
-        _, cache = model.run_with_cache(
-            _at_each(model, clean, walk, standing[1]), names_filter=lambda name: name in names
-        )
-        hook = replacements(cache.cache_dict, spots, state.step)
-        after = model.run_with_hooks(seen[1], return_type="logits", fwd_hooks=[*hook.fwd_hooks()])[
-            :, -1
-        ]
-    where = (standing[0], standing[1], standing[1])
-    policies = map(workbench.loaded.base.action_head.policy, (*plain, after))
-    found = [_spread(x, at, places) for x, at in zip(policies, where, strict=True)]
-    return Fields(*found)
-
-
 def check_spot(workbench: Workbench, state: State, spot: Spot) -> None:
     """Refuses what there is not.
 
@@ -263,9 +241,8 @@ def _logits(workbench: Workbench, cache: Observed) -> Float[Tensor, "rows steps 
         )
 
 
-def _readout(state: State, clean: Tensor, edited: Tensor) -> Readout:
+def _asked(state: State, found: Readout, edited: Tensor) -> Readout:
     """The actions asked about, or those that the edit changes most."""
-    found = Readout.of(clean, edited)
     asked = (state.why, found.clean_action), (state.rather, found.other_action)
     why, rather = (
         own if action is None else torch.tensor([action], device=own.device)
@@ -275,17 +252,3 @@ def _readout(state: State, clean: Tensor, edited: Tensor) -> Readout:
         others = edited.clone().scatter(1, why[:, None], -torch.inf)
         rather = others.argmax(dim=-1)
     return Readout(why, rather, found.clean_log_probs, found.changed)
-
-
-def _at_each(
-    model: HookedTransformer, situation: WalkableSituation, walk: NDArray, places: NDArray
-) -> Tensor:
-    """What is seen of a walk that ends at each of some places."""
-    before = np.broadcast_to(walk, (len(places), len(walk)))
-    return beside(model, situation.watch(np.column_stack([before, places])))
-
-
-def _spread(policy: Tensor, where: NDArray, places: int) -> Field:
-    table = np.full((places, policy.shape[1]), np.nan, np.float32)
-    table[where] = policy.cpu().numpy()
-    return table

@@ -7,7 +7,6 @@ same noise whatever acts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,14 +15,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from irl_lens.analyses.explorer.actions import Action, action_array
 from irl_lens.analyses.explorer.clean_companion import CleanCompanion
+from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.patched_cache import attending
 from irl_lens.analyses.explorer.patching import Tick, active, carried, contrast, gathered, patched
 from irl_lens.analyses.explorer.state import Segment, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.analyses.rollouts.patched_actor import PatchedActor
 from irl_lens.arrays import NDArray
-from irl_lens.envs.scenes import Scene, WalkableSituation
+from irl_lens.envs.scenes import TraceableSituation
+from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, Mask, Scale
 from irl_lens.models.causal import CausalHalf
@@ -31,46 +33,6 @@ from irl_lens.models.fast import FastPath
 from irl_lens.rl.runner import RolloutRunner
 
 OWN, SHUT, OPEN = -1, 0, 1
-
-
-@dataclass(frozen=True)
-class Outing:
-    """Where agents went.
-
-    Attributes:
-        path: Place after each number of steps; -1 after the end.
-        actions: What they did.
-        reached: Subgoals in the order they were reached; -1 where there is none.
-        since: Step at which they left the walk.
-        places: Places of the board.
-    """
-
-    path: Int[NDArray[np.int64], "n steps"]
-    actions: Int[NDArray[np.int64], "n moves"]
-    reached: Int[NDArray[np.int64], "n subgoals"]
-    since: int
-    places: int
-
-    @property
-    def occupancy(self) -> Float[NDArray[np.float64], " places"]:
-        """Share of time at each place after the step it began at."""
-        there = self.path[:, self.since + 1 :]
-        counts = np.bincount(there[there >= 0], minlength=self.places)
-        return counts / max(counts.sum(), 1)
-
-    def first(self, scene: Scene) -> dict[str, float]:
-        """Share of agents that come upon each thing first, ``"nothing"`` among them."""
-        things = {t.place: t.label or t.name for t in scene.things if not t.solid}
-        found = Counter(self._first(row, things) for row in self.path)
-        return {name: found[name] / len(self.path) for name in (*things.values(), "nothing")}
-
-    def _first(self, path: NDArray[np.int64], things: dict[int, str]) -> str:
-        last = path[self.since]
-        for place in path[self.since + 1 :]:
-            if place != last and int(place) in things:
-                return things[int(place)]
-            last = place
-        return "nothing"
 
 
 @dataclass(frozen=True)
@@ -165,8 +127,8 @@ def controller(workbench: Workbench, steering: Steering):
 
 def play(
     workbench: Workbench,
-    situation: WalkableSituation,
-    actions: Sequence[int],
+    situation: TraceableSituation,
+    actions: Sequence[Action],
     parts: Sequence[Intervention],
     rows: int,
     noise: int,
@@ -193,12 +155,14 @@ def play(
         first, last = walk.companion.parts(env) if walk.companion else ([], [])
         parts, base = [*first, *walk.parts, *parts, *last], walk.base
     hook = gathered(parts) if parts else None
-    given = torch.tensor([list(actions)], dtype=torch.long).expand(rows, -1)
+    taken = action_array(workbench.actions, actions)
+    given = torch.from_numpy(np.tile(taken, (rows, *[1] * taken.ndim)))
+    real = not isinstance(workbench.actions, DiscreteActions)
     with workbench.lock:
-        runner = RolloutRunner(base, workbench.world.horizon, hook)
+        runner = RolloutRunner(base, workbench.world.horizon, hook, whole=real)
         played = runner.play(env, noise, given=given)
-    places = situation.scene().places
-    return Outing(env.path, played.actions, env.reached, len(actions), places)
+    places, since = situation.scene().places, len(actions)
+    return Outing(env.path, env.trail, env.lengths, played.actions, env.reached, since, places)
 
 
 def roll(
@@ -248,10 +212,10 @@ def companion_of(workbench: Workbench, state: State) -> CleanCompanion | None:
     if not held:
         return None
     clean, horizon = workbench.situation(state.clean), workbench.world.horizon
-    return CleanCompanion(workbench.copy, clean, held, state.step, horizon)
+    return CleanCompanion(workbench.copy, workbench.boards, clean, held, state.step, horizon)
 
 
-def followed(situation: WalkableSituation, state: State) -> int:
+def followed(situation: TraceableSituation, state: State) -> int:
     """How many subgoals a board's walk has reached at the step looked at.
 
     Raises:
@@ -259,8 +223,8 @@ def followed(situation: WalkableSituation, state: State) -> int:
     """
     env = situation.roaming(1, situation.scene().places)
     env.reset(seed=0)
-    for step, action in enumerate(state.actions[: state.step]):
-        _, _, done, out, _ = env.step(np.array([action]))
+    for step, action in enumerate(action_array(env.actions, state.actions[: state.step])):
+        _, _, done, out, _ = env.step(action[None])
         if env.path[0, -1] != state.walk[step + 1] or done[0] or out[0]:
             raise UserError(
                 f"on the {state.side} board the walk is blocked or ends after step {step}, so "

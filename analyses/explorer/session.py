@@ -20,13 +20,21 @@ from dataclasses import asdict, replace
 from threading import RLock
 from typing import Any, Self, TypeVar
 
+import numpy as np
+from jaxtyping import Float
+
 from irl_lens.analyses.explorer import edits, forks, patching, rollouts
+from irl_lens.analyses.explorer.action_fields import Fields, fields
+from irl_lens.analyses.explorer.actions import no_action
 from irl_lens.analyses.explorer.opening import begin, opening
+from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.readings import Reading, readings
-from irl_lens.analyses.explorer.rollouts import Outing, Tick
+from irl_lens.analyses.explorer.rollouts import Tick
 from irl_lens.analyses.explorer.settings import checked
 from irl_lens.analyses.explorer.state import LONGEST_STACK, SIDES, Spot, State, Steering
+from irl_lens.analyses.explorer.steering_shift import NextAction, steering_shift
 from irl_lens.analyses.explorer.workbench import Workbench
+from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
 from irl_lens.hooks.files.json_text import to_json
 from irl_lens.runs.run import Run
@@ -207,7 +215,8 @@ class Explorer:
     def open_branch(self, number: int) -> Self:
         """Makes a branch the walk, so that all of it can be looked at step by step."""
         found = forks.branch(self.state, number)
-        steps = {"walk": found.path[:-1] or found.path, "actions": found.actions or (0,)}
+        still = no_action(self.workbench.actions)
+        steps = {"walk": found.path[:-1] or found.path, "actions": found.actions or (still,)}
         return self.set(**steps, step=min(found.fork, len(steps["walk"]) - 1))
 
     def drop(self, number: int) -> Self:
@@ -227,13 +236,26 @@ class Explorer:
 
         return self._result("sweep", swept)
 
-    def fields(self) -> patching.Fields:
-        """Where actions lead, at every place."""
-        return self._result("fields", patching.fields)
+    def fields(self) -> Fields:
+        """Where actions lead, at every place.
+
+        Raises:
+            NotOffered: Actions are no moves from place to place.
+        """
+        return self._result("fields", fields)
+
+    def trail(self) -> Float[NDArray[np.float64], "steps 2"]:
+        """Column and row at each step of the walk, exactly where the agent is."""
+        state = self.state
+        return self.workbench.trail(state.clean, state.walk, state.actions)
 
     def readings(self) -> dict[str, Reading]:
         """What the model and the filter make of the step looked at."""
         return self._result("readings", readings)
+
+    def shift(self) -> dict[str, NextAction]:
+        """The next action at the step looked at, by the base alone and with what steers."""
+        return self._result("steered shift", steering_shift)
 
     def rollouts(
         self, patches: bool = False, steered: bool = False, tick: Tick | None = None
@@ -298,7 +320,9 @@ class Explorer:
     def _key(self, name: str, state: State) -> str:
         plain = state.plain()
         del plain["branches"]
-        if not name.startswith("rollouts"):
+        if name == "steered shift":
+            del plain["rows"], plain["noise"]
+        elif not name.startswith("rollouts"):
             del plain["steering"], plain["rows"], plain["noise"]
         elif not name.endswith("True"):
             del plain["steering"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from math import isfinite
 
+from irl_lens.analyses.explorer.actions import check_actions
 from irl_lens.analyses.explorer.patching import check_spot
 from irl_lens.analyses.explorer.rollouts import controller
 from irl_lens.analyses.explorer.state import (
@@ -13,7 +14,6 @@ from irl_lens.analyses.explorer.state import (
     GATES,
     LONGEST_STACK,
     LONGEST_TREE,
-    METRICS,
     MOST_ROWS,
     SIDES,
     STEERING_KINDS,
@@ -21,7 +21,8 @@ from irl_lens.analyses.explorer.state import (
     Steering,
 )
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.envs.spaces import discrete
+from irl_lens.analyses.patching.metrics import metrics_of
+from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
 
 
@@ -42,7 +43,8 @@ def checked(workbench: Workbench, state: State) -> State:
             f"from 1 to {horizon}"
         )
     _within("step", state.step, 0, steps - 1)
-    _within("place of the walk", min(state.walk), 0, places - 1)
+    # An agent that is at a place and no more is nowhere else; a body may be off the map.
+    _within("place of the walk", min(state.walk), 0 if workbench.walkable else -1, places - 1)
     _within("place of the walk", max(state.walk), 0, places - 1)
     _actions(workbench, state)
     _within("layer", state.layer, 1, workbench.layers)
@@ -51,7 +53,7 @@ def checked(workbench: Workbench, state: State) -> State:
     _within("number of patches", len(state.spots), 0, LONGEST_STACK)
     _within("number of branches", len(state.branches), 0, LONGEST_TREE)
     _among("component", state.component, COMPONENTS)
-    _among("metric", state.metric, METRICS)
+    _among("metric", state.metric, metrics_of(workbench.actions))
     _among("board", state.side, SIDES)
     for spot in state.spots:
         check_spot(workbench, replace(state, step=steps - 1), spot)
@@ -86,10 +88,11 @@ def _code(workbench: Workbench, code: tuple[float, ...] | None) -> None:
 
 
 def _actions(workbench: Workbench, state: State) -> None:
-    last = discrete(workbench.world.actions).n - 1
-    for action in (*state.actions, state.why, state.rather):
-        if action is not None:
-            _within("action", action, 0, last)
+    spec, asked = workbench.actions, [x for x in (state.why, state.rather) if x is not None]
+    check_actions(spec, state.actions)
+    if asked and not isinstance(spec, DiscreteActions):
+        raise UserError(f"action {asked[0]} is asked about; {spec.described()} have no numbers")
+    check_actions(spec, asked)
 
 
 def _within(name: str, value: object, low: int, high: int) -> None:

@@ -9,13 +9,13 @@ import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from irl_lens.analyses.explorer.actions import Action
 from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS
 from irl_lens.errors import UserError
 
 SIDES = ("clean", "edited")
 COMPONENTS = tuple(HOOKS)
 """What can be patched."""
-METRICS = ("logit difference", "probability", "kl")
 STEERING_KINDS = ("nothing", "controller", "code")
 GATES = ("off", "own")
 LONGEST_TREE, LONGEST_STACK, MOST_ROWS = 40, 24, 512
@@ -108,7 +108,7 @@ class Branch:
         segments: What acted.
         noise: Seed of its actions.
         actions: Taken, from the start.
-        path: Place after each number of steps.
+        path: Place after each number of steps; -1 in no place.
         reached: Numbers of the subgoals reached.
     """
 
@@ -119,7 +119,7 @@ class Branch:
     spots: tuple[Spot, ...]
     segments: tuple[Segment, ...]
     noise: int
-    actions: tuple[int, ...]
+    actions: tuple[Action, ...]
     path: tuple[int, ...]
     reached: tuple[int, ...]
 
@@ -132,13 +132,14 @@ class State:
         seed: Seed of the episode.
         clean: Plain values of the clean situation.
         edited: The same of the edited one.
-        walk: Place at each step, on both boards.
+        walk: Place at each step, on both boards; -1 in no place.
         actions: Taken at each step.
         step: Where one looks, and where roll-outs leave the walk.
         component: What the heat map patches.
         layer: Where probes read.
-        metric: One of :data:`METRICS`.
-        why: The action asked about; chosen by what the edit changes most if None.
+        metric: One of :func:`irl_lens.analyses.patching.metrics.metrics_of` the world's actions.
+        why: The action asked about, of those of a list; chosen by what the edit changes most if
+            None.
         rather: The one it is compared with.
         spots: Patches that are in force.
         side: Board of roll-outs.
@@ -154,7 +155,7 @@ class State:
     clean: dict[str, Any]
     edited: dict[str, Any]
     walk: tuple[int, ...]
-    actions: tuple[int, ...]
+    actions: tuple[Action, ...]
     step: int
     component: str = "residual post"
     layer: int = 1
@@ -189,7 +190,7 @@ def _read(kind: Any, value: Any, path: str) -> Any:
         return _record(kind, value, path)
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return None if value is None else _read(inner[0], value, path)
+        return None if value is None else _read(_fitting(inner, value), value, path)
     if origin is tuple and isinstance(value, list | tuple):
         return tuple(_read(inner[0], item, f"{path}[{i}]") for i, item in enumerate(value))
     if kind is float and type(value) in (int, float):
@@ -197,6 +198,12 @@ def _read(kind: Any, value: Any, path: str) -> Any:
     if (origin is dict and isinstance(value, dict)) or (origin is None and type(value) is kind):
         return value
     raise UserError(f"{path} is {value!r}, which is no {getattr(kind, '__name__', kind)}")
+
+
+def _fitting(kinds: tuple[Any, ...], value: Any) -> Any:
+    """The kind of a union that a value may be of: the one of several values if it is a list."""
+    several = [kind for kind in kinds if get_origin(kind) is tuple]
+    return several[0] if several and isinstance(value, list | tuple) else kinds[0]
 
 
 def _record(kind: Any, value: Any, path: str) -> Any:

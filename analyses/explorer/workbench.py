@@ -5,9 +5,10 @@ Hooks are attached to the one model there is, so whoever runs it holds :attr:`Wo
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -21,22 +22,26 @@ from irl_lens.analyses.core.demonstrations import pieces
 from irl_lens.analyses.core.linear_probe import LinearProbe, fit_probe, layer_streams
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.switch_codes import SwitchCodes
+from irl_lens.analyses.explorer.actions import Action, action_array, no_action
+from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.contracts import ask
+from irl_lens.envs.contracts import Retraceable, ask
 from irl_lens.envs.protocol import World
-from irl_lens.envs.scenes import Walkable, WalkableSituation
-from irl_lens.envs.spaces import discrete
+from irl_lens.envs.scenes import TraceableSituation, Walkable
+from irl_lens.envs.spaces import ActionSpec
+from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.runs.run import Run
 
 T = TypeVar("T")
-PROBED, ENCODED, EARLIER = 256, 256, 4
+PROBED, ENCODED, EARLIER, WALKS = 256, 256, 4, 64
 """Demonstrations that probes are fitted on, and that codes are taken from; checkpoints of the
-base that stay open."""
+base that stay open; walks that are remembered."""
 
 
 class Workbench:
@@ -48,8 +53,8 @@ class Workbench:
         final: The same run with its final base; itself if None.
 
     Raises:
-        UserError: Its world has no boards to draw and edit, or its base is not trained, or was
-            not kept after that step.
+        UserError: Its world has no boards to draw and retrace a walk on, or its base is not
+            trained, or was not kept after that step.
     """
 
     def __init__(self, run: Run, step: int | None = None, final: Workbench | None = None) -> None:
@@ -61,7 +66,7 @@ class Workbench:
         self._opening = RLock()
         self._probes: dict[int, LinearProbe] = {}
         self._first: Any = None
-        ask(self.loaded.world, Walkable, "the explorer")
+        ask(self.loaded.world, Retraceable, "the explorer")
 
     @property
     def checkpoints(self) -> tuple[int, ...]:
@@ -111,10 +116,20 @@ class Workbench:
         return self.loaded.world
 
     @property
-    def stageable(self) -> Walkable:
-        """The same, as what can be drawn and edited."""
-        assert isinstance(self.world, Walkable)
+    def boards(self) -> Retraceable:
+        """The same, as what can be drawn, edited and retraced."""
+        assert isinstance(self.world, Retraceable)
         return self.world
+
+    @property
+    def actions(self) -> ActionSpec:
+        """What its agents can do."""
+        return self.world.actions
+
+    @property
+    def walkable(self) -> bool:
+        """Whether actions are moves from place to place, and places tell all there is to see."""
+        return isinstance(self.world, Walkable)
 
     @property
     def model(self):
@@ -143,9 +158,9 @@ class Workbench:
 
     @cached_property
     def move_names(self) -> tuple[str, ...]:
-        """Names of the actions."""
-        moves = self.stageable.situation(0).scene().moves
-        return tuple(m.name for m in moves) or discrete(self.world.actions).labels
+        """Names of the actions, or of the numbers of one."""
+        moves = self.boards.situation(0).scene().moves
+        return tuple(m.name for m in moves) or self.actions.labels
 
     @cached_property
     def banks(self) -> dict[int, ControllerBank]:
@@ -215,6 +230,33 @@ class Workbench:
                 self._first = find(self)
             return self._first
 
-    def situation(self, plain: dict) -> WalkableSituation:
+    def situation(self, plain: dict) -> TraceableSituation:
         """Builds a situation from its plain values."""
-        return self.stageable.stage(plain)
+        return self.boards.stage(plain)
+
+    def retraced(self, plain: dict, walk: Sequence[int], actions: Sequence[Action]) -> Trajectories:
+        """A walk as one trajectory in a situation of plain values, remembered for a while."""
+        return self._retrace(to_json(plain), tuple(walk), tuple(actions))
+
+    def trail(
+        self, plain: dict, walk: Sequence[int], actions: Sequence[Action]
+    ) -> Float[NDArray[np.float64], "places 2"]:
+        """Column and row of each place of a walk, exactly where the agent was.
+
+        Args:
+            plain: Plain values of the situation.
+            walk: Place after each number of steps.
+            actions: As many or, if it is told where the last one led, one less.
+        """
+        known = (*actions, no_action(self.actions))[: len(walk)]
+        return self.boards.points(self.retraced(plain, walk, known).observations[0])
+
+    @cached_property
+    def _retrace(self) -> Callable[[str, tuple[int, ...], tuple[Action, ...]], Trajectories]:
+        @lru_cache(maxsize=WALKS)
+        def retrace(plain: str, walk: tuple[int, ...], actions: tuple[Action, ...]) -> Trajectories:
+            """Retraces it."""
+            taken = action_array(self.actions, actions)
+            return self.situation(json.loads(plain)).retraced(np.array(walk), taken)
+
+        return retrace

@@ -215,7 +215,8 @@ def explore(
         The server: its ``url``, ``wait()`` until Ctrl-C, ``close()``.
 
     Raises:
-        UserError: The run has no trained base, or a world without boards.
+        UserError: The run has no trained base, or a world in which no walk can be
+            retraced.
     """
     from irl_lens.analyses.explorer import explore as opened
 

@@ -5,6 +5,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Filtered    an exact Bayes filter: the floor of the action NLL, beliefs about subgoals
     Mapped      where the agent is: a place, and exactly
     Stageable   situations that can be drawn, edited and played
+    Retraceable such situations, in which a walk that was walked elsewhere can be retraced
     Walkable    such situations, with actions that are moves from place to place
     Roamable    rows on which nothing is asked for
     Paired      pairs of episodes, clean and corrupted
@@ -27,7 +28,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
 from irl_lens.envs.protocol import Filtered, Seed, VectorWorld, World
-from irl_lens.envs.scenes import Mapped, Stageable, Walkable
+from irl_lens.envs.scenes import Mapped, Stageable, TraceableSituation, Walkable
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import NotOffered
@@ -94,6 +95,32 @@ class Roamable(Protocol):
 
     def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
         """Returns rows without a task, which are over once so many subgoals were reached."""
+        ...
+
+
+@runtime_checkable
+class Retraceable(Stageable, Protocol):
+    """A world in which what an agent did in one situation can be looked at in another."""
+
+    def situation(self, seed: Seed) -> TraceableSituation:
+        """Draws a situation in which a training task can be done."""
+        ...
+
+    def situations(self, trajectories: Trajectories) -> Sequence[TraceableSituation]:
+        """Returns what each trajectory took place in."""
+        ...
+
+    def stage(self, plain: dict[str, Any]) -> TraceableSituation:
+        """Builds a situation from its plain values; see :class:`Stageable`."""
+        ...
+
+    def seen_in(self, situation: Any, rows: Any) -> Shaped[NDArray[Any], "n columns"]:
+        """Returns what agents would see that are as those in rows, but in another situation.
+
+        Args:
+            situation: One of this world.
+            rows: :class:`RoamingRows` of this world; what rows that are over see does not matter.
+        """
         ...
 
 
@@ -184,6 +211,7 @@ _OFFERS: dict[Offer, str] = {
     Filtered: "an exact Bayes filter",
     Mapped: "a map: places of the agent",
     Stageable: "situations to draw and edit",
+    Retraceable: "situations to draw, edit and retrace a walk in",
     Walkable: "situations to draw, edit and walk through",
     Roamable: "rows without a task to roam on",
     Paired: "pairs of clean and corrupted episodes",

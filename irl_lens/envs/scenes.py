@@ -206,7 +206,30 @@ class Placeable(Protocol):
 
 
 @runtime_checkable
-class Steppable(Protocol):
+class Traceable(Protocol):
+    """What a walk from elsewhere can be retraced in."""
+
+    def retraced(
+        self,
+        places: Int[NDArray[np.integer], " steps"],
+        actions: Shaped[NDArray[Any], " steps *action"],
+    ) -> Trajectories:
+        """Returns the walk as one trajectory here, as a filter of beliefs takes it.
+
+        It goes to its end, also where an episode would be over. An agent that is at a place and
+        no more is at these places; a body takes these actions from its start, to the bit. What
+        was pursued is not known: labels are -1 but for visits that were made, which progress
+        counts.
+
+        Args:
+            places: Where the agent was before each action.
+            actions: What it did.
+        """
+        ...
+
+
+@runtime_checkable
+class Steppable(Traceable, Protocol):
     """What can be walked through along given places."""
 
     def watch(
@@ -219,21 +242,15 @@ class Steppable(Protocol):
         """
         ...
 
-    def retraced(
-        self,
-        places: Int[NDArray[np.integer], " steps"],
-        actions: Int[NDArray[np.integer], " steps"],
-    ) -> Trajectories:
-        """Returns one trajectory along these places, as a filter of beliefs takes it.
-
-        What was pursued is not known: its labels are -1, and its progress counts visits.
-        """
-        ...
-
 
 @runtime_checkable
 class Situation(Drawable, Editable, Playable, Protocol):
     """Where things lie, where the agent starts, and the abstract subgoals it is asked for."""
+
+
+@runtime_checkable
+class TraceableSituation(Situation, Traceable, Protocol):
+    """A situation in which a walk can be retraced."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from irl_lens.envs import make_world
-from irl_lens.envs.contracts import DISCRETE, LABELS, Paired, Roamable, ask, require
+from irl_lens.envs.contracts import DISCRETE, LABELS, Paired, Retraceable, Roamable, ask, require
 from irl_lens.envs.protocol import Filtered, World
 from irl_lens.envs.registry import SMALL_GRID
 from irl_lens.envs.scenes import (
@@ -16,6 +16,7 @@ from irl_lens.envs.scenes import (
     Situation,
     Stageable,
     Steppable,
+    Traceable,
     Walkable,
 )
 from irl_lens.errors import NotOffered, UserError
@@ -24,11 +25,11 @@ from tests.point_world import PointConfig, PointWorld
 
 def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
     world = make_world(SMALL_GRID)
-    for contract in (World, Filtered, Mapped, Stageable, Walkable, Roamable):
+    for contract in (World, Filtered, Mapped, Stageable, Retraceable, Walkable, Roamable):
         assert isinstance(world, contract)
     assert not isinstance(world, Paired)
     situation = ask(world, Stageable, "a test").situation(seed=0)
-    for contract in (Drawable, Editable, Playable, Steppable, Situation):
+    for contract in (Drawable, Editable, Playable, Steppable, Traceable, Situation):
         assert isinstance(situation, contract)
 
 

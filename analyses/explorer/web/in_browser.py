@@ -8,7 +8,8 @@ ON = """(n, back, on, step, max) => {
   const id = dash_clientside.callback_context.triggered[0]?.prop_id ?? "";
   if (id.startsWith("back")) return Math.max(0, step - 1);
   if (id.startsWith("on")) return Math.min(max, step + 1);
-  return step >= max ? dash_clientside.no_update : step + 1;
+  const stride = Math.ceil((max + 1) / 100);  // a long walk is played in strides
+  return step >= max ? dash_clientside.no_update : Math.min(max, step + stride);
 }"""
 PLAY = """(n, disabled) => n
   ? [!disabled, disabled ? "Pause" : "Play"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from dash import dcc, html
 
+from irl_lens.analyses.explorer.reading_figures import height
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web import panels
 from irl_lens.analyses.explorer.web.export_panel import export
@@ -139,7 +140,10 @@ def _left(session: Explorer) -> html.Div:
                 ],
                 className="row",
             ),
-            graph("readings", 270, "action probabilities, beliefs and gate"),
+            graph(
+                "readings", height(session.workbench.actions), "the next action, beliefs and gate"
+            ),
+            html.P(id="moved", className="hint"),
             html.Details(
                 [
                     html.Summary("Another episode or task; edit without a mouse"),

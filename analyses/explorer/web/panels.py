@@ -6,9 +6,11 @@ from typing import Any
 
 from dash import dcc, html
 
+from irl_lens.analyses.explorer import sentences
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.state import COMPONENTS, METRICS, MOST_ROWS, SIDES
+from irl_lens.analyses.explorer.state import COMPONENTS, MOST_ROWS, SIDES
 from irl_lens.analyses.explorer.web.fields import Graph, choice, number, radio
+from irl_lens.analyses.patching.metrics import metrics_of
 
 
 def episode(session: Explorer) -> list[Any]:
@@ -40,6 +42,7 @@ def episode(session: Explorer) -> list[Any]:
 def patch(session: Explorer, graph: Graph) -> list[Any]:
     """The heat map, what is in force, and what comes of it."""
     workbench, state = session.workbench, session.state
+    unasked = sentences.not_asked(session)
     moves = [{"label": m, "value": i} for i, m in enumerate(workbench.move_names)]
     most = {"label": "by the edit", "value": -1}
     return [
@@ -54,9 +57,15 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
         html.Div(
             [
                 choice("component", list(COMPONENTS), state.component, "patch"),
-                choice("metric", list(METRICS), state.metric, "metric"),
-                choice("why", [most, *moves], -1, "why"),
-                choice("rather", [most, *moves], -1, "rather than"),
+                choice("metric", list(metrics_of(workbench.actions)), state.metric, "metric"),
+                html.Div(
+                    [
+                        choice("why", [most, *moves], -1, "why"),
+                        choice("rather", [most, *moves], -1, "rather than"),
+                    ],
+                    style={"display": "none" if unasked else "contents"},
+                ),
+                html.Span(unasked, className="hint"),
             ],
             className="row",
         ),
@@ -171,6 +180,8 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
             "steered", "clamp(262px, 40vh, 480px)", "before, after and difference with the steering"
         ),
         graph("firsts", 220, "what agents come upon first"),
+        html.P(id="shifted", className="hint"),
+        graph("shift", 220, "the next action by the base alone and with what steers"),
     ]
 
 

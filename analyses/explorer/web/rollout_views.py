@@ -6,7 +6,7 @@ from typing import Any
 
 from dash import Dash, Input, Output, State, no_update
 
-from irl_lens.analyses.explorer import figures, patching, sentences
+from irl_lens.analyses.explorer import figures, patching, reading_figures, sentences
 from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.callbacks import Acts, poll
@@ -80,6 +80,8 @@ def _effects(app: Dash, sessions: Sessions) -> None:
             return no_update, "rolling out .."
         both = session.rollouts(), session.rollouts(patches=True)
         said = sentences.gone(figures.scene_of(session), *both)
+        if look == "arrows":
+            said = f"{said} {sentences.no_arrows(session)}".strip()
         return figures.effects(session, look, *both), said
 
 
@@ -88,6 +90,8 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         Output("steered", "figure"),
         Output("firsts", "figure"),
         Output("gone-steer", "children"),
+        Output("shift", "figure"),
+        Output("shifted", "children"),
         Input("tick", "data"),
         Input("tab", "value"),
         Input("look-steer", "value"),
@@ -98,18 +102,21 @@ def _steered(app: Dash, sessions: Sessions) -> None:
     def steered(_: int, tab: str, look: str, __: int, key: str) -> Any:
         """Draws what steering does, or says that roll-outs are under way."""
         if tab != "steer":
-            return (no_update,) * 3
+            return (no_update,) * 5
         session, jobs = sessions.get(key)
+        shift = reading_figures.shift(session), sentences.steered(session)
         try:
             if not rolled(session, jobs, False, True):
                 poll(True)
-                return no_update, no_update, "rolling out .."
+                return no_update, no_update, "rolling out ..", *shift
         except UserError as error:
-            return no_update, no_update, str(error)
+            return no_update, no_update, str(error), *shift
         both = session.rollouts(), session.rollouts(steered=True)
         scene = figures.scene_of(session, session.state.side)
         said = sentences.gone(scene, *both)
-        return figures.outings(scene, look, *both), figures.first_bars(scene, *both), said
+        exact = not session.workbench.walkable
+        drawn = figures.outings(scene, look, *both, exact), figures.first_bars(scene, *both)
+        return *drawn, said, *shift
 
 
 def _progress(app: Dash, acts: Acts, sessions: Sessions) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 from dash import ALL, Dash, Input, Output, State, html, no_update
 
-from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences
+from irl_lens.analyses.explorer import (
+    figures,
+    fork_figures,
+    forks,
+    reading_figures,
+    sentences,
+)
 from irl_lens.analyses.explorer.export import snippet
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import SIDES
@@ -59,10 +65,16 @@ def _worlds(app: Dash, sessions: Sessions) -> None:
         )
         return *drawn, sentences.pair(session), hand
 
-    @app.callback(Output("readings", "figure"), Input("tick", "data"), State("key", "data"))
+    @app.callback(
+        Output("readings", "figure"),
+        Output("moved", "children"),
+        Input("tick", "data"),
+        State("key", "data"),
+    )
     def readings(_: int, key: str) -> Any:
         """Draws what the model and the filter make of the step."""
-        return figures.readings(sessions.get(key)[0])
+        session, _jobs = sessions.get(key)
+        return reading_figures.readings(session), sentences.moved(session)
 
 
 def _controls(app: Dash, sessions: Sessions) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import gait_named
 from irl_lens.envs.ant.physics import POSITIONS, VELOCITIES
+from irl_lens.envs.ant.retracing import retraced
 from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import Body, Stance, body_at, standing_at
 from irl_lens.envs.ant.taskless import Roaming
@@ -100,6 +101,19 @@ class AntSituation(BoardSituation):
         train = world.grammar.train
         index = train.index(self.task) if self.task in train else -1
         return replace(shown, tasks=np.array([index]))
+
+    def retraced(
+        self,
+        places: Int[NDArray[np.integer], " steps"],
+        actions: Float[NDArray[np.floating[Any]], "steps 8"],
+    ) -> Trajectories:
+        """Takes actions from the start: one trajectory, to the bit that of any rows here.
+
+        Args:
+            places: Not looked at: they follow from the actions.
+            actions: The torques.
+        """
+        return retraced(self.world, self.layouts, self.body, actions)
 
     def rows(self, n: int) -> AntPinpadVectorEnv:
         """Returns ``n`` ants of which this task is asked, here."""

@@ -62,9 +62,10 @@ class TasklessEpisodes(AntEpisodes):
 
     def info(self) -> dict[str, NDArray[np.int64] | NDArray[np.bool_]]:
         """Returns labels: no subgoal is asked for, so they number those that were reached."""
-        count = self.visited.counts
+        count, end = self.visited.counts, self.state.end.copy()
         labels = {name: count for name in ("subgoal", "visit", "progress")}
-        return super().info() | labels | {"solvable": np.ones(len(count), bool)}
+        solvable = np.ones(len(count), bool)
+        return labels | {"solvable": solvable, "success": end == End.SUCCESS, "end": end}
 
 
 class Roaming:
@@ -147,6 +148,14 @@ class Roaming:
     def path(self) -> Int[NDArray[np.int64], "n steps"]:
         """Cell after each number of steps, the start first; -1 after the end, and outside."""
         return np.stack(self._path, axis=1)
+
+    @property
+    def bodies(
+        self,
+    ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
+        """Positions and velocities now; see :class:`irl_lens.envs.ant.physics.Physics`."""
+        physics = self._episodes.physics
+        return physics.qpos.copy(), physics.qvel.copy()
 
     @property
     def cells(self) -> int:

@@ -12,6 +12,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.bayes import floor
 from irl_lens.envs.ant.body import PLACE, body_of
+from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, gait_named
 from irl_lens.envs.ant.practice import GaitPractice
@@ -170,6 +171,13 @@ class AntWorld(AntSpec):
             stance = stance_of(self.arena, cell, (qpos[row], qvel[row]))
             found.append(AntSituation(self, cells, task_of(self, trajectories, row), stance))
         return found
+
+    def seen_in(
+        self, situation: AntSituation, rows: Roaming
+    ) -> Float[NDArray[np.float32], "n columns"]:
+        """Returns what bodies would see in another arena."""
+        objects = np.tile(situation.cells[:-1], (rows.num_envs, 1))
+        return observe(self.arena, objects, *rows.bodies)
 
     def stage(self, plain: dict[str, Any]) -> AntSituation:
         """Builds a situation from the plain values that it gave."""

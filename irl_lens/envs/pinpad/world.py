@@ -150,6 +150,12 @@ class PinpadWorld(PinpadSpec):
             for row in range(len(trajectories))
         ]
 
+    def seen_in(
+        self, situation: PinpadSituation, rows: Roaming
+    ) -> Int[NDArray[np.int32], "n columns"]:
+        """Returns what agents would see on another board."""
+        return situation.watch(np.maximum(rows.path[:, -2:], 0))[:, -1]
+
     def stage(self, plain: dict[str, Any]) -> PinpadSituation:
         """Builds a situation from the plain values that it gave."""
         return PinpadSituation.of_plain(self, plain)

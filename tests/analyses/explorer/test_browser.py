@@ -22,6 +22,7 @@ import pytest
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.server import Server
 from irl_lens.runs.run import Run
+from tests.analyses.explorer.ant_explorer import ant_run, edited, free, serving, small
 
 pytestmark = pytest.mark.browser
 PATIENCE = 90
@@ -160,6 +161,32 @@ def test_a_click_on_the_map_sends_the_agent_elsewhere(chromium: Any, server: Ser
     page.until(lambda: not page.session.state.spots and page.text("gone") == before)
     errors = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
     assert not errors
+
+
+def test_an_ant_is_edited_patched_and_forked(
+    chromium: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workbench = small(ant_run(tmp_path_factory.mktemp("ant") / "run"))
+    served = serving(workbench, edited(workbench))
+    try:
+        page = Page(chromium, served)
+        state = page.session.state
+        page.board("edited", state.edited["places"]["wall0"])
+        page.until(lambda: "wall0 is picked up" in page.text("hand"))
+        place = free(workbench, state)[0]
+        page.board("edited", place)
+        page.until(lambda: page.session.state.edited["places"]["wall0"] == place)
+        page.click("map", state.step, page.session.sweep().sites.index("L1"))
+        page.until(lambda: page.session.state.spots)
+        page.until(lambda: "with the patches" in page.text("moved"))
+        page.press("tab-fork")
+        page.press("fork")
+        page.until(lambda: len(page.session.state.branches) == 1)
+        page.until(lambda: "walk" in page.text("branches"))
+        errors = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE"]
+        assert not errors
+    finally:
+        served.close()
 
 
 def test_boards_are_edited_by_clicks(chromium: Any, server: Server) -> None:

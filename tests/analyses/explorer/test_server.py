@@ -68,6 +68,28 @@ def acted(server: Server, key: str, component: str, value: Any, prop: str = "val
     return ask(server, "/_dash-update-component", body)
 
 
+def viewed(server: Server, key: str, view: str, given: dict[str, Any]) -> Reply:
+    """What the page asks for when a figure is drawn: the first callback that draws it."""
+    callbacks = server.app.callback_map
+    name = next(name for name in callbacks if f".{view}.figure" in f".{name}")
+    values = {"key": key, "tick": 1, "finished": 0} | given
+
+    def filled(fields: list[dict[str, str]]) -> list[dict[str, Any]]:
+        return [field | {"value": values.get(field["id"])} for field in fields]
+
+    body = {
+        "output": name,
+        "outputs": [
+            dict(zip(("id", "property"), part.split(".", 1), strict=True))
+            for part in name.strip(".").split("...")
+        ],
+        "inputs": filled(callbacks[name]["inputs"]),
+        "state": filled(callbacks[name]["state"]),
+        "changedPropIds": ["tick.data"],
+    }
+    return ask(server, "/_dash-update-component", body)
+
+
 def test_only_our_own_page_is_answered(server: Server) -> None:
     here = f"127.0.0.1:{server.port}"
     assert ask(server)[0] == 200

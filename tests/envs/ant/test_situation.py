@@ -138,7 +138,7 @@ def test_a_roaming_ant_s_arena_is_staged_to_the_bit(world: AntWorld) -> None:
 
 def test_what_walks_from_place_to_place_is_refused_in_a_sentence(world: AntWorld) -> None:
     with pytest.raises(NotOffered, match=r"situations to draw, edit and walk through.* no moves;"):
-        ask(world, Walkable, "the explorer")
+        ask(world, Walkable, "edits of boards")
 
 
 def test_ants_stand_where_they_are_placed(world: AntWorld, situation: AntSituation) -> None:

@@ -171,3 +171,14 @@ def test_a_filter_believes_of_a_walk_retraced_what_it_does_of_the_walk(
     assert np.allclose(
         world.floor(again).require("subgoals"), world.floor(shown).require("subgoals")
     )
+
+
+def test_agents_that_roam_are_seen_on_another_board(world: PinpadWorld) -> None:
+    one, other = world.situation(seed=0), world.situation(seed=1)
+    env = one.roaming(3)
+    seen, _ = env.reset(seed=0)
+    for step in range(6):
+        assert (world.seen_in(one, env) == seen).all()
+        there = np.maximum(env.path, 0)
+        assert (world.seen_in(other, env) == other.watch(there)[:, -1]).all()
+        seen, *_ = env.step(np.full(3, step % 4))
