@@ -99,14 +99,21 @@ def demonstrate(
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(missing), rng.spawn(missing))
-        parts.append(_Played(episodes, play(episodes, gait, deviation, rng)))
+        walk = play(episodes, gait, deviation, rng, spec.settings.pushes)
+        parts.append(_Played(episodes, walk))
         played += missing
         missing -= len(parts[-1].succeeded)
     steps = max(part.longest for part in parts)
     return _joined([part.shown(deviation, steps) for part in parts])
 
 
-def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Generator) -> Walk:
+def play(
+    episodes: AntEpisodes,
+    gait: Gait,
+    deviation: float,
+    rng: np.random.Generator,
+    pushes: float = 0.0,
+) -> Walk:
     """Lets the expert play episodes that have begun to their end.
 
     Args:
@@ -114,12 +121,15 @@ def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Gen
         gait: The expert's.
         deviation: Of every torque from what the expert means.
         rng: Draws the deviations.
+        pushes: See :attr:`irl_lens.envs.ant.spec.AntConfig.pushes`.
     """
     state, physics, world = episodes.state, episodes.physics, episodes.world
     layouts = Layouts(state.objects, state.start)
     expert = Expert.of(world.arena, world.board, layouts, gait)
     actions, record = np.zeros((len(state.end), TORQUES)), []
     while len(live := np.flatnonzero(~episodes.done)):
+        if pushes:
+            _push(physics.qvel, live[rng.random(len(live)) < pushes], rng)
         at = physics.qpos[live], physics.qvel[live]
         seen = observe(world.arena, state.objects[live], *at)
         progress = state.progress[live]
@@ -130,6 +140,17 @@ def play(episodes: AntEpisodes, gait: Gait, deviation: float, rng: np.random.Gen
         record.append((live, state.steps[live], seen, taken, means, progress))
         episodes.step(actions)
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
+
+
+def _push(
+    qvel: Float[NDArray[np.float64], "n 14"],
+    rows: Int[NDArray[np.int64], " k"],
+    rng: np.random.Generator,
+) -> None:
+    """Turns the velocities of some rows over the floor; the speed stays."""
+    angle = rng.uniform(-np.pi, np.pi, len(rows))
+    cos, sin, (x, y) = np.cos(angle), np.sin(angle), qvel[rows, :2].T
+    qvel[rows, 0], qvel[rows, 1] = cos * x - sin * y, sin * x + cos * y
 
 
 @dataclass(frozen=True)
