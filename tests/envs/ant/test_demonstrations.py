@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from irl_lens.envs.ant.bayes import floor, log_densities, solvable
-from irl_lens.envs.ant.demonstrations import demonstrate
+from irl_lens.envs.ant.demonstrations import _push, demonstrate
 from irl_lens.envs.ant.expert import Expert
 from irl_lens.envs.ant.gait import WEIGHTS, trained_gait
 from irl_lens.envs.ant.spec import AntConfig, AntSpec
@@ -119,3 +119,24 @@ def test_measuring_names_kinds_and_tasks() -> None:
         figures
     )
     assert figures["sampled.train.success_least"] == figures["sampled.train.success"]
+
+
+def test_a_push_turns_velocities_and_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    qvel, rows = rng.normal(size=(200, 14)), np.arange(0, 200, 2)
+    pushed = qvel.copy()
+    _push(pushed, rows, rng)
+    moved = np.flatnonzero((pushed != qvel).any(axis=0))
+    assert moved.tolist() == [0, 1] and (pushed[1::2] == qvel[1::2]).all()
+    speed, before = (np.linalg.norm(v[:, :2], axis=1) for v in (pushed, qvel))
+    np.testing.assert_allclose(speed, before)
+    turned = ((pushed * qvel)[rows, :2].sum(axis=1) / speed[rows] ** 2).mean()
+    assert abs(turned) < 0.25  # any direction: on average none
+
+
+def test_pushed_demonstrations_still_succeed_and_the_filter_reads_them() -> None:
+    pushed = AntSpec(replace(SPEC.settings, pushes=0.05))
+    episodes, calm = (demonstrate(spec, trained_gait(), 12, 3) for spec in (pushed, SPEC))
+    assert len(episodes) == 12 and episodes.mask.sum() > calm.mask.sum()
+    found = floor(pushed, trained_gait(), episodes)
+    assert 0 < (found.nll - found.known).sum() / 12 < np.log(16) + 1
