@@ -28,6 +28,8 @@ class ActorCritic(nn.Module):
         width: Of both hidden layers.
     """
 
+    views: Tensor
+
     def __init__(self, columns: int, views: Int[Tensor, "views size"], width: int = WIDTH) -> None:
         super().__init__()
         size = views.shape[1]

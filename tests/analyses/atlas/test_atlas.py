@@ -175,6 +175,7 @@ def test_boards_show_where_a_controller_leads(planted: Atlas) -> None:
         goal = next(t.place for t in board.scene.things if t.label == str(entry.own))
         for view in views.values():
             assert view.occupancy.sum() == pytest.approx(1)
+            assert view.actions is not None
             np.testing.assert_allclose(view.actions[standing].sum(axis=1), 1, atol=1e-5)
         if entry.name == "still":
             np.testing.assert_array_equal(views["steered"].occupancy, views["alone"].occupancy)
