@@ -43,7 +43,8 @@ def test_an_ant_s_expert_is_tried_as_it_is_measured() -> None:
     world = AntWorld(AntConfig(size=3, horizon=120))
     assert isinstance(world, Fallible) and not isinstance(make_world(SMALL_GRID), Fallible)
     for noise in (False, True):
-        found = outcomes(world, world.gait, 12, 5, "heldout", float(noise))
+        share = world.settings.noise * noise
+        found = outcomes(world, world.gait, 12, 5, "heldout", share)
         assert world.attempts(12, 5, "heldout", noise).mean() == found[End.SUCCESS.name.lower()]
 
 
