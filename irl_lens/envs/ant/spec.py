@@ -75,7 +75,7 @@ class AntConfig(PhysicsOptions):
         pushes: Probability a control step that the ant of a demonstration is pushed: its speed over
             the floor stays, but in a direction drawn anew. Without, where it goes tells what it is
             after nearly as well as knowing that does, and models need not hold what it is after.
-            Nobody else is pushed.
+            Nobody else is pushed, nor who demonstrates in a given situation.
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """
