@@ -23,15 +23,17 @@ COARSE = 0.5
 
 DEVIATION = 0.2
 """Of torques, at least: the noise that the gait is to bear. Left alone it would fall to 0.12."""
-STEADY = Lesson("steady", 0, discount=0.98, divergence=0.008, deviation=DEVIATION)
+STEADY = Lesson(
+    "steady", 220, rows=512, discount=0.98, rate=4e-4, divergence=0.008, deviation=DEVIATION
+)
 DEAR_FALLS = Rewards(fall=30, upright=0.5)
 
 LESSONS: dict[str, tuple[Lesson, Rewards, bool]] = {
     lesson.name: (lesson, rewards, coarse)
     for lesson, rewards, coarse in (
         (Lesson("walk", 560, deviation=DEVIATION), Rewards(), True),
-        (replace(STEADY, name="steady", iterations=220, rows=512, rate=4e-4), DEAR_FALLS, True),
-        (replace(STEADY, name="fine", iterations=280, rate=3e-4), DEAR_FALLS, False),
+        (STEADY, DEAR_FALLS, True),
+        (replace(STEADY, name="fine", iterations=280, rows=256, rate=3e-4), DEAR_FALLS, False),
     )
 }
 """How each is trained, what it is rewarded for, and whether with a coarse time step."""

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.pinpad.expert import harmless_actions, mix, visit_table
 from irl_lens.envs.pinpad.layouts import BoardSpec, Layouts, wall_mask
-from irl_lens.envs.pinpad.planner import distances, move_table, optimal_actions, optimal_length
+from irl_lens.envs.pinpad.planner import distances, doable, move_table, optimal_actions
 from irl_lens.envs.pinpad.tasks import Grammar, Task
 from irl_lens.envs.protocol import Floor
 from irl_lens.envs.trajectories import Trajectories
@@ -51,14 +51,14 @@ def posterior(
     """
     layouts, mask = Layouts.of(trajectories), trajectories.mask
     progress = trajectories.require("progress")
-    distance, moves = distances(board, layouts), move_table(board.size)
+    distance = distances(board, layouts)
     goals = visit_table([(*grammar.colours(t), -1) for t in tasks])
     stages = visit_table([(*grammar.stages(t), -1) for t in tasks])
     policy = _policy(board, layouts, distance, cells, epsilon)
     stage = np.minimum(progress, goals.shape[1] - 1)
     goal = np.where(mask[..., None], goals.T[stage], -1)
     taken = np.take_along_axis(policy, trajectories.actions[:, :, None, None], axis=3)[..., 0]
-    prior = _solvable(goals, distance, layouts, moves, horizon)
+    prior = doable(board, layouts, goals, horizon)
     weights = _filter(prior, _pick(taken[..., None], goal)[..., 0], goal, mask)
     visits = _tally(weights, goal, board.colours)
     abstract = np.where(mask[..., None], stages.T[stage], -1)
@@ -88,19 +88,6 @@ def _policy(
             harmless = harmless_actions(distance, walls, goal, cell, moves)
             policy[:, step, colour] = mix(optimal, harmless, epsilon)
     return policy
-
-
-def _solvable(
-    goals: Int[NDArray[np.int64], "tasks visits"],
-    distance: Int[NDArray[np.int16], "n colours cells"],
-    layouts: Layouts,
-    moves: Int[NDArray[np.int64], "cells actions"],
-    horizon: int,
-) -> Bool[NDArray[np.bool_], "n tasks"]:
-    """Marks the tasks that each board allows."""
-    rows = [np.broadcast_to(task, (len(layouts), len(task))) for task in goals]
-    lengths = [optimal_length(distance, layouts, row, moves) for row in rows]
-    return np.stack(lengths, axis=1) <= horizon
 
 
 def _pick(

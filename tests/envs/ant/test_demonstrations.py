@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from irl_lens.envs.ant.bayes import floor, log_densities, solvable
+from irl_lens.envs.ant.bayes import floor, log_densities
 from irl_lens.envs.ant.demonstrations import _push, demonstrate
 from irl_lens.envs.ant.expert import Expert
 from irl_lens.envs.ant.gait import WEIGHTS, trained_gait
@@ -18,6 +18,7 @@ from irl_lens.envs.ant.spec import AntConfig, AntSpec
 from irl_lens.envs.ant.success import measure, outcomes
 from irl_lens.envs.ant.world import AntWorld
 from irl_lens.envs.pinpad.layouts import Layouts
+from irl_lens.envs.pinpad.planner import doable
 from irl_lens.envs.trajectories import Trajectories
 
 SPEC = AntSpec(AntConfig())
@@ -67,7 +68,7 @@ def test_the_filter_knows_what_the_expert_knows_but_the_task() -> None:
     found = floor(SPEC, gait, episodes)
     own = log_densities(episodes.actions, policy[:, :, None, :8], policy[..., 8:])[..., 0]
     np.testing.assert_allclose(found.known[mask], -own[mask], atol=1e-3)
-    possible = solvable(
+    possible = doable(
         SPEC.board, Layouts.of(episodes), np.array(SPEC.grammar.train, dtype=np.int64)
     )
     gap = (found.nll - found.known).sum(axis=1)
