@@ -107,11 +107,12 @@ _SMOKE = Preset(
 _ANT = Preset(
     name="ant",
     world=ANT,
-    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512, act_fn="gelu"),
+    base=BaseConfig(d_model=128, n_layers=6, n_heads=4, d_mlp=512, act_fn="gelu"),
     pretrain=PretrainConfig(
-        steps=3_000,
+        steps=4_500,
         batch=64,
-        chunk=16,
+        chunk=8,
+        uses=3,
         optimizer="muon",
         lr=2e-3,
         schedule="cosine",

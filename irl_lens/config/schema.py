@@ -76,6 +76,8 @@ class PretrainConfig:
     observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
     epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Probability that the expert takes a random non-terminating action."""
+    uses: Annotated[int, Range(1, 64)] = 1
+    """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 

@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens.config.schema import Preset
-from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.data.reused import ReusedDemonstrations
 from irl_lens.envs.protocol import Filtered, World, filtered
 from irl_lens.envs.registry import make_world
 from irl_lens.envs.trajectories import Trajectories
@@ -56,7 +56,7 @@ class PretrainJob:
         self.fast = FastPath(self.model, self.config.precision)
         self.optimizer = PretrainOptimizer(self.model, self.config)
         stream = Demonstrations(world, seed, "base", self.config.batch, self.config.epsilon)
-        self.stream = AheadDemonstrations(stream, self.steps)
+        self.stream = ReusedDemonstrations(stream, self.steps, self.config.uses)
         self.floor = self._floor(world, seed)
         self._recent: float | None = None
 
@@ -69,7 +69,8 @@ class PretrainJob:
         nll = sum(figure["nll"] for figure in figures)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
-        self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
+        if self.stream.is_fresh(i):
+            self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
         above = {} if self.floor is None else {"above_floor": self._recent - self.floor}
         speed = tokens / (time.perf_counter() - began)
         return {"nll": nll, **above, "grad_norm": float(norm), "tokens_per_second": speed}

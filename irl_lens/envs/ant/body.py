@@ -19,11 +19,11 @@ from jaxtyping import Float
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
-from irl_lens.envs.ant.columns import ANKLE, STANDING
+from irl_lens.envs.ant.columns import ANKLE, BODY, STANDING
 
 UP, VELOCITY, SPIN, FRONT = slice(1, 3), slice(3, 6), slice(6, 9), slice(9, 11)
 HIPS, ANKLES, SPEEDS, PLACE = slice(11, 15), slice(15, 19), slice(19, 27), slice(27, 29)
-"""Where in an observation what is; the height comes first."""
+"""Where among the body's columns what is; the height comes first."""
 
 Numbers = Float[NDArray[np.floating[Any]], "n columns"]
 
@@ -37,7 +37,9 @@ def body_of(
         arena: The cells.
         observations: See :func:`irl_lens.envs.ant.columns.observe`.
     """
-    seen = observations.astype(np.float64)
+    # An object has a cell and a distance along x and y; cells have a weight each.
+    objects = (observations.shape[-1] - BODY - arena.size**2) // 3
+    seen = observations[:, objects : objects + BODY].astype(np.float64)
     n = len(seen)
     qpos, qvel = np.empty((n, 15)), np.empty((n, 14))
     qpos[:, :2], qpos[:, 2] = seen[:, PLACE] * arena.half, seen[:, 0] + STANDING

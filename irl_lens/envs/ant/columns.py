@@ -1,6 +1,7 @@
-"""What is observed of an ant: real columns, none of which tells the task or the progress.
+"""What is observed of an ant: columns none of which tells the task or the progress.
 
     column                        unit        scale   frame
+    0_cell, 1_cell, .., wall0_cell   -        -       the board: cell of each object, categorical
     height                        m           0.1     above a standing torso's
     up_x, up_y                    -           0.2     heading: where the torso's top points
     velocity_x, _y, _z            symlog m/s  0.5     heading
@@ -11,15 +12,23 @@
     hip1_speed .. ankle4_speed    symlog 1/s  1
     x, y                          -           0.5     arena, -1 and 1 at its edges
     cell_cos_x, _y, cell_sin_x, _y  -         1       the cell: -1 and 0 at its edges, 1 and 0 amid
-    0_x, 0_y, .., wall0_x, ..     m           2       heading: where each object's centre is
+    0_x, 0_y, .., wall0_x, ..     m           2       arena: from the ant to each object's centre
+    at0, at1, ..                  -           1       the board: how much the ant is in each cell
 
 with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
 the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
-does at its place is then the same in all directions, and so is easier to imitate. The place within
-the cell goes round once a cell, since one that jumps at its edges would be an event of its own:
-of what is seen, nothing changes abruptly but velocities, where a foot hits the ground. (The paper,
-arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within the cell
-and relative positions; frames and scales are our choice.)
+does at its place is then the same in all directions, and so is easier to imitate. Where objects are
+is seen in the arena's frame, though, and on the board as well, as the grid world has it: ways are
+found by cells, and a small network finds them far better from these than from turned distances
+(docs/lab-notebook.md, "Why a clone finds no way"). An ant between the centres of four cells is in
+each with its bilinear weight,
+
+    at_c = max(0, 1 - |x - c_x| / side) max(0, 1 - |y - c_y| / side)
+
+and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
+event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
+ground. (The paper, arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place
+within the cell and relative positions; frames, scales and the board are our choice.)
 """
 
 from __future__ import annotations
@@ -53,6 +62,8 @@ _BODY: tuple[tuple[str, float], ...] = (
     *((axis, 0.5) for axis in "xy"),
     *((f"cell_{wave}_{axis}", 1.0) for wave in ("cos", "sin") for axis in "xy"),
 )
+BODY = len(_BODY)
+"""Columns of the body and its place: they follow the categorical ones, one an object."""
 
 Numbers = Float[NDArray[np.floating[Any]], "n _"]
 
@@ -68,7 +79,10 @@ def observation_spec(board: BoardSpec, arena: Arena) -> ObservationSpec:
     columns = [RealColumn(name, scale) for name, scale in _BODY]
     far = 2 * arena.half / 3
     columns += [RealColumn(f"{name}_{axis}", far) for name in objects for axis in "xy"]
-    return ObservationSpec(reals=tuple(columns))
+    # The place tells them: to predict them too would count it several times.
+    columns += [RealColumn(f"at{cell}", predicted=False) for cell in range(board.cells)]
+    cells = (board.cells,) * len(objects)
+    return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
 
 def observe(
@@ -93,9 +107,10 @@ def observe(
     hips, ankles = qpos[:, 7::2], qpos[:, 8::2] - ANKLE
     places = qpos[:, :2]
     within = np.pi * arena.within(places)
-    there = arena.centres[objects] - places[:, None]
-    relative = _turned(there[..., 0], there[..., 1], cos[:, None], sin[:, None])
+    away = arena.centres - places[:, None]
+    weights = np.maximum(1 - np.abs(away) / arena.side, 0).prod(axis=2)
     columns = (
+        *(objects + arena.size**2 * np.arange(objects.shape[1])).T,
         qpos[:, 2] - STANDING,
         *up,
         *map(_symlog, (*velocity, *qvel[:, 2:6].T)),
@@ -108,7 +123,8 @@ def observe(
         *(places / arena.half).T,
         *np.cos(within).T,
         *np.sin(within).T,
-        *np.stack(relative, axis=2).reshape(len(qpos), -1).T,
+        *np.take_along_axis(away, objects[..., None], axis=1).reshape(len(qpos), -1).T,
+        *weights.T,
     )
     return np.stack(columns, axis=1).astype(np.float32)
 

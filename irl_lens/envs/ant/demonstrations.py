@@ -23,6 +23,7 @@ from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.rules import End
 from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import Body
+from irl_lens.envs.ant.straying import Straying
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.protocol import Seed
@@ -39,13 +40,14 @@ SUCCEED = 0.1
 
 @dataclass(frozen=True)
 class Walk:
-    """What the expert did, step by step: a row for every step of every episode.
+    """What the expert asked for, step by step: a row for every step of every episode.
 
     Attributes:
         row: The episode that it is of, ascending at each step.
         step: Steps taken before.
         observations: What the expert saw.
-        actions: What it did: beyond -1 and 1 counts as -1 and 1.
+        actions: What it asked for: beyond -1 and 1 counts as -1 and 1. Done, but by an ant that
+            goes astray.
         means: What it meant.
         progress: Visits completed before.
     """
@@ -99,7 +101,7 @@ def demonstrate(
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(missing), rng.spawn(missing))
-        walk = play(episodes, gait, deviation, rng, spec.settings.pushes)
+        walk = play(episodes, gait, deviation, rng, spec.settings.strays)
         parts.append(_Played(episodes, walk))
         played += missing
         missing -= len(parts[-1].succeeded)
@@ -112,7 +114,7 @@ def play(
     gait: Gait,
     deviation: float,
     rng: np.random.Generator,
-    pushes: float = 0.0,
+    strays: float = 0.0,
 ) -> Walk:
     """Lets the expert play episodes that have begun to their end.
 
@@ -121,15 +123,14 @@ def play(
         gait: The expert's.
         deviation: Of every torque from what the expert means.
         rng: Draws the deviations.
-        pushes: See :attr:`irl_lens.envs.ant.spec.AntConfig.pushes`.
+        strays: See :attr:`irl_lens.envs.ant.spec.AntConfig.strays`.
     """
     state, physics, world = episodes.state, episodes.physics, episodes.world
     layouts = Layouts(state.objects, state.start)
     expert = Expert.of(world.arena, world.board, layouts, gait)
+    straying = Straying(world.arena, state.objects, strays)
     actions, record = np.zeros((len(state.end), TORQUES)), []
     while len(live := np.flatnonzero(~episodes.done)):
-        if pushes:
-            _push(physics.qvel, live[rng.random(len(live)) < pushes], rng)
         at = physics.qpos[live], physics.qvel[live]
         seen = observe(world.arena, state.objects[live], *at)
         progress = state.progress[live]
@@ -138,19 +139,11 @@ def play(
         actions[live] = means + noise
         taken = actions[live].astype(np.float32)
         record.append((live, state.steps[live], seen, taken, means, progress))
+        if strays:
+            led, command = straying.commands(live, *(part[:, :2] for part in at), rng)
+            actions[live[led]] = gait.torques(at[0][led], at[1][led], command) + noise[led]
         episodes.step(actions)
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
-
-
-def _push(
-    qvel: Float[NDArray[np.float64], "n 14"],
-    rows: Int[NDArray[np.int64], " k"],
-    rng: np.random.Generator,
-) -> None:
-    """Turns the velocities of some rows over the floor; the speed stays."""
-    angle = rng.uniform(-np.pi, np.pi, len(rows))
-    cos, sin, (x, y) = np.cos(angle), np.sin(angle), qvel[rows, :2].T
-    qvel[rows, 0], qvel[rows, 1] = cos * x - sin * y, sin * x + cos * y
 
 
 @dataclass(frozen=True)

@@ -87,11 +87,11 @@ class AntSituation(BoardSituation):
         return cls(world, cells, task, tuple(map(float, stance)))
 
     def demonstrate(self, seed: Seed) -> Trajectories:
-        """Lets the expert do the task, again where it fails: one trajectory, without pushes.
+        """Lets the expert do the task, again where it fails: one trajectory, never astray.
 
         A walk here is its torques: who takes them again must get to the same places.
         """
-        world = AntSpec(replace(self.world.settings, pushes=0.0))
+        world = AntSpec(replace(self.world.settings, strays=0.0))
         if not self.solvable:
             task = "".join(world.subgoal_names[subgoal] for subgoal in self.task)
             raise ValueError(

@@ -72,10 +72,11 @@ class AntConfig(PhysicsOptions):
         noise: Standard deviation of the actions of demonstrations, relative to the one that the
             gait was trained with. More makes the expert fall; with less, models of its actions
             pay more for what they get wrong elsewhere than for not knowing the goal.
-        pushes: Probability a control step that the ant of a demonstration is pushed: its speed over
-            the floor stays, but in a direction drawn anew. Without, where it goes tells what it is
-            after nearly as well as knowing that does, and models need not hold what it is after.
-            Nobody else is pushed, nor who demonstrates in a given situation.
+        strays: Probability a control step that the ant of a demonstration goes astray: for a
+            dozen steps it walks in a direction drawn at random, whatever the expert asks of it, see
+            :mod:`irl_lens.envs.ant.straying`. Without, how the legs stand tells best where the ant
+            is going, and a model learns to go on as before in place of finding ways. Nobody else
+            goes astray, nor who demonstrates in a given situation.
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """
@@ -90,7 +91,7 @@ class AntConfig(PhysicsOptions):
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
     noise: float = 0.75
-    pushes: float = 0.0
+    strays: float = 0.05
     gait: str = "shipped"
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class AntConfig(PhysicsOptions):
         _check("cell", self.cell, 0.5, 10)
         _check("spread", self.spread, 0, 0.5)
         _check("noise", self.noise, 0, 10)
-        _check("pushes", self.pushes, 0, 1)
+        _check("strays", self.strays, 0, 1)
         if self.edge not in ("ends", "open"):
             raise ValueError(f"edge {self.edge!r}; take ends or open")
         if self.fall not in ("upright", "height"):
