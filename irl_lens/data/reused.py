@@ -1,4 +1,4 @@
-"""Demonstrations trained on several times, where the expert's play costs as much as a training step.
+"""Demonstrations trained on several times, where to play them costs as much as to train on them.
 
     batch of step i = max(i // uses - SPACING (i mod uses), 0)
 

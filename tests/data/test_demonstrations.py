@@ -6,6 +6,7 @@ import pytest
 from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
+from irl_lens.data.reused import SPACING, ReusedDemonstrations
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.files.tensors import CheckpointError
 from tests.corridor_world import CorridorConfig, recorded, recorded_world
@@ -31,6 +32,21 @@ def test_a_stream_made_ahead_is_the_same_in_any_order():
     ahead = AheadDemonstrations(stream, 5)
     for index in (0, 1, 2, 4, 4, 0, 3):
         np.testing.assert_array_equal(ahead[index].observations, stream[index].observations)
+
+
+def test_a_stream_used_several_times_is_a_function_of_the_step():
+    stream = Demonstrations(WORLD, 0, "base", 4)
+    seen = {i: str(stream[i].extras["objects"]) for i in range(20)}
+    found = {objects: i for i, objects in seen.items()}
+    reused = ReusedDemonstrations(stream, 60, 3)
+    order = [found[str(reused[step].extras["objects"])] for step in range(60)]
+    assert order[::3] == list(range(20))  # a fresh one every third step
+    assert order[57:] == [19, 19 - SPACING, 19 - 2 * SPACING]
+    assert [reused.is_fresh(step) for step in range(4)] == [True, False, False, True]
+    begun_anew = ReusedDemonstrations(stream, 60, 3)
+    assert [found[str(begun_anew[i].extras["objects"])] for i in range(41, 60)] == order[41:]
+    once = ReusedDemonstrations(stream, 20, 1)
+    assert [found[str(once[i].extras["objects"])] for i in range(20)] == list(range(20))
 
 
 def test_what_cannot_be_made_is_said_when_it_is_asked_for():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from pytest import approx
 
 from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.spec import AntConfig, AntSpec
 
 SPEC = AntSpec(AntConfig())
 NAMES = SPEC.observation.column_names
+OBJECTS = ("0", "1", "2", "3", "wall0")
 
 
 def state(yaw: float, place: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -40,9 +42,25 @@ def test_columns_are_what_they_are_called() -> None:
     assert (near["x"], near["y"]) == (-0.75, 0.6667)
     assert (near["cell_cos_x"], near["cell_sin_x"]) == (1, 0)
     assert (near["cell_cos_y"], near["cell_sin_y"]) == (0.5, round(-np.sin(np.pi / 3), 4))
-    assert (near["0_x"], near["0_y"]) == (0.25, 0)  # straight ahead, to the north
-    assert (near["1_x"], near["1_y"]) == (0.25, -4.5)  # to the right
-    assert (near["wall0_x"], near["wall0_y"]) == (-1.25, -1.5)
+    assert (near["0_x"], near["0_y"]) == (0, 0.25)  # to the north, though the ant faces it
+    assert (near["1_x"], near["1_y"]) == (4.5, 0.25)  # to the east
+    assert (near["wall0_x"], near["wall0_y"]) == (1.5, -1.25)
+    at = {name: value for name, value in near.items() if name.startswith("at") and value}
+    assert at == {"at0": 0.8333, "at4": 0.1667}  # a sixth of a side to the south
+    assert [near[f"{name}_cell"] for name in OBJECTS] == [
+        0,
+        16 + 3,
+        32 + 12,
+        48 + 15,
+        64 + 5,
+    ]
+
+
+def test_an_ant_is_shared_among_the_cells_around_it() -> None:
+    found = seen(0.3, (0.375, -0.75), [0, 3, 12, 15, 5])
+    at = {name: value for name, value in found.items() if name.startswith("at") and value}
+    assert at == {"at9": 0.25, "at10": 0.75}
+    assert sum(seen(0, (0.4, 1.0), [0, 3, 12, 15, 5])[f"at{i}"] for i in range(16)) == approx(1)
 
 
 def test_a_quarter_turn_of_everything_changes_the_arena_s_columns_alone() -> None:
@@ -51,6 +69,8 @@ def test_a_quarter_turn_of_everything_changes_the_arena_s_columns_alone() -> Non
     other = seen(0.3 - np.pi / 2, (1.0, -0.4), quarter)
     turned = {"cos_heading", "sin_heading", "x", "y"}
     turned |= {f"cell_{wave}_{axis}" for wave in ("cos", "sin") for axis in "xy"}
+    turned |= {f"{name}_{part}" for name in OBJECTS for part in ("x", "y", "cell")}
+    turned |= {f"at{cell}" for cell in range(16)}
     for name in set(NAMES) - turned:
         np.testing.assert_allclose(other[name], one[name], atol=1e-6, err_msg=name)
     assert any(abs(other[name] - one[name]) > 0.1 for name in turned)

@@ -164,7 +164,7 @@ def test_what_is_no_torque_is_refused_and_large_ones_are_cut() -> None:
         ({"edge": "wall"}, "edge 'wall'; take ends or open"),
         ({"fall": 1}, "fall 1; take upright or height"),
         ({"spread": True}, "spread True; take a number"),
-        ({"pushes": 1.5}, "pushes 1.5; take a number from 0 to 1"),
+        ({"strays": 1.5}, "strays 1.5; take a number from 0 to 1"),
         ({"substeps": 0}, "substeps 0; take a whole number"),
         ({"horizon": 5_000}, "horizon 5000; take a whole number"),
         ({"walls": 20}, "take fewer objects or a larger size"),
@@ -182,7 +182,7 @@ def test_there_is_a_path_for_the_task_unless_one_asks_for_any_arena() -> None:
     _, info = env.reset(seed=0)
     assert 0.75 < info["solvable"].mean() < 0.95  # 0.86 are
     assert rows_of(AntConfig(), 200).reset(seed=0)[1]["solvable"].all()
-    assert env.observation.columns == 43 and env.actions.size == 8
+    assert env.observation.columns == 64 and env.actions.size == 8
 
 
 def test_a_picture_of_it_or_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
