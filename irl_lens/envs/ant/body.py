@@ -28,6 +28,20 @@ HIPS, ANKLES, SPEEDS, PLACE = slice(11, 15), slice(15, 19), slice(19, 27), slice
 Numbers = Float[NDArray[np.floating[Any]], "n columns"]
 
 
+def body_columns(
+    arena: Arena, observations: Float[NDArray[np.floating[Any]], "*n columns"]
+) -> Float[NDArray[np.floating[Any]], "*n body"]:
+    """Returns the columns of the body and its place.
+
+    Args:
+        arena: The cells.
+        observations: See :func:`irl_lens.envs.ant.columns.observe`.
+    """
+    # An object has a cell, and how far it is along x and y; each cell has a weight.
+    objects = (observations.shape[-1] - BODY - arena.size**2) // 3
+    return observations[..., objects : objects + BODY]
+
+
 def body_of(
     arena: Arena, observations: Numbers
 ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
@@ -37,9 +51,7 @@ def body_of(
         arena: The cells.
         observations: See :func:`irl_lens.envs.ant.columns.observe`.
     """
-    # An object has a cell and a distance along x and y; cells have a weight each.
-    objects = (observations.shape[-1] - BODY - arena.size**2) // 3
-    seen = observations[:, objects : objects + BODY].astype(np.float64)
+    seen = body_columns(arena, observations).astype(np.float64)
     n = len(seen)
     qpos, qvel = np.empty((n, 15)), np.empty((n, 14))
     qpos[:, :2], qpos[:, 2] = seen[:, PLACE] * arena.half, seen[:, 0] + STANDING

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.bayes import floor
-from irl_lens.envs.ant.body import PLACE, body_of
+from irl_lens.envs.ant.body import PLACE, body_columns, body_of
 from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, gait_named
@@ -141,13 +141,15 @@ class AntWorld(AntSpec):
         self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
     ) -> Int[NDArray[np.int64], "*batch"]:
         """Returns the cell that the ant is in, as observations show it; -1 outside."""
-        return Arena(self.arena.size, 2 / self.arena.size).cells(observations[..., PLACE])
+        place = body_columns(self.arena, observations)[..., PLACE]
+        return Arena(self.arena.size, 2 / self.arena.size).cells(place)
 
     def points(
         self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
     ) -> Float[NDArray[np.float64], "*batch 2"]:
         """Returns column and row of the ant, as observations show it."""
-        return self.arena.points(self.arena.half * observations[..., PLACE].astype(np.float64))
+        place = body_columns(self.arena, observations)[..., PLACE]
+        return self.arena.points(self.arena.half * place.astype(np.float64))
 
     def situation(self, seed: Seed, task: str | Task = "train") -> AntSituation:
         """Draws an arena in which the expert can do a task.
