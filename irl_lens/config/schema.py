@@ -55,6 +55,9 @@ class BaseConfig:
     act_fn: Activation = "relu"
     deviation: Deviation = "state"
     """How wide continuous actions are drawn; discrete ones have no deviation."""
+    components: Annotated[int, Range(1, 64)] = 1
+    """Normal distributions that continuous actions are a mixture of (the paper's: 1), so that where
+    goals part what is drawn is after one of them; see :mod:`irl_lens.models.heads.mixture`."""
 
 
 @dataclass(frozen=True)

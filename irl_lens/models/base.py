@@ -44,7 +44,7 @@ class TrajectoryModel(nn.Module):
     def __init__(self, config: BaseConfig, spec: ObservationSpec, actions: ActionSpec) -> None:
         super().__init__()
         self.config, self.spec, self.actions = config, spec, actions
-        self.action_head = head_of(actions, config.deviation)
+        self.action_head = head_of(actions, config.deviation, config.components)
         self.hooked = ObservationTransformer(config, spec, self.action_head.outputs)
         self.next_observation = NextObservation(spec, config.d_model)
 

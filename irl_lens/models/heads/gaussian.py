@@ -67,7 +67,7 @@ class Gaussian(ActionHead):
 
     def nll(self, outputs: Outputs, actions: Vector, reduction: Reduction = "none") -> Losses:
         """-ln of the density at the action [nats]."""
-        return _reduced(-self.log_prob(outputs, actions), reduction)
+        return reduced(-self.log_prob(outputs, actions), reduction)
 
     def expected_nll(
         self, outputs: Outputs, policy: Float[Tensor, "*batch twice"], reduction: Reduction = "none"
@@ -77,7 +77,7 @@ class Gaussian(ActionHead):
         expert_mean, expert_deviation = policy.chunk(2, dim=-1)
         squares = (expert_mean - mean).square() + expert_deviation.square()
         losses = 0.5 * squares / deviation.square() + deviation.log() + LOG_SQRT_2PI
-        return _reduced(losses.sum(dim=-1), reduction)
+        return reduced(losses.sum(dim=-1), reduction)
 
     def log_prob(
         self, outputs: Outputs, actions: Vector, temperature: float = 1.0
@@ -111,10 +111,12 @@ class Gaussian(ActionHead):
         _, deviation = self.distribution(outputs, temperature)
         return (deviation.log() + LOG_SQRT_2PI + 0.5).sum(dim=-1)
 
-    def kl(self, outputs: Outputs, others: Outputs) -> Float[Tensor, "*batch"]:
-        """KL(p || q) [nats]."""
-        mean, deviation = self.distribution(outputs)
-        other_mean, other_deviation = self.distribution(others)
+    def kl(
+        self, outputs: Outputs, others: Outputs, temperature: float = 1.0
+    ) -> Float[Tensor, "*batch"]:
+        """KL(p || q) [nats], of both to the power 1 / temperature."""
+        mean, deviation = self.distribution(outputs, temperature)
+        other_mean, other_deviation = self.distribution(others, temperature)
         ratio = (deviation / other_deviation).square()
         distance = ((mean - other_mean) / other_deviation).square()
         return 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
@@ -129,5 +131,6 @@ def _log_density(actions: Vector, mean: Vector, deviation: Vector) -> Float[Tens
     return -terms.sum(dim=-1)
 
 
-def _reduced(losses: Tensor, reduction: Reduction) -> Losses:
+def reduced(losses: Tensor, reduction: Reduction) -> Losses:
+    """Returns losses as asked for."""
     return losses if reduction == "none" else getattr(losses, reduction)()
