@@ -2,11 +2,13 @@
 ``paper-grid`` and ``paper-ant``.
 
 The latter are the paper's own sizes (arXiv 2512.20605, Tables A4 to A10), which want a large
-accelerator; ``grid`` and ``ant`` are the same worlds with smaller models and shorter training.
+accelerator; ``grid`` and ``ant`` are the same worlds with smaller models and shorter training, but
+that only the demonstrations of ``ant`` go astray (:mod:`irl_lens.envs.ant.straying`).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from irl_lens.config.schema import (
@@ -153,7 +155,7 @@ _ANT = Preset(
 
 _PAPER_ANT = Preset(
     name="paper-ant",
-    world=ANT,
+    world=replace(ANT, strays=0.0),
     # The paper's is a Hawk state-space model of this size; ours is a transformer.
     base=BaseConfig(d_model=256, n_layers=8, n_heads=8, d_mlp=512),
     pretrain=PretrainConfig(steps=204_800, batch=512, chunk=16, observation_weight=10.0),

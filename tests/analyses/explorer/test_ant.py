@@ -72,9 +72,9 @@ def test_things_and_the_wall_are_edited_and_the_body_walks_on_as_it_was(session:
         for plain in (session.state.clean, session.state.edited)
     ]
     names = session.workbench.world.observation.column_names
-    assert {names[i][:-2] for i in np.flatnonzero((both[0] != both[1]).any(axis=0))} == {
-        *("0", "1", "wall0")
-    }
+    assert {
+        names[i].rpartition("_")[0] for i in np.flatnonzero((both[0] != both[1]).any(axis=0))
+    } == {*("0", "1", "wall0")}
     assert session.undo().state == before
 
 
