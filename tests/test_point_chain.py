@@ -15,6 +15,7 @@ from irl_lens.config.schema import BaseConfig, CodesConfig, Deviation, Preset
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.models.heads.gaussian import Gaussian
+from irl_lens.models.heads.mixture import Mixture
 from irl_lens.progress import QuietProgress
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.runs.run import Run
@@ -24,13 +25,20 @@ from tests.every_analysis import every_analysis
 from tests.point_world import PointConfig, PointWorld
 
 
-def settings(deviation: Deviation = "state", **world: bool) -> Preset:
+def settings(deviation: Deviation = "state", components: int = 1, **world: bool) -> Preset:
     smoke = preset("smoke")
     return replace(
         smoke,
         name="point",
         world=PointConfig(**world),
-        base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24, deviation=deviation),
+        base=BaseConfig(
+            d_model=16,
+            n_layers=2,
+            n_heads=2,
+            d_mlp=24,
+            deviation=deviation,
+            components=components,
+        ),
         pretrain=replace(smoke.pretrain, steps=60, batch=64, lr=1e-2),
         controllers=replace(smoke.controllers, layers=(1,), rank=4, steps=8, batch=32),
         discovery=replace(smoke.discovery, layer=1, rank=4, steps=8, batch=32),
@@ -49,12 +57,15 @@ def trained(folder: Path, wanted: Preset) -> Run:
 
 
 @pytest.mark.parametrize(
-    ("labelled", "deviation", "counts"), [(True, "state", False), (False, "constant", True)]
+    ("labelled", "deviation", "counts", "components"),
+    [(True, "state", False, 1), (False, "constant", True, 1), (True, "state", True, 3)],
 )
 def test_the_whole_chain(
-    tmp_path: Path, labelled: bool, deviation: Deviation, counts: bool
+    tmp_path: Path, labelled: bool, deviation: Deviation, counts: bool, components: int
 ) -> None:
-    run = trained(tmp_path / "run", settings(deviation, labelled=labelled, counts=counts))
+    run = trained(
+        tmp_path / "run", settings(deviation, components, labelled=labelled, counts=counts)
+    )
     assert ("controllers" in run.chain) == labelled
     assert list(run.finished()) == list(run.chain)
     losses = [row["nll"] for row in run.stage("base").metrics()]
@@ -64,7 +75,9 @@ def test_the_whole_chain(
     assert ("reached_2" in run.stage("internal-rl").result) == labelled
 
     world = run.world
-    assert isinstance(world, PointWorld) and isinstance(run.base.action_head, Gaussian)
+    assert isinstance(world, PointWorld) and isinstance(
+        run.base.action_head, Mixture if components > 1 else Gaussian
+    )
     assert ("action_head.log_deviation" in run.stage("base").weights()) == (deviation == "constant")
     played = RolloutRunner(run.fast, world.horizon, run.policy).play(world.vector_env(16), 0)
     assert np.isfinite(played.actions).all() and played.decisions is not None

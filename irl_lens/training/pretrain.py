@@ -69,11 +69,16 @@ class PretrainJob:
         nll = sum(figure["nll"] for figure in figures)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
-        if self.stream.is_fresh(i):
-            self._recent = nll if self._recent is None else 0.98 * self._recent + 0.02 * nll
-        above = {} if self.floor is None else {"above_floor": self._recent - self.floor}
+        self._recent = recent = self._averaged(nll, self.stream.is_fresh(i))
+        above = {} if self.floor is None else {"above_floor": recent - self.floor}
         speed = tokens / (time.perf_counter() - began)
         return {"nll": nll, **above, "grad_norm": float(norm), "tokens_per_second": speed}
+
+    def _averaged(self, nll: float, fresh: bool) -> float:
+        """The NLL of late, of batches that were not trained on before."""
+        if self._recent is None:
+            return nll
+        return 0.98 * self._recent + 0.02 * nll if fresh else self._recent
 
     def _floor(self, world: World, seed: int) -> float | None:
         """The exact Bayes filter's NLL; None where the world has no such filter."""

@@ -58,10 +58,10 @@ def world(request: pytest.FixtureRequest) -> PointWorld:
     return WORLDS[request.param]
 
 
-def base_of(world: PointWorld, deviation: Deviation = "state") -> FastPath:
+def base_of(world: PointWorld, deviation: Deviation = "state", components: int = 1) -> FastPath:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        sizes = replace(SIZES, deviation=deviation)
+        sizes = replace(SIZES, deviation=deviation, components=components)
         return FastPath(TrajectoryModel(sizes, world.observation, world.actions).frozen())
 
 
@@ -113,9 +113,14 @@ def test_without_the_experts_policy_its_actions_are_imitated() -> None:
     assert not torch.equal(batch.nll(base, stream, 1, "policy"), batch.nll(base, stream, 1))
 
 
-@pytest.mark.parametrize("deviation", ["constant", "state"])
-def test_rollouts_record_what_was_done(world: PointWorld, deviation: Deviation) -> None:
-    base = base_of(world, deviation)
+HEADS = [("constant", 1), ("state", 1), ("constant", 3), ("state", 3)]
+
+
+@pytest.mark.parametrize(("deviation", "components"), HEADS)
+def test_rollouts_record_what_was_done(
+    world: PointWorld, deviation: Deviation, components: int
+) -> None:
+    base = base_of(world, deviation, components)
     played = RolloutRunner(base, world.horizon, temperature=0.5).play(world.vector_env(24), 5)
     env = world.vector_env(24)
     observation, _ = env.reset(seed=5)
@@ -156,10 +161,10 @@ def test_oracles_need_labels() -> None:
         runner.play(world.vector_env(4), 0)
 
 
-@pytest.mark.parametrize("deviation", ["constant", "state"])
-def test_raw_learning(world: PointWorld, deviation: Deviation) -> None:
+@pytest.mark.parametrize(("deviation", "components"), HEADS)
+def test_raw_learning(world: PointWorld, deviation: Deviation, components: int) -> None:
     config = RLConfig(episodes=256, batch=64, lr=1e-2, entropy=1e-3)
-    agent = RawAgent(base_of(world, deviation).model, config, world.horizon)
+    agent = RawAgent(base_of(world, deviation, components).model, config, world.horizon)
     job = RLJob(agent, world, config, 0, "test", prefix=1)
     before = {name: p.clone() for name, p in agent.trained.named_parameters()}
     first = [job.step(i) for i in range(4)]
@@ -167,7 +172,8 @@ def test_raw_learning(world: PointWorld, deviation: Deviation) -> None:
     assert any(figures["kl"] > 0 for figures in first)
     moved = [n for n, p in agent.trained.named_parameters() if not torch.equal(p, before[n])]
     assert "hooked.unembed.W_U" in moved
-    assert ("action_head.log_deviation" in moved) == (deviation == "constant")
+    deviations = "log_deviation" if components == 1 else "component.log_deviation"
+    assert (f"action_head.{deviations}" in moved) == (deviation == "constant")
     assert ("reached_1" in job.measure(32)) == world.config.labelled
 
 

@@ -140,8 +140,9 @@ def play(
         taken = actions[live].astype(np.float32)
         record.append((live, state.steps[live], seen, taken, means, progress))
         if strays:
-            led, command = straying.commands(live, *(part[:, :2] for part in at), rng)
-            actions[live[led]] = gait.torques(at[0][led], at[1][led], command) + noise[led]
+            qpos, qvel = at
+            led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], rng)
+            actions[live[led]] = gait.torques(qpos[led], qvel[led], command) + noise[led]
         episodes.step(actions)
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
 

@@ -144,7 +144,8 @@ class Mixture(ActionHead):
     ) -> Components:
         """ln sum_j w_j exp(-KL(i || j)) for each component i, over the components j of another."""
         one, other = parts[..., :, None, :], others[..., None, :, :]
-        apart = self.component.kl(*torch.broadcast_tensors(one, other), temperature)
+        one, other = torch.broadcast_tensors(one, other)
+        apart = self.component.kl(one, other, temperature)
         return (log_weights[..., None, :] - apart).logsumexp(dim=-1)
 
 
