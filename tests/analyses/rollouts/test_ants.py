@@ -44,9 +44,9 @@ def field() -> Field:
 
 @pytest.fixture(scope="module")
 def meta() -> SegmentMetacontroller:
-    """Its gate opens now and then; its codes steer."""
+    """Its gate opens now and then, at no step in all rows; its codes steer."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
+        torch.manual_seed(2)
         codes = CodesConfig(layer=1, history=2, hidden=4, latent=LATENT)
         meta = SegmentMetacontroller(codes, 16).requires_grad_(False)
         meta.decoder.matrices.data.normal_()  # type: ignore[union-attr]
