@@ -2,8 +2,9 @@
 
     L = mean over valid t of [ -ln p(a_t | o_1..t) - lambda * ln p(o_{t+1} | o_1..t) ]
 
-(arXiv 2512.20605, App. B, Table A4). Every batch is fresh, so the training NLL is an honest
-estimate of the NLL on new boards, and its distance to the exact Bayes filter's is shown.
+(arXiv 2512.20605, App. B, Table A4). Every batch is fresh when it is first used, so the training
+NLL of first uses is an honest estimate of the NLL on new boards, and its distance to the exact
+Bayes filter's is shown.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from irl_lens.envs.ant.straying import STEPS, Straying
 WIDE = Arena(4, 100.0)  # nothing is ever near
 
 
-def led(straying: Straying, n: int, steps: int, probability_rng: int = 0) -> np.ndarray:
+def led(straying: Straying, n: int, steps: int) -> np.ndarray:
     """Directions of ants that stand in the middle of a free cell; nan of those on their way."""
-    rng, place = np.random.default_rng(probability_rng), WIDE.centres[[10]].repeat(n, axis=0)
+    rng, place = np.random.default_rng(0), WIDE.centres[[10]].repeat(n, axis=0)
     found = np.full((steps, n), np.nan)
     for step in range(steps):
         astray, ways = straying.commands(np.arange(n), place, np.zeros((n, 2)), rng)
