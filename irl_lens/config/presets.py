@@ -155,7 +155,7 @@ _ANT = Preset(
 
 _PAPER_ANT = Preset(
     name="paper-ant",
-    world=replace(ANT, strays=0.0),
+    world=replace(ANT, strays=0.0, ways=False),
     # The paper's is a Hawk state-space model of this size; ours is a transformer.
     base=BaseConfig(d_model=256, n_layers=8, n_heads=8, d_mlp=512),
     pretrain=PretrainConfig(steps=204_800, batch=512, chunk=16, observation_weight=10.0),

@@ -29,29 +29,28 @@ Numbers = Float[NDArray[np.floating[Any]], "n columns"]
 
 
 def body_columns(
-    arena: Arena, observations: Float[NDArray[np.floating[Any]], "*n columns"]
+    objects: int, observations: Float[NDArray[np.floating[Any]], "*n columns"]
 ) -> Float[NDArray[np.floating[Any]], "*n body"]:
     """Returns the columns of the body and its place.
 
     Args:
-        arena: The cells.
+        objects: How many there are in the arena: as many columns come first.
         observations: See :func:`irl_lens.envs.ant.columns.observe`.
     """
-    # An object has a cell, and how far it is along x and y; each cell has a weight.
-    objects = (observations.shape[-1] - BODY - arena.size**2) // 3
     return observations[..., objects : objects + BODY]
 
 
 def body_of(
-    arena: Arena, observations: Numbers
+    arena: Arena, objects: int, observations: Numbers
 ) -> tuple[Float[NDArray[np.float64], "n 15"], Float[NDArray[np.float64], "n 14"]]:
     """Returns positions and velocities (:class:`irl_lens.envs.ant.physics.Physics`).
 
     Args:
         arena: The cells.
+        objects: How many there are in it.
         observations: See :func:`irl_lens.envs.ant.columns.observe`.
     """
-    seen = body_columns(arena, observations).astype(np.float64)
+    seen = body_columns(objects, observations).astype(np.float64)
     n = len(seen)
     qpos, qvel = np.empty((n, 15)), np.empty((n, 14))
     qpos[:, :2], qpos[:, 2] = seen[:, PLACE] * arena.half, seen[:, 0] + STANDING

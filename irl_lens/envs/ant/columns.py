@@ -14,6 +14,7 @@
     cell_cos_x, _y, cell_sin_x, _y  -         1       the cell: -1 and 0 at its edges, 1 and 0 amid
     0_x, 0_y, .., wall0_x, ..     m           2       arena: from the ant to each object's centre
     at0, at1, ..                  -           1       the board: how much the ant is in each cell
+    way0_x, way0_y, ..            -           1       heading: where to walk to reach each colour
 
 with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
 the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
@@ -27,8 +28,10 @@ each with its bilinear weight,
 
 and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
 event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
-ground. (The paper, arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place
-within the cell and relative positions; frames, scales and the board are our choice.)
+ground. Ways, cosine and sine of where the expert would walk to reach a colour, are seen with
+:attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper, arXiv 2512.20605, App. A.2, names
+proprioception through symlog, position, place within the cell and relative positions; frames,
+scales, the board and ways are our choice.)
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
+from irl_lens.envs.ant.navigator import Navigator
 from irl_lens.envs.pinpad.layouts import BoardSpec
 from irl_lens.envs.spaces import ObservationSpec, RealColumn
 
@@ -68,19 +72,23 @@ BODY = len(_BODY)
 Numbers = Float[NDArray[np.floating[Any]], "n _"]
 
 
-def observation_spec(board: BoardSpec, arena: Arena) -> ObservationSpec:
+def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationSpec:
     """Returns the columns of an arena.
 
     Args:
         board: Its size and objects.
         arena: Its cells.
+        ways: The ways to the colours are among them.
     """
     objects = [*map(str, range(board.colours)), *(f"wall{i}" for i in range(board.walls))]
     columns = [RealColumn(name, scale) for name, scale in _BODY]
     far = 2 * arena.half / 3
     columns += [RealColumn(f"{name}_{axis}", far) for name in objects for axis in "xy"]
     # The place tells them: to predict them too would count it several times.
-    columns += [RealColumn(f"at{cell}", predicted=False) for cell in range(board.cells)]
+    derived = [f"at{cell}" for cell in range(board.cells)]
+    if ways:
+        derived += [f"way{colour}_{axis}" for colour in range(board.colours) for axis in "xy"]
+    columns += [RealColumn(name, predicted=False) for name in derived]
     cells = (board.cells,) * len(objects)
     return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
@@ -90,6 +98,7 @@ def observe(
     objects: Int[NDArray[np.int64], "n objects"],
     qpos: Numbers,
     qvel: Numbers,
+    navigator: Navigator | None = None,
 ) -> Float[NDArray[np.float32], "n columns"]:
     """Returns observations.
 
@@ -98,6 +107,7 @@ def observe(
         objects: Cell of each colour, then of each wall.
         qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
         qvel: Velocities.
+        navigator: Of these arenas, if the ways to the colours are to be seen.
     """
     w, x, y, z = qpos[:, 3:7].T
     heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y**2 + z**2))
@@ -126,6 +136,9 @@ def observe(
         *np.take_along_axis(away, objects[..., None], axis=1).reshape(len(qpos), -1).T,
         *weights.T,
     )
+    if navigator is not None:
+        ways = navigator.ways(places, qvel[:, :2]) - heading[:, None]
+        columns += (*np.stack([np.cos(ways), np.sin(ways)], axis=2).reshape(len(qpos), -1).T,)
     return np.stack(columns, axis=1).astype(np.float32)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.episodes import AntEpisodes
 from irl_lens.envs.ant.expert import Expert
 from irl_lens.envs.ant.gait import TORQUES, Gait
@@ -132,7 +131,7 @@ def play(
     actions, record = np.zeros((len(state.end), TORQUES)), []
     while len(live := np.flatnonzero(~episodes.done)):
         at = physics.qpos[live], physics.qvel[live]
-        seen = observe(world.arena, state.objects[live], *at)
+        seen = episodes.observe(live)
         progress = state.progress[live]
         means = expert.rows(live).means(seen, episodes.goals[state.task[live], progress])
         noise = deviation * rng.standard_normal(means.shape, np.float32)

@@ -16,10 +16,10 @@ from gymnasium.error import ResetNeeded
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.options import AntOptions
 from irl_lens.envs.ant.physics import VELOCITIES, Physics
 from irl_lens.envs.ant.rules import End, Judged, content, fallen, judge
+from irl_lens.envs.ant.sights import Sights
 from irl_lens.envs.ant.spec import JOINTS
 from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.drawing import BoardDraw
@@ -91,7 +91,7 @@ class AntEpisodes:
         self.body: Body | None = None
         self.physics, self.diverged = Physics(options.physics, n, threads), 0
         self._state = AntState.empty(n, self.board.objects)
-        self._there = np.zeros((n, self.board.cells), np.int64)
+        self._lay(self._layouts)
 
     @property
     def board(self) -> BoardSpec:
@@ -133,6 +133,7 @@ class AntEpisodes:
         state.progress[rows] = state.steps[rows] = 0
         state.end[rows] = End.NOT_YET
         self._there[rows] = content(self.board, layouts)
+        self._sights.put(rows, Sights.of(self.world, layouts))
         self.physics.reset(rows, *self._begun(layouts, generators))
 
     def _begun(
@@ -195,6 +196,15 @@ class AntEpisodes:
         reward[rows] = state.end[rows] == End.SUCCESS
         return reward
 
+    @property
+    def _layouts(self) -> Layouts:
+        return Layouts(self._state.objects.copy(), self._state.start)
+
+    def _lay(self, layouts: Layouts) -> None:
+        """Works out what follows from the arenas of all rows."""
+        self._there = content(self.board, layouts)
+        self._sights = Sights.of(self.world, layouts)
+
     def _judged(
         self,
         rows: Int[NDArray[np.int64], " k"],
@@ -223,10 +233,12 @@ class AntEpisodes:
             rows = np.flatnonzero(self._state.start < 0).tolist()
             raise ResetNeeded(f"rows {rows} have no arena yet; call reset() first")
 
-    def observe(self) -> Float[NDArray[np.float32], "n columns"]:
-        """Returns fresh observations."""
+    def observe(
+        self, rows: Int[NDArray[np.intp], " k"] | slice = slice(None)
+    ) -> Float[NDArray[np.float32], "n columns"]:
+        """Returns fresh observations, of all rows or of some."""
         physics = self.physics
-        return observe(self.world.arena, self._state.objects, physics.qpos, physics.qvel)
+        return self._sights.rows(rows).observe(physics.qpos[rows], physics.qvel[rows])
 
     def info(self) -> dict[str, NDArray[np.int64] | NDArray[np.bool_]]:
         """Returns the labels only an experimenter sees, ``[n]`` each.
@@ -278,7 +290,7 @@ class AntEpisodes:
         """Goes back to a snapshot that was checked."""
         self.physics.load(np.arange(len(self.done)), snapshot.physics)
         self._state = replace(snapshot, physics=np.zeros((len(self.done), 0)))
-        self._there = content(self.board, Layouts(snapshot.objects, snapshot.start))
+        self._lay(self._layouts)
 
 
 def checked_torques(actions: Any, shape: tuple[int, ...]) -> Float[NDArray[np.float64], ...]:

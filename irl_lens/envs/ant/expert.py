@@ -69,7 +69,7 @@ class Expert:
             observations: One for each layout (:func:`irl_lens.envs.ant.columns.observe`).
             goals: The colour that each is after.
         """
-        qpos, qvel = body_of(self.arena, observations)
+        qpos, qvel = body_of(self.arena, self.navigator.objects.shape[1], observations)
         command = self.navigator.directions(qpos[:, :2], qvel[:, :2], goals)
         return self.gait.torques(qpos, qvel, command)
 

@@ -91,19 +91,36 @@ class Navigator:
             velocities: How they move [m/s].
             goals: The colours that they are after.
         """
+        return self._ways(places, velocities, goals[:, None])[:, 0]
+
+    def ways(self, places: Places, velocities: Places) -> Float[NDArray[np.float64], "n colours"]:
+        """Returns where to walk to each of the colours [rad].
+
+        Args:
+            places: Where the ants are [m].
+            velocities: How they move [m/s].
+        """
+        colours = np.arange(self.worth.shape[1])
+        return self._ways(places, velocities, np.broadcast_to(colours, self.worth.shape[:2]))
+
+    def _ways(
+        self, places: Places, velocities: Places, goals: Int[NDArray[np.int64], "n k"]
+    ) -> Float[NDArray[np.float64], "n k"]:
+        """Returns where to walk to some of the colours."""
         rows, cells = np.arange(len(goals)), self._cells(places)
         side, centres = self.arena.side, self.arena.centres / self.arena.side
         start = (places + LEAD * velocities) / side
         way = centres - start[:, None]
         length = np.sqrt((way**2).sum(axis=2) + EPSILON**2)
         near = nearness(start[:, None, None], centres[:, None], centres[self.objects][:, None])
-        blocking = self.objects != cells[:, None]
-        blocking[rows, goals] = False
-        cost = length + (near * blocking[:, None]).sum(axis=2) + self.worth[rows, goals]
-        leaving = np.flatnonzero(cells == self.objects[rows, goals])
-        cost[leaving, cells[leaving]] = 2 * FAR
-        weights = np.exp((cost.min(axis=1, keepdims=True) - cost) / TEMPERATURE)
-        x, y = ((weights / length)[:, :, None] * way).sum(axis=1).T
+        near *= (self.objects != cells[:, None])[:, None]
+        # The goal itself does not block.
+        free = np.take_along_axis(near, goals[:, None], axis=2).swapaxes(1, 2)
+        cost = (length + near.sum(axis=2))[:, None] - free + self.worth[rows[:, None], goals]
+        row, leaving = np.nonzero(cells[:, None] == np.take_along_axis(self.objects, goals, axis=1))
+        cost[row, leaving, cells[row]] = 2 * FAR
+        weights = np.exp((cost.min(axis=2, keepdims=True) - cost) / TEMPERATURE)
+        x, y = np.moveaxis((weights / length[:, None]) @ way, 2, 0)
         return np.arctan2(y, x)
 
     def _cells(self, places: Places) -> Whole:

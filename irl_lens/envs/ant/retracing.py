@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from irl_lens.arrays import NDArray
-from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.gait import gait_named
 from irl_lens.envs.ant.physics import POSITIONS, VELOCITIES, Physics
 from irl_lens.envs.ant.rules import EMPTY, content, visits
+from irl_lens.envs.ant.sights import Sights
 from irl_lens.envs.ant.spec import AntSpec, PhysicsOptions
 from irl_lens.envs.ant.stance import Body
 from irl_lens.envs.pinpad.layouts import Layouts
@@ -64,9 +64,7 @@ def retraced(world: AntSpec, layouts: Layouts, begun: Body, actions: Torques) ->
     deviation = world.settings.noise * gait_named(world.settings.gait).deviation
     unknown, deviations = np.full_like(taken, np.nan), np.full_like(taken, deviation)
     return Trajectories(
-        observations=observe(world.arena, np.repeat(layouts.objects, steps, axis=0), qpos, qvel)[
-            None
-        ],
+        observations=Sights.of(world, layouts).rows(np.zeros(steps, int)).observe(qpos, qvel)[None],
         actions=taken[None],
         mask=np.ones((1, steps), bool),
         policy=np.concatenate([unknown, deviations], axis=1)[None],

@@ -77,6 +77,9 @@ class AntConfig(PhysicsOptions):
             :mod:`irl_lens.envs.ant.straying`. Without, how the legs stand tells best where the ant
             is going, and a model learns to go on as before in place of finding ways. Nobody else
             goes astray, nor who demonstrates in a given situation.
+        ways: Show in which direction each colour is to be reached, around walls and other colours
+            (:mod:`irl_lens.envs.ant.navigator`). The paper's ant does not see it; a small model
+            finds it out only with far more demonstrations than two cores can read.
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """
@@ -91,7 +94,8 @@ class AntConfig(PhysicsOptions):
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
     noise: float = 0.75
-    strays: float = 0.05
+    strays: float = 0.02
+    ways: bool = True
     gait: str = "shipped"
 
     def __post_init__(self) -> None:
@@ -130,7 +134,7 @@ class AntSpec(PinpadSpec):
         super().__init__(config.board)
         self.settings = config
         self.arena = Arena(config.size, config.cell)
-        self._observation = observation_spec(self.board, self.arena)
+        self._observation = observation_spec(self.board, self.arena, config.ways)
 
     @property
     def observation(self) -> ObservationSpec:

@@ -12,11 +12,11 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.ant.arena import Arena
 from irl_lens.envs.ant.bayes import floor
 from irl_lens.envs.ant.body import PLACE, body_columns, body_of
-from irl_lens.envs.ant.columns import observe
 from irl_lens.envs.ant.demonstrations import demonstrate
 from irl_lens.envs.ant.gait import Gait, gait_named
 from irl_lens.envs.ant.practice import GaitPractice
 from irl_lens.envs.ant.rules import End
+from irl_lens.envs.ant.sights import Sights
 from irl_lens.envs.ant.situation import AntSituation
 from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import stance_of
@@ -141,14 +141,14 @@ class AntWorld(AntSpec):
         self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
     ) -> Int[NDArray[np.int64], "*batch"]:
         """Returns the cell that the ant is in, as observations show it; -1 outside."""
-        place = body_columns(self.arena, observations)[..., PLACE]
+        place = body_columns(self.board.objects, observations)[..., PLACE]
         return Arena(self.arena.size, 2 / self.arena.size).cells(place)
 
     def points(
         self, observations: Float[NDArray[np.floating[Any]], "*batch columns"]
     ) -> Float[NDArray[np.float64], "*batch 2"]:
         """Returns column and row of the ant, as observations show it."""
-        place = body_columns(self.arena, observations)[..., PLACE]
+        place = body_columns(self.board.objects, observations)[..., PLACE]
         return self.arena.points(self.arena.half * place.astype(np.float64))
 
     def situation(self, seed: Seed, task: str | Task = "train") -> AntSituation:
@@ -166,7 +166,7 @@ class AntWorld(AntSpec):
         The start is what the first observation shows of it, to its precision.
         """
         layouts = Layouts.of(trajectories)
-        qpos, qvel = body_of(self.arena, trajectories.observations[:, 0])
+        qpos, qvel = body_of(self.arena, self.board.objects, trajectories.observations[:, 0])
         found = []
         for row, cell in enumerate(layouts.start.tolist()):
             cells = *layouts.objects[row].tolist(), cell
@@ -178,8 +178,8 @@ class AntWorld(AntSpec):
         self, situation: AntSituation, rows: Roaming
     ) -> Float[NDArray[np.float32], "n columns"]:
         """Returns what bodies would see in another arena."""
-        objects = np.tile(situation.cells[:-1], (rows.num_envs, 1))
-        return observe(self.arena, objects, *rows.bodies)
+        alike = Sights.of(self, situation.layouts).rows(np.zeros(rows.num_envs, np.int64))
+        return alike.observe(*rows.bodies)
 
     def stage(self, plain: dict[str, Any]) -> AntSituation:
         """Builds a situation from the plain values that it gave."""
