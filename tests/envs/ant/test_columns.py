@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pytest import approx
 
-from irl_lens.envs.ant.columns import observe
+from irl_lens.envs.ant.navigator import Navigator
+from irl_lens.envs.ant.sights import Sights
 from irl_lens.envs.ant.spec import AntConfig, AntSpec
+from irl_lens.envs.pinpad.layouts import Layouts
 
 SPEC = AntSpec(AntConfig())
 NAMES = SPEC.observation.column_names
@@ -23,7 +25,8 @@ def state(yaw: float, place: tuple[float, float]) -> tuple[np.ndarray, np.ndarra
 
 
 def seen(yaw: float, place: tuple[float, float], objects: list[int]) -> dict[str, float]:
-    found = observe(SPEC.arena, np.array([objects]), *state(yaw, place))
+    arena = Layouts(np.array([objects]), np.array([-1]))
+    found = Sights.of(SPEC, arena).observe(*state(yaw, place))
     assert found.dtype == np.float32 and found.shape == (1, SPEC.observation.columns)
     return dict(zip(NAMES, found[0].tolist(), strict=True))
 
@@ -77,6 +80,34 @@ def test_a_quarter_turn_of_everything_changes_the_arena_s_columns_alone() -> Non
 
 
 def test_nothing_jumps_where_a_cell_ends() -> None:
-    before, after = (seen(0.3, (x, 0.4), [0, 3, 12, 15, 5]) for x in (-1e-6, 1e-6))
+    before, after = (seen(0.3, (x, -0.4), [0, 3, 12, 15, 5]) for x in (-1e-6, 1e-6))
     for name in NAMES:
         np.testing.assert_allclose(before[name], after[name], atol=1e-5, err_msg=name)
+
+
+def test_ways_lead_round_what_is_in_the_way() -> None:
+    # Standing in cell 4, at the west end of the second row; colour 0 is north, the wall east.
+    found = seen(np.pi / 2, (-2.25, 0.75), [0, 7, 12, 3, 5])
+    assert [found["way0_x"], found["way0_y"]] == approx([1, 0], abs=1e-3)
+    assert [found["way2_x"], found["way2_y"]] == approx([-1, 0], abs=1e-3)
+    # Colour 1 is straight to the east (to the right), behind the wall: not that way.
+    assert abs(found["way1_x"]) > 0.5
+    for colour in range(4):
+        assert np.hypot(found[f"way{colour}_x"], found[f"way{colour}_y"]) == approx(1)
+
+
+def test_ways_are_where_the_expert_walks_and_can_be_left_out() -> None:
+    rng = np.random.default_rng(0)
+    arenas = Layouts(np.array([rng.permutation(16)[:5] for _ in range(64)]), np.full(64, -1))
+    qpos, qvel = np.zeros((64, 15)), rng.normal(size=(64, 14))
+    qpos[:, :2], turn = rng.uniform(-3, 3, (64, 2)), rng.uniform(-np.pi, np.pi, 64)
+    qpos[:, 3], qpos[:, 6] = np.cos(turn / 2), np.sin(turn / 2)
+    found = Sights.of(SPEC, arenas).observe(qpos, qvel)
+    expert = Navigator.of(SPEC.board, arenas, SPEC.arena)
+    for colour in range(4):
+        command = expert.directions(qpos[:, :2], qvel[:, :2], np.full(64, colour)) - turn
+        ways = found[:, [NAMES.index(f"way{colour}_{axis}") for axis in "xy"]]
+        np.testing.assert_allclose(ways, np.stack([np.cos(command), np.sin(command)], 1), atol=1e-5)
+    blind = AntSpec(AntConfig(ways=False))
+    assert blind.observation.column_names == NAMES[: -2 * SPEC.board.colours]
+    np.testing.assert_array_equal(Sights.of(blind, arenas).observe(qpos, qvel), found[:, :-8])
