@@ -31,10 +31,9 @@ def as_written(app, what, name, obj, options, lines):
 
 
 def outside(app, document, content):
-    """Lets a page link to a Markdown file that is none of the pages, as readers of files can."""
-    content[0] = re.sub(
-        r"\]\(((?:\.\./)+(?:results|notebooks|findings)/)", r"](path:\1", content[0]
-    )
+    """Lets a page link to a file that is none of the pages, as it may on a shelf of files."""
+    there = r"\]\(((?:\.\./)+(?:results|notebooks|findings)/)"
+    content[0] = re.sub(there, r"](path:\1", content[0])
 
 
 def setup(app):

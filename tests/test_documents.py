@@ -4,7 +4,6 @@ import doctest
 import re
 import runpy
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
