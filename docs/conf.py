@@ -32,7 +32,7 @@ def as_written(app, what, name, obj, options, lines):
 
 def outside(app, document, content):
     """Lets a page link to a file that is none of the pages, as it may on a shelf of files."""
-    there = r"\]\(((?:\.\./)+(?:results|notebooks|findings)/)"
+    there = r"\]\(((?:\.\./)+(?:results/|notebooks/|findings/|README))"
     content[0] = re.sub(there, r"](path:\1", content[0])
 
 

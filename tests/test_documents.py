@@ -4,6 +4,7 @@ import doctest
 import re
 import runpy
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -60,6 +61,23 @@ def test_commands_and_options_that_are_shown_exist(capsys):
             main([verb, "--help"])
         known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
         assert options <= known, f"irl-lens {verb}"
+
+
+def test_every_command_and_no_other_is_on_its_page(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    known = re.search(r"\{(run,[\w,]+)\}", capsys.readouterr().out)
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    shown = re.findall(r"^\| `irl-lens (\w+)", page, re.MULTILINE)
+    assert known and sorted(shown) == sorted(known[1].split(","))
+
+
+def test_the_code_that_the_paper_is_led_to_is_there():
+    page = (ROOT / "docs" / "paper-to-code.md").read_text()
+    names = re.findall(r"`(irl_lens\.[\w.]+)`", page)
+    assert len(names) > 50
+    for name in names:
+        resolve_name(name)
 
 
 def test_the_picture_of_the_world_is_what_its_script_draws():
