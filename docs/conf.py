@@ -14,7 +14,6 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"irl-lens {release}"
 
-myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

@@ -19,7 +19,8 @@ SEED = 38
 """A board with the task A C B, on which no part of the way crosses itself."""
 CELL, GAP, TOP = 40, 28, 64
 """A cell, the gap between boards, and what is above them [px]."""
-INK, WAY, LINE = "#141414", "#141414", "#d7d7d7"
+INK, LINE = "#141414", "#d7d7d7"
+KEY = "(ring: where a subgoal begins, disc: where it ends)"
 DARK = ("#0072b2", "#9467bd", "#d55e00", "#009e73")
 """Colours on which numbers are white."""
 
@@ -50,7 +51,7 @@ def _picture(
         f'width="{width}" font-family="sans-serif" font-size="15" text-anchor="middle">',
         f"<title>One demonstration of the task {' '.join(names)}</title>",
         f'<rect width="{width}" height="{TOP + side + GAP}" fill="#ffffff"/>',
-        _text(width / 2, 22, f"task {' '.join(names)}: the colours {order}, in this order"),
+        _text(width / 2, 22, f"task {' '.join(names)}: the colours {order}, in this order {KEY}"),
     ]
     for i, (name, colours, way) in enumerate(zip(names, visits, ways, strict=True)):
         said = f"subgoal {name}: {', then '.join(map(str, colours))}"
@@ -77,7 +78,7 @@ def _way(way: np.ndarray) -> Iterator[str]:
     """The path, a ring where it begins, a disc where it ends."""
     points = [tuple(int(v) for v in CELL * (point + 0.5)) for point in way]
     line = " ".join(f"{x},{y}" for x, y in points)
-    look = f'fill="none" stroke="{WAY}" stroke-width="4" stroke-linejoin="round"'
+    look = f'fill="none" stroke="{INK}" stroke-width="4" stroke-linejoin="round"'
     yield f'<polyline points="{line}" {look} stroke-opacity="0.75"/>'
     (x, y), (last_x, last_y) = points[0], points[-1]
     yield f'<circle cx="{x}" cy="{y}" r="7" fill="#ffffff" stroke="{INK}" stroke-width="3"/>'
