@@ -80,6 +80,13 @@ def test_the_code_that_the_paper_is_led_to_is_there():
         resolve_name(name)
 
 
+def test_every_finding_is_listed():
+    listed = re.findall(
+        r"^\| \[([\w.-]+)\]", (ROOT / "findings/README.md").read_text(), re.MULTILINE
+    )
+    assert listed == sorted(path.name for path in (ROOT / "findings").glob("*.sh"))
+
+
 def test_the_picture_of_the_world_is_what_its_script_draws():
     drawn = runpy.run_path(str(ROOT / "docs" / "draw_world.py"))["draw"]()
     assert drawn == (ROOT / "docs" / "world.svg").read_text()
