@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from irl_lens.envs.registry import GRID, make_world
+from irl_lens.envs.pinpad.world import PinpadWorld
+from irl_lens.envs.registry import GRID
 from irl_lens.envs.scenes import Scene
 
 SEED = 38
@@ -27,16 +28,16 @@ DARK = ("#0072b2", "#9467bd", "#d55e00", "#009e73")
 
 def draw() -> str:
     """Returns the picture as SVG."""
-    world = make_world(GRID)
-    situation = world.situation(SEED)  # type: ignore[attr-defined]
+    world = PinpadWorld(GRID)
+    situation = world.situation(SEED)
     shown = situation.demonstrate(SEED)
-    way = world.points(shown.observations)[0]  # type: ignore[attr-defined]
+    way = world.points(shown.observations)[0]
     move = situation.scene().moves[shown.actions[0, -1]]
     way = np.vstack([way, way[-1] + (move.dx, move.dy)])  # into the cell that ends the task
     cuts = [0, *np.flatnonzero(shown.boundaries()[0]).tolist(), len(way) - 1]
     ways = [way[a : b + 1] for a, b in pairwise(cuts)]
     names = [world.subgoal_names[s] for s in situation.task]
-    visits = [world.grammar.subgoals[s] for s in situation.task]  # type: ignore[attr-defined]
+    visits = [world.grammar.subgoals[s] for s in situation.task]
     return _picture(situation.scene(), names, visits, ways)
 
 

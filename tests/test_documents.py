@@ -80,6 +80,13 @@ def test_the_code_that_the_paper_is_led_to_is_there():
         resolve_name(name)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    local = [link for link in links if "://" not in link]
+    assert not [link for link in local if not (page.parent / link).exists()]
+
+
 def test_every_finding_is_listed():
     listed = re.findall(
         r"^\| \[([\w.-]+)\]", (ROOT / "findings/README.md").read_text(), re.MULTILINE
