@@ -19,10 +19,18 @@ myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+BEFORE: dict[str, list[str]] = {}
+
+
+def remember(app, what, name, obj, options, lines):
+    """Keeps what napoleon would spoil: of an attribute it takes all before a colon for a type."""
+    if what in ("attribute", "data", "property"):
+        BEFORE[name] = list(lines)
 
 
 def as_written(app, what, name, obj, options, lines):
     """Keeps a norm |x| and a shape "*batch steps" from being read as markup."""
+    lines[:] = BEFORE.pop(name, lines)
     lines[:] = [re.sub(r"(?<!\\)\|", r"\\|", line) for line in lines]
     shapes = (i for i, line in enumerate(lines) if line.lstrip().startswith(":type:"))
     for i in shapes:
@@ -36,5 +44,6 @@ def outside(app, document, content):
 
 
 def setup(app):
+    app.connect("autodoc-process-docstring", remember, priority=400)  # before napoleon
     app.connect("autodoc-process-docstring", as_written)
     app.connect("source-read", outside)
