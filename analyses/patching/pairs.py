@@ -41,9 +41,11 @@ from irl_lens.hooks.core.address import Indices, indices
 Places = Int[NDArray[np.int64], " _"]
 Columns = Int[NDArray[np.int32], "_ _"]
 Observations = (
-    Int[NDArray[np.int32], "pairs steps columns"] | Float[NDArray[np.float32], "pairs steps size"]
+    Int[NDArray[np.int32], "pairs steps columns"]
+    | Float[NDArray[np.float32], "pairs steps size"]
+    | Int[NDArray[np.int64], "pairs steps"]
 )
-"""As a model reads them: sparse, or dense."""
+"""As a model reads them: sparse, or dense, or tokens."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Pairs:
 
     Attributes:
         edit: Name of the edit.
-        clean: Observations, cut after the last decision, ``[pairs, steps, columns]``.
+        clean: Observations, cut after the last decision, ``[pairs, steps, columns]``; or
+            tokens of a language model, ``[pairs, steps]``.
         corrupted: The same after the edit; dense where it added or removed an object, and so an
             entry.
         decisions: Step of the decision, of each pair.

@@ -129,7 +129,7 @@ class Adapter(Protocol):
             NotOffered: Unless a subclass says otherwise.
 
         Examples:
-            With a network f_switch that ends in a linear map ``out``, the shift is a hook::
+            With a network f_switch that ends in a linear map ``out``, the shift is a hook:
 
             >>> import torch
             >>> out = nn.Linear(3, 1)

@@ -65,10 +65,12 @@ def kept(*stages: str) -> Callable[[Load[T]], Load[T]]:
 class Run(RunFolder):
     """A run folder and what was trained in it, gradients off.
 
-    Looking at a part raises:
-        CheckpointError: Its stage is not finished, which is named with the command that runs it;
-            or a file is missing or damaged, or the folder is a record, without weights.
-        UserError: The settings in the folder are not those that this run was opened with.
+    Raises:
+        CheckpointError: At a part whose stage is not finished, which is named with the command
+            that runs it; or a file is missing or damaged, or the folder is a record, without
+            weights.
+        UserError: At a part, when the settings in the folder are not those that this run was
+            opened with.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
