@@ -30,9 +30,13 @@ HEADLINES = {
     "gate.f1_null": "the same with each episode's switches shifted round at random",
     "codes.identity": "subgoal from the code at switches, nearest centroid, fresh episodes",
     "codes.success_solvable": "held-out task, centroid codes from an oracle at the gate's switches",
+    "codes.success_argmax": "the same, by the likeliest primitive actions: the ceiling of a policy",
     "internal_rl.longest_half": "first subgoals of the held-out task completed half the time",
-    "internal_rl.success_solvable": "held-out task after internal RL",
+    "internal_rl.success_mean": "held-out task after internal RL, by the policy's mean codes",
+    "internal_rl.success_argmax": "the same, by the likeliest primitive actions too",
+    "internal_rl.success_solvable": "the same, codes and primitive actions drawn as in training",
     "raw_rl.success_solvable": "held-out task after raw-action RL, as many episodes",
+    "raw_rl.success_argmax": "the same, by the likeliest primitive actions",
     "run.minutes": "all stages, minutes",
 }
 """The keys of the summary's table and what they are; others are extras."""
@@ -142,6 +146,7 @@ def _codes(result: CodesResult) -> dict[str, float]:
         "identity_later": result.identity_later.value,
         "chance": result.chance,
         **(_outcome(result.outcome) if result.outcome else {}),
+        **_solvable(success_argmax=result.likeliest),
     }
 
 
@@ -151,11 +156,19 @@ def _outcome(outcome: Outcome) -> dict[str, float]:
 
 
 def _learning(result: LearningResult) -> dict[str, dict[str, float]]:
-    internal, raw = result.success.internal, result.success.raw
-    longest = {"longest_half": float(result.longest_half) if result.composed else nan}
-    return ({"internal_rl": _outcome(internal) | longest} if internal else {}) | (
-        {"raw_rl": _outcome(raw)} if raw else {}
-    )
+    found, parts = result.success, {}
+    if found.internal:
+        longest = {"longest_half": float(result.longest_half) if result.composed else nan}
+        best = _solvable(success_mean=found.internal_mean, success_argmax=found.internal_likeliest)
+        parts["internal_rl"] = _outcome(found.internal) | longest | best
+    if found.raw:
+        parts["raw_rl"] = _outcome(found.raw) | _solvable(success_argmax=found.raw_likeliest)
+    return parts
+
+
+def _solvable(**outcomes: Outcome | None) -> dict[str, float]:
+    """The success on solvable boards of those that were played."""
+    return {name: x.success_solvable.value for name, x in outcomes.items() if x}
 
 
 def _time(run: Run) -> dict[str, float]:
