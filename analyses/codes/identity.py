@@ -159,8 +159,8 @@ def codes_at_switches(
     later = trace.switches.copy()
     later[:, 0] = False
     return CodesResult(
-        _accuracy(guesses == labels, trace.switches, trace.switches),
-        _accuracy(guesses == labels, trace.switches, later),
+        accuracy(guesses == labels, trace.switches, trace.switches),
+        accuracy(guesses == labels, trace.switches, later),
         float(np.bincount(labels, minlength=len(names)).max() / len(labels)),
         _confusion(labels, guesses, len(names)),
         centroids,
@@ -183,11 +183,18 @@ def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labe
     return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 
-def _accuracy(
+def accuracy(
     right: Bool[NDArray[np.bool_], " codes"],
     switches: Bool[NDArray[np.bool_], "n steps"],
     where: Bool[NDArray[np.bool_], "n steps"],
 ) -> Estimate:
+    """Share of guesses that are right.
+
+    Args:
+        right: Whether the guess at each switch is.
+        switches: Where these were made.
+        where: Those of them that count.
+    """
     marks = np.zeros_like(switches)
     marks[switches] = right
     return ratio((marks & where).sum(axis=1), where.sum(axis=1))
