@@ -119,10 +119,14 @@ class GateNulls(Result):
         scores = self.scores
         colours = [MAIN, *[GREY] * (len(scores) - 1)]
         figure = go.Figure(
-            go.Bar(x=list(scores), **with_intervals(list(scores.values())), marker_color=colours)
+            go.Bar(
+                x=[name.replace(" ", "<br>") for name in scores],
+                **with_intervals(list(scores.values())),
+                marker_color=colours,
+            )
         )
         figure.update_yaxes(title="F1 of boundaries", range=[0, 1.05])
-        figure.update_xaxes(showgrid=False)
+        figure.update_xaxes(showgrid=False, tickangle=0)
         return styled(figure, "The gate's F1 beside its nulls")
 
 
