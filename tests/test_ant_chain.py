@@ -78,8 +78,12 @@ SUMMARISED = (
     "gate.f1",
     "codes.identity",
     "codes.success_of_expert",
+    "codes.success_argmax",
     "internal_rl.success_of_expert",
+    "internal_rl.success_mean",
+    "internal_rl.success_argmax",
     "raw_rl.success_of_expert",
+    "raw_rl.success_argmax",
     "run.minutes",
     "stream.steps_per_s_core",
 )

@@ -78,7 +78,8 @@ def test_the_report_has_what_the_world_can_tell(run: Run, tmp_path: Path) -> Non
         assert (name in found) == labelled(run)
     assert np.isnan(found.get("controllers.gap_closed", np.nan))
     assert "base.gap_to_bayes" not in found  # there is no filter
-    assert np.isfinite(found["internal_rl.success_all"])
+    for name in ("internal_rl.success_all", "internal_rl.success_mean", "raw_rl.success_argmax"):
+        assert np.isfinite(found[name])
     for name in ("internal_rl.subgoals", "internal_rl.longest_half"):
         assert np.isfinite(found[name]) == labelled(run)
     page = build_report(run, tmp_path / "report.html").read_text()

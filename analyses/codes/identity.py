@@ -23,7 +23,7 @@ from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.switch_codes import Centroids, Codes, Labels, class_means, nearest
-from irl_lens.analyses.core.trial import Outcome, Trial
+from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
@@ -53,6 +53,7 @@ class CodesResult(Result):
         names: Names of the subgoals.
         outcome: The held-out task with centroids given by an oracle; None where the world does
             not tell what is pursued.
+        likeliest: The same with the likeliest primitive actions in place of drawn ones.
     """
 
     identity: Estimate
@@ -64,6 +65,7 @@ class CodesResult(Result):
     labels: Labels
     names: tuple[str, ...]
     outcome: Outcome | None
+    likeliest: Outcome | None
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns the confusion table, one row a true subgoal."""
@@ -75,8 +77,9 @@ class CodesResult(Result):
         """Says how well codes tell subgoals, and how well they steer."""
         steered = (
             "With the centroid of the true subgoal put in at the gate's own switches, "
-            f"{self.outcome.sentence()} on the held-out task."
-            if self.outcome
+            f"{self.outcome.sentence()} on the held-out task "
+            f"({percent(self.likeliest.success_solvable.value)} by the likeliest actions)."
+            if self.outcome and self.likeliest
             else "The world does not tell what is pursued, so that codes cannot be tried."
         )
         return (
@@ -156,8 +159,8 @@ def codes_at_switches(
     later = trace.switches.copy()
     later[:, 0] = False
     return CodesResult(
-        _accuracy(guesses == labels, trace.switches, trace.switches),
-        _accuracy(guesses == labels, trace.switches, later),
+        accuracy(guesses == labels, trace.switches, trace.switches),
+        accuracy(guesses == labels, trace.switches, later),
         float(np.bincount(labels, minlength=len(names)).max() / len(labels)),
         _confusion(labels, guesses, len(names)),
         centroids,
@@ -165,6 +168,7 @@ def codes_at_switches(
         labels[:SHOWN],
         tuple(names),
         _steered(trial, base, oracle),
+        _steered(trial.likeliest, base, oracle),
     )
 
 
@@ -179,11 +183,18 @@ def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labe
     return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 
-def _accuracy(
+def accuracy(
     right: Bool[NDArray[np.bool_], " codes"],
     switches: Bool[NDArray[np.bool_], "n steps"],
     where: Bool[NDArray[np.bool_], "n steps"],
 ) -> Estimate:
+    """Share of guesses that are right.
+
+    Args:
+        right: Whether the guess at each switch is.
+        switches: Where these were made.
+        where: Those of them that count.
+    """
     marks = np.zeros_like(switches)
     marks[switches] = right
     return ratio((marks & where).sum(axis=1), where.sum(axis=1))

@@ -115,7 +115,8 @@ def layer_streams(
         streams[hook.name] = stream.clone()
 
     names = ["blocks.0.hook_resid_pre" if i == 0 else hook_name(i) for i in layers]
-    base.residual(base.tensor(piece.observations), fwd_hooks=[(name, keep) for name in names])
+    hooks = [(name, keep) for name in names]
+    base.residual(base.tensor(piece.observations), max(1, *layers), hooks)
     return [streams[name].float() for name in names]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, nan
 
 import numpy as np
@@ -26,13 +26,18 @@ class Trial:
         world: Where.
         rows: Episodes.
         seed: The run's seed; every player meets the same boards.
-        temperature: Temperature of the primitive actions.
+        temperature: Temperature of the primitive actions; 0 takes the likeliest.
     """
 
     world: World
     rows: int
     seed: int
     temperature: float = 1.0
+
+    @property
+    def likeliest(self) -> Trial:
+        """The same boards, the likeliest primitive action taken at every step."""
+        return replace(self, temperature=0.0)
 
     def play(
         self, base: FastPath, hook: Intervention | None = None, prefix: int | None = None

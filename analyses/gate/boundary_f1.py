@@ -24,7 +24,7 @@ from irl_lens.analyses.core.options import Count, Seed
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import percent
 from irl_lens.analyses.figures.style import CONTRAST, INK, paler, styled, subgoal_colours
-from irl_lens.analyses.gate.event_scores import Marks, circular_shift
+from irl_lens.analyses.gate.event_scores import Marks, circular_shift, later
 from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
@@ -222,6 +222,18 @@ def score_gate(
         ratio(fired_n, steps),
         ratio(true_n, steps),
     )
+
+
+def f1_of(marks: Marks, shown: Trajectories) -> Estimate:
+    """F1 of any marks as detections of demonstrations' boundaries, counted as a gate's switches.
+
+    Args:
+        marks: Where something is said to begin; those at first steps do not count.
+        shown: The demonstrations.
+    """
+    fired, true = (later(x, shown.mask) for x in (marks, shown.boundaries()))
+    found = hits(fired, true, shown.tolerance)
+    return ratio(2 * found, fired.sum(axis=1) + true.sum(axis=1))
 
 
 def _steps(colours: Sequence[str]) -> list[list]:

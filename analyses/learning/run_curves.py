@@ -25,6 +25,8 @@ from irl_lens.runs.stage import Stage
 
 HALF = 0.5
 """Success that counts."""
+COLUMNS = ("episodes", "success", "subgoals", "mean")
+"""What there is of every batch."""
 NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL"}
 """Each stage's, as in a legend."""
 
@@ -39,6 +41,7 @@ class LearningCurve:
         episodes: Played by the end of each batch.
         success: Share of each batch's episodes that completed the task.
         subgoals: Mean abstract subgoals completed in each batch.
+        mean: Success of other episodes, by the policy's mean codes; NaN after most batches.
     """
 
     name: str
@@ -46,6 +49,7 @@ class LearningCurve:
     episodes: tuple[float, ...]
     success: tuple[float, ...]
     subgoals: tuple[float, ...]
+    mean: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,7 @@ class LearningResult(Result):
 
     def to_dataframe(self) -> pd.DataFrame:
         """Returns one row a batch."""
-        frames = [
-            pd.DataFrame({"episodes": c.episodes, "success": c.success, "subgoals": c.subgoals})
-            for c in self.curves
-        ]
+        frames = [pd.DataFrame({name: getattr(c, name) for name in COLUMNS}) for c in self.curves]
         return pd.concat([f.assign(name=c.name) for f, c in zip(frames, self.curves, strict=True)])
 
     def caption(self) -> str:
@@ -125,6 +126,18 @@ class LearningResult(Result):
                     row=1,
                     col=column,
                 )
+            checked = [(x, y) for x, y in zip(curve.episodes, curve.mean, strict=True) if y == y]
+            if checked:
+                x, y = zip(*checked, strict=True)
+                figure.add_scatter(
+                    x=x,
+                    y=y,
+                    mode="markers",
+                    **one_legend(f"{curve.name}, mean codes", True),
+                    marker={"color": colour, "symbol": "diamond", "size": 8},
+                    row=1,
+                    col=1,
+                )
         figure.update_xaxes(title="episodes", rangemode="tozero")
         figure.update_yaxes(rangemode="tozero")
         figure.update_yaxes(range=[-0.02, 1.02], col=1)
@@ -164,5 +177,7 @@ def learning_curves(run: Run, subgoals: int) -> LearningResult:
 def _curve(stage: Stage, name: str, prefix: int | None) -> LearningCurve:
     rows = stage.metrics()
     # A world without labels does not tell how many subgoals were completed.
-    columns = (tuple(r.get(k, nan) for r in rows) for k in ("episodes", "success", "subgoals"))
+    # Nor are mean codes played in every batch.
+    keys = ("episodes", "success", "subgoals", "success_mean")
+    columns = (tuple(r.get(k, nan) for r in rows) for k in keys)
     return LearningCurve(name, prefix, *columns)

@@ -1,6 +1,13 @@
 """How well the held-out task is done after reinforcement learning, internal and raw-action.
 
-Both meet the same fresh boards, primitive actions sampled at the temperature of their training.
+All meet the same fresh boards. What was learned is a distribution, and is played in several ways:
+
+    drawn      codes and primitive actions drawn as in training
+    mean       the policy's mean code at every switch, primitive actions drawn as before
+    likeliest  the mean code, and the likeliest primitive action (its mean, if it is Gaussian)
+
+A policy explores by what it draws, so that success while it is trained is less than what it has
+learned: the mean code is what it thinks best.
 """
 
 from __future__ import annotations
@@ -14,7 +21,8 @@ from plotly.subplots import make_subplots
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial
-from irl_lens.analyses.figures.style import CONTRAST, MAIN, styled
+from irl_lens.analyses.figures.intervals import one_legend
+from irl_lens.analyses.figures.style import CONTRAST, MAIN, paler, styled
 from irl_lens.models.fast import FastPath
 
 MEASURES = {
@@ -23,6 +31,14 @@ MEASURES = {
     "subgoals": "subgoals reached",
     "visits": "visits completed",
 }
+PLAYERS = {
+    "internal_mean": ("internal RL, mean codes", MAIN),
+    "internal": ("internal RL, codes drawn", paler(MAIN)),
+    "internal_likeliest": ("internal RL, mean codes and likeliest actions", paler(MAIN, 0.3)),
+    "raw": ("raw-action RL", CONTRAST),
+    "raw_likeliest": ("raw-action RL, likeliest actions", paler(CONTRAST)),
+}
+"""The ways of playing, by attribute: what each is called, and its colour."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +46,34 @@ class HeldOutSuccess(Result):
     """The held-out task after training on it.
 
     Attributes:
-        internal: Played by the internal policy; None if it is not trained.
+        internal: Played by the internal policy, codes drawn; None if it is not trained.
         raw: Played by the base after raw-action RL; None if there was none.
+        internal_mean: By the internal policy's mean codes.
+        internal_likeliest: By these, and the likeliest primitive actions.
+        raw_likeliest: By the likeliest primitive actions after raw-action RL.
     """
 
     internal: Outcome | None = None
     raw: Outcome | None = None
+    internal_mean: Outcome | None = None
+    internal_likeliest: Outcome | None = None
+    raw_likeliest: Outcome | None = None
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
-        """Those that there are, by the kind of reinforcement learning."""
-        both = {"internal": self.internal, "raw-action": self.raw}
-        return {name: outcome for name, outcome in both.items() if outcome is not None}
+        """Those that there are, by attribute, in the order of :data:`PLAYERS`."""
+        every = {name: getattr(self, name) for name in PLAYERS}
+        return {name: outcome for name, outcome in every.items() if outcome is not None}
 
     def to_dataframe(self) -> pd.DataFrame:
-        """Returns one row a kind of reinforcement learning."""
-        return pd.DataFrame([{"learning": n} | x.columns() for n, x in self.outcomes.items()])
+        """Returns one row a way of playing."""
+        rows = [{"player": PLAYERS[n][0]} | x.columns() for n, x in self.outcomes.items()]
+        return pd.DataFrame(rows)
 
     def caption(self) -> str:
         """Says how much of the task is done after each."""
         return " ".join(
-            f"On the held-out task after {name} RL: {outcome.sentence()}."
+            f"On the held-out task after {PLAYERS[name][0]}: {outcome.sentence()}."
             for name, outcome in self.outcomes.items()
         )
 
@@ -67,10 +90,8 @@ class HeldOutSuccess(Result):
                         "array": [x.high - x.value for x in found],
                         "arrayminus": [x.value - x.low for x in found],
                     },
-                    name=f"{name} RL",
-                    legendgroup=name,
-                    showlegend=column == 1,
-                    marker_color=MAIN if name == "internal" else CONTRAST,
+                    **one_legend(PLAYERS[name][0], column == 1),
+                    marker_color=PLAYERS[name][1],
                     row=1,
                     col=column,
                 )
@@ -83,17 +104,20 @@ class HeldOutSuccess(Result):
 def success(loaded: LoadedRun) -> HeldOutSuccess:
     """Plays the held-out task with whatever of a run was trained on it."""
     done = loaded.run.finished()
-    return HeldOutSuccess(
-        _internal(loaded) if "internal-rl" in done else None,
-        _raw(loaded) if "raw-rl" in done else None,
-    )
+    internal = _internal(loaded) if "internal-rl" in done else {}
+    return HeldOutSuccess(**internal, **(_raw(loaded) if "raw-rl" in done else {}))
 
 
-def _internal(loaded: LoadedRun) -> Outcome:
-    return loaded.trial.play(loaded.base, loaded.run.policy)
+def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
+    base, trial, policy = loaded.base, loaded.trial, loaded.run.policy
+    return {
+        "internal": trial.play(base, policy),
+        "internal_mean": trial.play(base, policy.by_mean()),
+        "internal_likeliest": trial.likeliest.play(base, policy.by_mean()),
+    }
 
 
-def _raw(loaded: LoadedRun) -> Outcome:
-    temperature = loaded.run.preset.raw_rl.temperature
+def _raw(loaded: LoadedRun) -> dict[str, Outcome]:
+    temperature, base = loaded.run.preset.raw_rl.temperature, FastPath(loaded.run.raw)
     trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
-    return trial.play(FastPath(loaded.run.raw))
+    return {"raw": trial.play(base), "raw_likeliest": trial.likeliest.play(base)}

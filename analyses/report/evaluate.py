@@ -10,10 +10,12 @@ from typing import Any
 from irl_lens.analyses.belief.bayes_gap import FloorResult
 from irl_lens.analyses.belief.subgoal_probes import ProbeResult
 from irl_lens.analyses.codes.identity import CodesResult
+from irl_lens.analyses.codes.nulls import CodeNulls
 from irl_lens.analyses.control.by_layer import ControlResult
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome
 from irl_lens.analyses.gate.boundary_f1 import GateResult
+from irl_lens.analyses.gate.nulls import GateNulls
 from irl_lens.analyses.learning.run_curves import LearningResult
 from irl_lens.analyses.report.headline_results import headline_results
 from irl_lens.analyses.rollouts.imitation import Imitation
@@ -28,11 +30,23 @@ HEADLINES = {
     "controllers.success_solvable": "held-out task, true subgoals in order, best layer",
     "gate.f1": "hard gate against true boundaries, exact step, first step excluded",
     "gate.f1_null": "the same with each episode's switches shifted round at random",
+    "gate.f1_null_untrained": "F1 of gates before training, mean of five, threshold by labels",
+    "gate.f1_null_event": "F1 of the best rule of events that are seen, chosen by labels",
+    "gate.f1_null_embedding": "F1 of a linear probe of the embedding, fitted to labels",
+    "gate.f1_null_probe": "the same of the layer that is best where it is fitted",
     "codes.identity": "subgoal from the code at switches, nearest centroid, fresh episodes",
+    "codes.identity_null_stream": "the same from the controlled layer where the segment ends",
+    "codes.identity_null_embedding": "the same from the embedding there",
+    "codes.identity_null_untrained": "the same from encoders before training, mean of five",
+    "codes.identity_null_at_switch": "the same from the controlled layer at the switch itself",
     "codes.success_solvable": "held-out task, centroid codes from an oracle at the gate's switches",
+    "codes.success_argmax": "the same, by the likeliest primitive actions: the ceiling of a policy",
     "internal_rl.longest_half": "first subgoals of the held-out task completed half the time",
-    "internal_rl.success_solvable": "held-out task after internal RL",
+    "internal_rl.success_mean": "held-out task after internal RL, by the policy's mean codes",
+    "internal_rl.success_argmax": "the same, by the likeliest primitive actions too",
+    "internal_rl.success_solvable": "the same, codes and primitive actions drawn as in training",
     "raw_rl.success_solvable": "held-out task after raw-action RL, as many episodes",
+    "raw_rl.success_argmax": "the same, by the likeliest primitive actions",
     "run.minutes": "all stages, minutes",
 }
 """The keys of the summary's table and what they are; others are extras."""
@@ -136,12 +150,29 @@ def _gate(result: GateResult) -> dict[str, float]:
     return {name: estimate.value for name, estimate in vars(result.scores).items()}
 
 
+def _gate_nulls(result: GateNulls) -> dict[str, float]:
+    best, event = result.probes[result.layer], result.event
+    return {
+        "f1_null_untrained": result.untrained.value,
+        "f1_null_embedding": result.probes[0].value,
+        "f1_null_probe": best.value,
+        "f1_null_probe_layer": result.layer,
+        **({} if event is None else {"f1_null_event": event.value}),
+    }
+
+
+def _code_nulls(result: CodeNulls) -> dict[str, float]:
+    names = ("stream", "embedding", "untrained", "at_switch")
+    return {f"identity_null_{name}": getattr(result, name).value for name in names}
+
+
 def _codes(result: CodesResult) -> dict[str, float]:
     return {
         "identity": result.identity.value,
         "identity_later": result.identity_later.value,
         "chance": result.chance,
         **(_outcome(result.outcome) if result.outcome else {}),
+        **_solvable(success_argmax=result.likeliest),
     }
 
 
@@ -151,11 +182,19 @@ def _outcome(outcome: Outcome) -> dict[str, float]:
 
 
 def _learning(result: LearningResult) -> dict[str, dict[str, float]]:
-    internal, raw = result.success.internal, result.success.raw
-    longest = {"longest_half": float(result.longest_half) if result.composed else nan}
-    return ({"internal_rl": _outcome(internal) | longest} if internal else {}) | (
-        {"raw_rl": _outcome(raw)} if raw else {}
-    )
+    found, parts = result.success, {}
+    if found.internal:
+        longest = {"longest_half": float(result.longest_half) if result.composed else nan}
+        best = _solvable(success_mean=found.internal_mean, success_argmax=found.internal_likeliest)
+        parts["internal_rl"] = _outcome(found.internal) | longest | best
+    if found.raw:
+        parts["raw_rl"] = _outcome(found.raw) | _solvable(success_argmax=found.raw_likeliest)
+    return parts
+
+
+def _solvable(**outcomes: Outcome | None) -> dict[str, float]:
+    """The success on solvable boards of those that were played."""
+    return {name: x.success_solvable.value for name, x in outcomes.items() if x}
 
 
 def _time(run: Run) -> dict[str, float]:
@@ -179,7 +218,9 @@ _PARTS: dict[str, Callable[[Any], dict[str, dict[str, float]]]] = {
     "probes": lambda result: {"probe": _probes(result)},
     "control": lambda result: {"controllers": _controllers(result)},
     "gate": lambda result: {"gate": _gate(result)},
+    "gate-nulls": lambda result: {"gate": _gate_nulls(result)},
     "codes": lambda result: {"codes": _codes(result)},
+    "code-nulls": lambda result: {"codes": _code_nulls(result)},
     "learning": _learning,
 }
 """The parts of the evaluation that the result of each analysis gives."""

@@ -15,11 +15,13 @@ SECTIONS = {
     "Base model and Bayes floor": ("pretraining", "imitation", "floor"),
     "Probes": ("probes",),
     "Controllers": ("control",),
-    "Gate": ("gate",),
-    "Codes": ("codes",),
+    "Gate": ("gate", "gate-nulls"),
+    "Codes": ("codes", "code-nulls"),
     "Reinforcement learning": ("learning",),
 }
-"""The names of the analyses in each section of the report; the last has the caption."""
+"""The names of the analyses in each section of the report."""
+UNSAID = ("pretraining", "imitation")
+"""Those whose caption the report leaves out, where another of the section has one."""
 NAMES = tuple(name for names in SECTIONS.values() for name in names)
 
 

@@ -21,7 +21,7 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.figures.page import drawn, page, plotly_code
 from irl_lens.analyses.registry import ANALYSES
 from irl_lens.analyses.report.evaluate import AGAINST_EXPERT, HEADLINES, numbers
-from irl_lens.analyses.report.headline_results import SECTIONS, headline_results
+from irl_lens.analyses.report.headline_results import SECTIONS, UNSAID, headline_results
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.chain import STAGES
@@ -75,9 +75,11 @@ def sections(results: Mapping[str, Result]) -> list[Section]:
 
 
 def _section(title: str, names: Sequence[str], results: Mapping[str, Result]) -> Section:
-    shown = [results[name] for name in names if name in results]
-    caption = shown[-1].caption() if shown else ""
-    return Section(title, ANALYSES[names[-1]].stage, caption, tuple(x.figure() for x in shown))
+    shown = {name: results[name] for name in names if name in results}
+    said = [name for name in shown if name not in UNSAID] or list(shown)[-1:]
+    caption = " ".join(shown[name].caption() for name in said)
+    figures = tuple(result.figure() for result in shown.values())
+    return Section(title, ANALYSES[names[-1]].stage, caption, figures)
 
 
 def _links(run: Run, beside: Path) -> list[tuple[str, str]]:

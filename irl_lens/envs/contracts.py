@@ -8,6 +8,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Retraceable such situations, in which a walk that was walked elsewhere can be retraced
     Walkable    such situations, with actions that are moves from place to place
     Roamable    rows on which nothing is asked for
+    Eventful    events that its observations show, of which a boundary may be one
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
     Fallible    how often its expert succeeds
@@ -95,6 +96,24 @@ class Roamable(Protocol):
 
     def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
         """Returns rows without a task, which are over once so many subgoals were reached."""
+        ...
+
+
+@runtime_checkable
+class Eventful(Protocol):
+    """A world whose observations show events, such as that something is reached.
+
+    An event depends on what is seen, now and before, and never on the task: it is what a rule
+    that knows of no subgoals could go by.
+    """
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Names of the events; several may happen at once."""
+        ...
+
+    def events(self, trajectories: Trajectories) -> Bool[NDArray[np.bool_], "n steps events"]:
+        """Marks the events at each step; none on padding and at the first step."""
         ...
 
 
@@ -214,6 +233,7 @@ _OFFERS: dict[Offer, str] = {
     Retraceable: "situations to draw, edit and retrace a walk in",
     Walkable: "situations to draw, edit and walk through",
     Roamable: "rows without a task to roam on",
+    Eventful: "events that its observations show",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",
     Fallible: "an expert that may fail",

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -78,7 +79,12 @@ class CausalHalf(nn.Module, ABC):
         layer: The layer that is read and controlled.
         history: The recurrent memory of the gate.
         decoder: Makes controllers of codes.
+
+    Attributes:
+        encoding: Names of the modules that make codes of what is seen and have no other part.
     """
+
+    encoding: ClassVar[tuple[str, ...]]
 
     def __init__(self, layer: int, history: GRU, decoder: Decoder) -> None:
         super().__init__()

@@ -114,6 +114,8 @@ class Metacontroller(CausalHalf):
         d_model: Width of the base's residual stream.
     """
 
+    encoding = ("embedder", "encoder")
+
     def __init__(self, config: DiscoveryConfig, d_model: int) -> None:
         super().__init__(config.layer, GRU(d_model, config.history), _decoder(config, d_model))
         self.config = config

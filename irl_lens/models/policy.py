@@ -104,11 +104,17 @@ class LatentPolicy(GatedActor):
     Args:
         network: The trained part; fed only when the gate opens.
         meta: The frozen metacontroller, see :class:`irl_lens.models.acting.GatedActor`.
+        drawn: Draw codes, as in training; else take the mean, c + S W m_k, which is also the
+            likeliest code.
     """
 
-    def __init__(self, network: GaussianNetwork, meta: CausalHalf) -> None:
+    def __init__(self, network: GaussianNetwork, meta: CausalHalf, drawn: bool = True) -> None:
         super().__init__(meta)
-        self.network = network
+        self.network, self.drawn = network, drawn
+
+    def by_mean(self) -> LatentPolicy:
+        """Returns a player of the same weights that takes the mean codes."""
+        return LatentPolicy(self.network, self.meta, drawn=False)
 
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""
@@ -123,8 +129,8 @@ class LatentPolicy(GatedActor):
     def decide(
         self, index: Tensor, residual: Tensor, noise: Tensor
     ) -> tuple[Float[Tensor, "switching latent"], Float[Tensor, " switching"]]:
-        """Draws codes and advances the recurrent state of the rows that switch."""
+        """Chooses codes and advances the recurrent state of the rows that switch."""
         mean, state = self.network(residual[:, None], self._memory[index])
         self._memory = self._memory.index_copy(0, index, state)
-        codes = self.network.codes(mean[:, 0], noise)
+        codes = self.network.codes(mean[:, 0], noise if self.drawn else torch.zeros_like(noise))
         return codes, self.network.log_prob(codes, mean[:, 0])

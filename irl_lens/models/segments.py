@@ -40,6 +40,8 @@ class SegmentMetacontroller(CausalHalf):
         d_model: Width of the base's residual stream.
     """
 
+    encoding = ("reader", "mu", "log_sigma")
+
     def __init__(self, config: CodesConfig, d_model: int) -> None:
         decoder = LinearDecoder(config.latent, d_model)
         super().__init__(config.layer, GRU(d_model, config.history), decoder)

@@ -74,6 +74,7 @@ class InternalAgent:
             ).to(fast.device)
         self.policy = LatentPolicy(self.trained, meta)
         self.runner = RolloutRunner(fast, horizon, self.policy, config.temperature)
+        self.calm = RolloutRunner(fast, horizon, self.policy.by_mean(), config.temperature)
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the recorded decisions into padded sequences."""

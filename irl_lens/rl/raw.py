@@ -49,6 +49,8 @@ class RawAgent:
         self.fast = FastPath(model, "float32")
         self.temperature = config.temperature
         self.runner = RolloutRunner(self.fast, horizon, temperature=config.temperature)
+        # It explores by its primitive actions alone, which the temperature has calmed already.
+        self.calm = None
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
         """Cuts the episodes, the longest first, into chunks as long as their longest."""

@@ -39,13 +39,15 @@ class RolloutRunner:
         horizon: Most steps of an episode.
         hook: An intervention; an :class:`irl_lens.models.acting.Actor` is driven, anything
             else is attached as it is.
-        temperature: Actions are drawn from p^(1 / temperature), normalised.
+        temperature: Actions are drawn from p^(1 / temperature), normalised. At 0 nothing is drawn:
+            the likeliest action is taken (the mean, where actions are Gaussian), and there are no
+            log-probabilities (NaN).
         whole: Compute rows that are over to the end too. Else the last bits of a row's numbers
             may depend on when others end, as matrices of other sizes are multiplied in another
             order: of no account to actions out of a finite set, but a body falls otherwise.
 
     Raises:
-        ValueError: The temperature is not positive.
+        ValueError: The temperature is below 0.
     """
 
     def __init__(
@@ -56,8 +58,11 @@ class RolloutRunner:
         temperature: float = 1.0,
         whole: bool = False,
     ) -> None:
-        if temperature <= 0:
-            raise ValueError(f"temperature {temperature}; take a positive one, 1 to leave as is")
+        if temperature < 0:
+            raise ValueError(
+                f"temperature {temperature}; take a positive one, 1 to leave probabilities as they "
+                "are, or 0 for the likeliest action"
+            )
         self.fast, self.horizon, self.hook = fast, horizon, hook
         self.temperature, self.whole = temperature, whole
 
@@ -119,11 +124,10 @@ class RolloutRunner:
             noise = head.noise(env.num_envs, generator)[rows].to(device)
             seen = self.fast.tensor(observation[recorder.rows, None])
             outputs = self.fast.logits(seen, cache=cache)[:, 0]
+            wanted = None
             if given is not None and recorder.step < given.shape[1]:
-                actions = given[rows, recorder.step].to(device)
-                log_probs = head.log_prob(outputs, actions, self.temperature)
-            else:
-                actions, log_probs = head.sample(outputs, noise, self.temperature)
+                wanted = given[rows, recorder.step].to(device)
+            actions, log_probs = self._choose(outputs, noise, wanted)
             chosen = recorder.before(
                 observation, info, actions.cpu().numpy(), log_probs.cpu().numpy()
             )
@@ -131,6 +135,18 @@ class RolloutRunner:
             recorder.after(reward, terminated | truncated, info)
             self._compact(recorder, cache)
         return recorder.rollout(self.hook.record() if isinstance(self.hook, Actor) else None)
+
+    def _choose(
+        self, outputs: Tensor, noise: Tensor, wanted: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The actions that are wanted, or else drawn, and their log-probabilities."""
+        head = self.fast.action_head
+        if self.temperature == 0:
+            actions = head.mode(outputs) if wanted is None else wanted
+            return actions, outputs.new_full((len(outputs),), torch.nan)
+        if wanted is None:
+            return head.sample(outputs, noise, self.temperature)
+        return wanted, head.log_prob(outputs, wanted, self.temperature)
 
     def _tell(self, info: dict[str, Any], rows: Tensor) -> None:
         if isinstance(self.hook, Actor):

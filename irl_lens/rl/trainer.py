@@ -34,6 +34,10 @@ from irl_lens.rl.runner import RolloutRunner
 
 RECENT = 5
 """Batches over which recent success is averaged."""
+CHECKED = 20
+"""Batches from one check by mean codes to the next."""
+CHECK = 256
+"""Episodes of such a check: one in 80 of those that are learned from, in batches of 1,024."""
 
 
 @runtime_checkable
@@ -48,6 +52,11 @@ class Agent(Protocol):
     @property
     def runner(self) -> RolloutRunner:
         """Acts with it."""
+        ...
+
+    @property
+    def calm(self) -> RolloutRunner | None:
+        """Acts with it as it thinks best, without exploring; None if it cannot."""
         ...
 
     def chunks(self, rollout: Rollout, advantages: Float[Tensor, " n"]) -> list[Chunk]:
@@ -78,7 +87,7 @@ class RLJob:
     ) -> None:
         self.agent, self.world, self.config = agent, world, config
         self.seed, self.purpose, self.prefix = seed, purpose, prefix
-        self.parallel = self._parallel(config.batch, config.solvable)
+        self.parallel = self._parallel(agent.runner, config.batch, config.solvable)
         self.silent, self._recent = 0, [0.0] * RECENT
         self.optimizer = torch.optim.AdamW(
             [p for p in agent.trained.parameters() if p.requires_grad],
@@ -97,7 +106,12 @@ class RLJob:
         return sum(self._recent) / RECENT
 
     def step(self, i: int) -> dict[str, float]:
-        """Plays batch ``i`` and updates the policy; deterministic in (seed, i) and state."""
+        """Plays batch ``i`` and updates the policy; deterministic in (seed, i) and state.
+
+        Returns:
+            Figures of the batch; at every :data:`CHECKED`-th also ``success_mean``, the success
+            of other episodes, played without exploring after the update.
+        """
         rollout = self._play(self.parallel, self.purpose, i)
         returns = torch.from_numpy(rollout.rewards).float()
         chunks = self.agent.chunks(rollout, advantages(returns))
@@ -105,7 +119,8 @@ class RLJob:
         self.silent += not returns.any()
         self._recent = [*self._recent[1:], float(rollout.success.mean())]
         figures = {"episodes": (i + 1) * self.config.batch, **summarise(rollout)}
-        return {**figures, **learned, "zero_batches": self.silent / (i + 1)}
+        figures |= {**learned, "zero_batches": self.silent / (i + 1)}
+        return figures | (self._check(i) if (i + 1) % CHECKED == 0 else {})
 
     def measure(self, rows: int) -> dict[str, float]:
         """Plays fresh boards, unsolvable ones among them.
@@ -117,7 +132,8 @@ class RLJob:
         Raises:
             UserError: If none of the boards is solvable.
         """
-        rollout = self._play(self._parallel(rows, solvable=False), f"{self.purpose}-check", 0)
+        parallel = self._parallel(self.agent.runner, rows, solvable=False)
+        rollout = self._play(parallel, f"{self.purpose}-check", 0)
         if not rollout.solvable.any():
             raise UserError(
                 f"none of {rows} boards can be solved, so there is nothing to measure success on; "
@@ -150,9 +166,16 @@ class RLJob:
         self.silent = int(parts["count"]["silent"])
         self._recent = parts["count"]["recent"].tolist()
 
-    def _parallel(self, episodes: int, solvable: bool) -> ParallelRollouts:
+    def _check(self, i: int) -> dict[str, float]:
+        if (runner := self.agent.calm) is None:
+            return {}
+        parallel = self._parallel(runner, CHECK, self.config.solvable)
+        success = self._play(parallel, f"{self.purpose}-mean", i).success
+        return {"success_mean": float(success.mean())}
+
+    def _parallel(self, runner: RolloutRunner, episodes: int, solvable: bool) -> ParallelRollouts:
         make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return ParallelRollouts(self.agent.runner, make, episodes)
+        return ParallelRollouts(runner, make, episodes)
 
     def _play(self, parallel: ParallelRollouts, purpose: str, i: int) -> Rollout:
         return parallel.play(

@@ -8,6 +8,8 @@ Whoever trains a part further, or hooks it while others use the run, takes it fr
 
 from __future__ import annotations
 
+import torch
+
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
 from irl_lens.files.tensors import CheckpointError, copy_weights, split_parts
@@ -109,6 +111,19 @@ def load_metacontroller(run: RunFolder) -> CausalHalf:
     meta = SegmentMetacontroller(run.preset.codes, run.preset.base.d_model)
     stage = run.stage("codes")
     copy_weights(meta.state_dict(), stage.weights(), str(stage.folder))
+    return meta.requires_grad_(False).eval().to(run.device)
+
+
+def untrained_metacontroller(run: RunFolder, seed: int) -> CausalHalf:
+    """One of the kind and sizes of the metacontroller that acts, as it is before any training."""
+    kinds = {
+        "metacontroller": (Metacontroller, run.preset.discovery),
+        "codes": (SegmentMetacontroller, run.preset.codes),
+    }
+    kind, config = kinds[run.metacontroller_stage]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        meta: CausalHalf = kind(config, run.preset.base.d_model)
     return meta.requires_grad_(False).eval().to(run.device)
 
 

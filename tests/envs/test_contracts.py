@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from irl_lens.envs import make_world
-from irl_lens.envs.contracts import DISCRETE, LABELS, Paired, Retraceable, Roamable, ask, require
+from irl_lens.envs.contracts import (
+    DISCRETE,
+    LABELS,
+    Eventful,
+    Paired,
+    Retraceable,
+    Roamable,
+    ask,
+    require,
+)
 from irl_lens.envs.protocol import Filtered, World
 from irl_lens.envs.registry import SMALL_GRID
 from irl_lens.envs.scenes import (
@@ -25,7 +34,8 @@ from tests.point_world import PointConfig, PointWorld
 
 def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
     world = make_world(SMALL_GRID)
-    for contract in (World, Filtered, Mapped, Stageable, Retraceable, Walkable, Roamable):
+    kept = (World, Filtered, Mapped, Stageable, Retraceable, Walkable, Roamable, Eventful)
+    for contract in kept:
         assert isinstance(world, contract)
     assert not isinstance(world, Paired)
     situation = ask(world, Stageable, "a test").situation(seed=0)
@@ -43,6 +53,7 @@ def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
             "situations to draw and edit, .* no places, points, situation, situations, stage;",
         ),
         (Roamable, "no roaming, training_tasks, transitions;"),
+        (Eventful, "events that its observations show, .* no event_names, events;"),
         (Paired, "no edits, pairs;"),
     ],
 )

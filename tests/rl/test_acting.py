@@ -86,6 +86,19 @@ def test_recorded_log_probs_are_those_of_the_sequence(parts: Parts) -> None:
         torch.testing.assert_close(entropy[0, 0], network.entropy())
 
 
+def test_by_its_mean_it_takes_the_mean_code_of_each_decision(parts: Parts) -> None:
+    policy = parts.policy()
+    runner = RolloutRunner(parts.fast, parts.world.horizon, policy.by_mean())
+    rollout = runner.play(parts.world.vector_env(16), seed=3)
+    assert rollout.decisions is not None and rollout.switches[:, 1:].any()
+    for part in rollout.decisions.chunks(5):
+        mean, _ = policy.network(part.residuals, policy.network.layer.initial(len(part.rows)))
+        wanted = policy.network.codes(mean, torch.zeros_like(mean))
+        torch.testing.assert_close(part.codes[part.mask], wanted[part.mask], atol=1e-4, rtol=1e-4)
+    drawn = played(parts).decisions
+    assert drawn is not None and not torch.allclose(drawn.codes[:16], rollout.decisions.codes[:16])
+
+
 def test_a_held_code_is_the_same_bits(parts: Parts) -> None:
     policy, codes = parts.policy(), []
     decide = policy.decide

@@ -208,9 +208,21 @@ def test_rows_select_episodes_with_their_decisions(parts: Parts) -> None:
     assert (some.switches == rollout.switches[[7, 2], : some.mask.shape[1]]).all()
 
 
-def test_temperature_must_be_positive(parts: Parts) -> None:
-    with pytest.raises(ValueError, match=r"temperature 0\.0"):
-        RolloutRunner(parts.fast, 5, temperature=0.0)
+def test_temperature_must_not_be_below_0(parts: Parts) -> None:
+    with pytest.raises(ValueError, match=r"temperature -0\.1"):
+        RolloutRunner(parts.fast, 5, temperature=-0.1)
+
+
+def test_at_temperature_0_the_likeliest_action_is_taken(parts: Parts) -> None:
+    runner = RolloutRunner(parts.fast, parts.world.horizon, temperature=0)
+    played = runner.play(parts.world.vector_env(24), 5)
+    likeliest = parts.fast.model(torch.from_numpy(played.observations)).argmax(-1).numpy()
+    assert (played.actions == likeliest)[played.mask].all()
+    assert np.isnan(played.log_probs[played.mask]).all()
+    assert (played.actions[:, 0] != play(parts).actions[:, 0]).any()
+    given = torch.from_numpy((played.actions[:, :2] + 1) % 4)
+    forked = runner.play(parts.world.vector_env(24), 5, given)
+    assert (forked.actions[:, :2] == given.numpy())[forked.mask[:, :2]].all()
 
 
 def test_a_fork_takes_the_given_actions_and_then_its_own(parts: Parts) -> None:

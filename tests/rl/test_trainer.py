@@ -54,6 +54,8 @@ def test_internal_rl_learns_which_code_the_observation_asks_for(planted: Planted
     figures = [job.step(i) for i in range(40)]
     assert figures[0]["success"] < 0.6
     assert sum(f["success"] for f in figures[-5:]) / 5 > 0.95
+    assert [i for i, f in enumerate(figures) if "success_mean" in f] == [19, 39]
+    assert figures[39]["success_mean"] > 0.95
     assert planted.fast.model.hash() == base
     assert all(torch.equal(before[name], value) for name, value in meta.items())
     frozen = (*planted.fast.model.parameters(), *planted.meta.parameters())
@@ -67,7 +69,7 @@ def test_raw_rl_learns_the_planted_world(planted: Planted) -> None:
     figures = [job.step(i) for i in range(40)]
     assert figures[0]["success"] < 0.4
     assert figures[-1]["success"] > 0.9
-    assert "switch_rate" not in figures[0]
+    assert "switch_rate" not in figures[0] and "success_mean" not in figures[39]
 
 
 def test_figures_of_a_batch(planted: Planted) -> None:
@@ -77,6 +79,20 @@ def test_figures_of_a_batch(planted: Planted) -> None:
     assert figures["switch_rate"] == 0
     assert figures["episodes"] == 16
     assert figures["entropy"] == pytest.approx(2 * 1.4189, rel=0.3)
+
+
+def test_checks_by_mean_codes_change_nothing_that_is_learned(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = []
+    for every in (1, 1_000):
+        monkeypatch.setattr("irl_lens.rl.trainer.CHECKED", every)
+        jobs.append(internal(planted, TINY))
+        figures = [jobs[-1].step(i) for i in range(4)]
+        assert all(("success_mean" in f) == (every == 1) for f in figures)
+    checked, plain = (job.state() for job in jobs)
+    assert checked.keys() == plain.keys()
+    assert all(torch.equal(checked[name], plain[name]) for name in plain)
 
 
 def test_a_batch_without_success_leaves_everything_as_it_was(parts: Parts) -> None:

@@ -134,6 +134,9 @@ def test_rollouts_record_what_was_done(
     assert played.actions.dtype == np.float32 and played.actions.shape[2:] == (2,)
     outputs = base.model(torch.from_numpy(played.observations))
     expected = base.action_head.log_prob(outputs, torch.from_numpy(played.actions), 0.5).numpy()
+    calm = RolloutRunner(base, world.horizon, temperature=0).play(world.vector_env(24), 5)
+    means = base.action_head.mode(base.model(torch.from_numpy(calm.observations))).numpy()
+    assert abs(means - calm.actions)[calm.mask].max() < 1e-4
     assert abs(expected - played.log_probs)[played.mask].max() < 1e-4
     told = [getattr(played, name) is not None for name in ("subgoals", "visits", "reached")]
     assert told == [world.config.labelled] * 3

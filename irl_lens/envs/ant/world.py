@@ -23,6 +23,7 @@ from irl_lens.envs.ant.stance import stance_of
 from irl_lens.envs.ant.success import played
 from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
+from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
@@ -150,6 +151,15 @@ class AntWorld(AntSpec):
         """Returns column and row of the ant, as observations show it."""
         place = body_columns(self.board.objects, observations)[..., PLACE]
         return self.arena.points(self.arena.half * place.astype(np.float64))
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Names of the events that observations show: arrivals."""
+        return arrival_names(self)
+
+    def events(self, trajectories: Trajectories) -> Bool[NDArray[np.bool_], "n steps events"]:
+        """Marks the arrivals at each step."""
+        return arrivals(self, self.places(trajectories.observations), trajectories)
 
     def situation(self, seed: Seed, task: str | Task = "train") -> AntSituation:
         """Draws an arena in which the expert can do a task.

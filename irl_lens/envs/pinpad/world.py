@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
 from irl_lens.envs.pinpad.bayes import posterior
 from irl_lens.envs.pinpad.expert import demonstrations, visit_table
 from irl_lens.envs.pinpad.layouts import Layouts
@@ -126,6 +127,15 @@ class PinpadWorld(PinpadSpec):
         """Returns column and row of the cell the agent is on."""
         y, x = np.divmod(self.places(observations), self.board.size)
         return np.stack([x, y], axis=-1).astype(np.float64)
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Names of the events that observations show: arrivals."""
+        return arrival_names(self)
+
+    def events(self, trajectories: Trajectories) -> Bool[NDArray[np.bool_], "n steps events"]:
+        """Marks the arrivals at each step."""
+        return arrivals(self, self.places(trajectories.observations), trajectories)
 
     @property
     def moves(self) -> tuple[Move, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import pytest
 
-from irl_lens.analyses.learning.run_curves import LearningResult, learning_curves
+from irl_lens.analyses.learning.run_curves import LearningCurve, LearningResult, learning_curves
 from irl_lens.envs.registry import make_world
 from irl_lens.runs.run import Run
 
@@ -34,3 +36,14 @@ def test_curves_are_the_logs(smoke_run: Run) -> None:
     assert set(result.final) == set(range(2, subgoals + 1))
     assert len(result.to_dataframe()) == 3 * len(names)
     assert len(result.figure().to_dict()["data"]) == 2 * len(names)
+
+
+def test_checks_by_mean_codes_are_points_beside_the_curve() -> None:
+    curve = LearningCurve(
+        "internal RL", None, (8, 16, 24), (0.1, 0.2, 0.3), (1, 2, 3), (nan, 0.5, nan)
+    )
+    result = LearningResult((curve,), {}, 6)
+    points = result.figure().to_dict()["data"][-1]
+    assert points["name"] == "internal RL, mean codes" and points["mode"] == "markers"
+    assert (*points["x"], *points["y"]) == (16, 0.5)
+    assert result.to_dataframe()["mean"].dropna().tolist() == [0.5]
