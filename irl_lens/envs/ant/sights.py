@@ -61,4 +61,5 @@ class Sights:
             qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
             qvel: Velocities.
         """
-        return observe(self.spec.arena, self.objects, qpos, qvel, self.navigator)
+        spec = self.spec
+        return observe(spec.arena, spec.board.colours, self.objects, qpos, qvel, self.navigator)
