@@ -44,3 +44,8 @@ Device = Annotated[
 ]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
+Json = Annotated[
+    bool,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.arg(name="json", help="Print one JSON object in place of lines."),
+]

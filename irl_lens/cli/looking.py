@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from irl_lens.cli.arguments import Base, Device, OutFile, OutFolder, RunName, Settings
-from irl_lens.cli.console import leave, one_line
+from irl_lens.cli.arguments import Base, Device, Json, OutFile, OutFolder, RunName, Settings
+from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import looking
 from irl_lens.commands.opening import load
 
 if TYPE_CHECKING:
     from irl_lens.analyses.core.analysis import Analysis
+    from irl_lens.analyses.core.result import Result
 
 
 def evaluate(
-    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Measures a run afresh and prints every measurement.
 
@@ -29,7 +35,7 @@ def evaluate(
     """
     opened = load(run_name, device)
     path = out or opened.beside("evaluation.json")
-    show(looking.evaluate(opened, out=path), path)
+    measured(looking.evaluate(opened, out=path), [path], as_json)
 
 
 def analyze(
@@ -40,6 +46,7 @@ def analyze(
     against: Base = None,
     settings: Settings = (),
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Runs analyses of a run and writes each one's figure, table and numbers.
 
@@ -54,18 +61,36 @@ def analyze(
     if not names:
         from irl_lens.analyses.registry import of_runs
 
-        listed(of_runs(several=False))
+        listed(of_runs(several=False), as_json)
         return
     folder = out or opened.beside("analyses")
     results = looking.analyze(opened, names, settings, out=folder, against=against)
-    for name, result in results.items():
-        print(f"{name}: {result.caption()}")
+    shown(results, folder, as_json)
 
 
-def listed(analyses: Mapping[str, Analysis]) -> None:
+def listed(analyses: Mapping[str, Analysis], as_json: bool) -> None:
     """Prints analyses by name."""
+    if as_json:
+        as_object({"analyses": {name: known.title for name, known in analyses.items()}})
+        return
     for name, known in analyses.items():
         print(f"{name:<24} {known.title}")
+
+
+def shown(results: Mapping[str, Result], folder: Path, as_json: bool) -> None:
+    """Prints what results say, and where they were written."""
+    files = [folder / f"{name}.html" for name in results]
+    if as_json:
+        said = {name: _said(result) for name, result in results.items()}
+        as_object({"results": said, "written": [*map(str, files)]})
+        return
+    for (name, result), file in zip(results.items(), files, strict=True):
+        print(f"{name}: {result.caption()}")
+        print(file)
+
+
+def _said(result: Result) -> dict[str, Any]:
+    return {"caption": result.caption(), "claims": [asdict(each) for each in result.claims()]}
 
 
 def compare(
@@ -75,6 +100,7 @@ def compare(
     out: OutFolder = None,
     settings: Settings = (),
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Runs an analysis of a set of runs and writes its figure, table and numbers.
 
@@ -88,14 +114,19 @@ def compare(
     if not name:
         from irl_lens.analyses.registry import of_runs
 
-        listed(of_runs(several=True))
+        listed(of_runs(several=True), as_json)
         return
-    result = looking.compare(name, runs, settings, out=out or Path("comparison"), device=device)
-    print(f"{name}: {result.caption()}")
+    folder = out or Path("comparison")
+    result = looking.compare(name, runs, settings, out=folder, device=device)
+    shown({name: result}, folder, as_json)
 
 
 def scan(
-    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Looks at a run with a cheap version of the analyses and ranks what they find.
 
@@ -105,6 +136,7 @@ def scan(
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
+    from irl_lens.analyses.report.scan import VERDICTS
     from irl_lens.analyses.report.scan_page import FIRST
 
     opened = load(run_name, device)
@@ -113,9 +145,16 @@ def scan(
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
-    for place, finding in enumerate(found.findings[:FIRST], start=1):
-        print(f"{place}. {finding}")
-    print(path)
+    if as_json:
+        findings = [
+            {"name": f.name, "verdict": VERDICTS[f.group], "q": f.q} | asdict(f.claim)
+            for f in found.findings
+        ]
+        as_object({"findings": findings, "left": list(found.left), "written": [str(path)]})
+    else:
+        for place, finding in enumerate(found.findings[:FIRST], start=1):
+            print(f"{place}. {finding}")
+        print(path)
     if found.left:
         leave(130, f"stopped before {found.left[0]}; {path} has what was done")
 
@@ -124,6 +163,7 @@ def explore(
     run_name: tyro.conf.Positional[RunName],
     /,
     port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    allow_host: Annotated[tuple[str, ...], tyro.conf.arg(metavar="HOST...")] = (),
     browser: bool = True,
     device: Device = None,
 ) -> None:
@@ -133,9 +173,15 @@ def explore(
 
     Args:
         port: Where it is served; another one if it is taken.
+        allow_host: Names beside this machine's own by which browsers may ask, such as
+            localhost:9000 at the end of a tunnel, or lab.example.org behind a proxy.
         browser: Open it in the web browser when there is a screen.
     """
-    server = looking.explore(run_name, port=port, browser=browser, device=device)
+    server = looking.explore(
+        run_name, port=port, allow_host=allow_host, browser=browser, device=device
+    )
+    if port not in (None, 0, server.port):
+        print(f"irl-lens: port {port} is taken; another one is served", file=sys.stderr)
     print(server.url, flush=True)
     try:
         server.wait()
@@ -149,6 +195,7 @@ def report(
     out: OutFile = None,
     browser: Annotated[bool, tyro.conf.arg(name="open")] = True,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
@@ -157,12 +204,4 @@ def report(
             working folder for a bundled model.
         browser: Open it in the web browser when there is a screen.
     """
-    print(looking.report(run_name, out=out, browser=browser, device=device))
-
-
-def show(measured: Mapping[str, float], *files: Path) -> None:
-    """Prints measurements, and the files that have been written."""
-    for name, value in sorted(measured.items()):
-        print(f"{name} {value:.6g}")
-    for file in files:
-        print(file)
+    written([looking.report(run_name, out=out, browser=browser, device=device)], as_json)

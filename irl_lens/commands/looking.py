@@ -198,6 +198,7 @@ def explore(
     *,
     port: int | None = None,
     browser: bool = False,
+    allow_host: Sequence[str] = (),
     device: torch.device | str | None = None,
 ) -> Server:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
@@ -209,18 +210,21 @@ def explore(
         run: A run, its folder, or a bundled model's name.
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
+        allow_host: Names beside this machine's own by which it may be asked, as the browser says
+            them: ``"localhost:9000"`` at the end of a tunnel, ``"lab.example.org"`` behind a
+            proxy, whose users can then do all that the page can.
         device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         The server: its ``url``, ``wait()`` until Ctrl-C, ``close()``.
 
     Raises:
-        UserError: The run has no trained base, or a world in which no walk can be
-            retraced.
+        UserError: There is no such port or name, the run has no trained base, or a world in which
+            no walk can be retraced.
     """
     from irl_lens.analyses.explorer import explore as opened
 
-    return opened(load(run, device), port, browser and has_screen())
+    return opened(load(run, device), port, browser and has_screen(), allow_host)
 
 
 def measure(
