@@ -20,7 +20,7 @@ import tyro
 from irl_lens import __version__
 from irl_lens.cli.about import doctor, settings
 from irl_lens.cli.console import leave, one_line
-from irl_lens.cli.looking import analyze, compare, evaluate, explore, report, scan
+from irl_lens.cli.looking import analyze, compare, evaluate, explore, report, scan, watch
 from irl_lens.cli.publishing import bundle, conformance, summary
 from irl_lens.cli.training import run, sweep, train
 from irl_lens.errors import UserError
@@ -49,6 +49,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "run": run,
     "train": train,
     "sweep": sweep,
+    "watch": watch,
     "evaluate": evaluate,
     "explore": explore,
     "report": report,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from irl_lens.cli.arguments import Base, Device, Json, OutFile, OutFolder, RunNa
 from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import looking
 from irl_lens.commands.opening import load
+from irl_lens.errors import UserError
 
 if TYPE_CHECKING:
     from irl_lens.analyses.core.analysis import Analysis
@@ -187,6 +190,44 @@ def explore(
         server.wait()
     except KeyboardInterrupt:
         server.close()
+
+
+def watch(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Shows a run under way: its stages, steps, time left, and curves as text.
+
+    On a terminal until nobody trains in it any more; elsewhere, and of a run that is finished
+    or stopped, once. RUN may also be a folder of runs, such as a sweep's. Only reads: Ctrl-C ends
+    the watching, not the training.
+
+    Args:
+        every: Time between two looks [s].
+    """
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from irl_lens.commands import watching
+
+    if not every > 0:
+        raise UserError(f"--every {every:g}: give a positive number of seconds")
+    runs, console = watching.watched(run_name), Console(highlight=False)
+    looks = watching.looks(runs, every)
+    ramp = watching.BLOCKS if console.encoding.lower().startswith("utf") else watching.ASCII
+    first = next(looks)
+    if as_json:
+        as_object({"runs": [*map(watching.plain, first)]})
+    elif not console.is_terminal or not any(run.process for run in first):
+        print("\n".join(watching.lines(first, ramp)))
+    else:
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+            for found in chain([first], looks):
+                text = Text("\n".join(watching.lines(found, ramp)), no_wrap=True, overflow="crop")
+                live.update(text, refresh=True)
 
 
 def report(

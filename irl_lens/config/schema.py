@@ -7,7 +7,7 @@ the presets override sizes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from irl_lens.config.ranges import Range
@@ -226,6 +226,11 @@ class RLConfig:
     solvable: bool = True
     """Train on solvable layouts only."""
 
+    @property
+    def steps(self) -> int:
+        """Batches in all; the last may go beyond the number of episodes."""
+        return -(-self.episodes // self.batch)
+
 
 @dataclass(frozen=True)
 class InternalRLConfig(RLConfig):
@@ -240,6 +245,11 @@ class InternalRLConfig(RLConfig):
     start: Literal["prior", "posterior"] = "prior"
     """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
     codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
+
+    @property
+    def of_prefixes(self) -> InternalRLConfig:
+        """The same for training on the first subgoals only."""
+        return replace(self, episodes=self.prefix_episodes or self.episodes)
 
 
 @dataclass(frozen=True)
