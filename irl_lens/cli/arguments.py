@@ -44,6 +44,14 @@ Device = Annotated[
 ]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
+Track = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        metavar="NAME...",
+        help="Also log for these dashboards: tensorboard (event files in each stage's folder), "
+        "wandb (offline, in the run's folder, unless WANDB_MODE=online).",
+    ),
+]
 Json = Annotated[
     bool,
     tyro.conf.FlagCreatePairsOff,

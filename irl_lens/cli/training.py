@@ -17,6 +17,7 @@ from irl_lens.cli.arguments import (
     Settings,
     StageName,
     Threads,
+    Track,
     TrainedName,
 )
 from irl_lens.cli.console import measured, written
@@ -32,6 +33,7 @@ def run(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
     as_json: Json = False,
 ) -> None:
     """Runs the whole chain, evaluates it and writes its report. The same command continues.
@@ -50,6 +52,7 @@ def run(
         device=device,
         base=base,
         settings=settings,
+        track=track,
     )
     files = [opened.folder / name for name in ("evaluation.json", "report.html")]
     measured(opened.evaluation, files, as_json)
@@ -65,6 +68,7 @@ def train(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
     as_json: Json = False,
 ) -> None:
     """Runs one stage of the chain; the stages before it must be finished.
@@ -81,7 +85,7 @@ def train(
             items stand between commas. irl-lens settings PRESET lists them all.
     """
     if stage == EXPERT:
-        given = {"device": device, "base": base}
+        given = {"device": device, "base": base, "track": " ".join(track) or None}
         learned = training.train_expert(
             preset_name, out=out, seed=seed, threads=threads, settings=settings, **given
         )
@@ -96,6 +100,7 @@ def train(
         device=device,
         base=base,
         settings=settings,
+        track=track,
     )
     written([opened.folder / stage], as_json)
 
@@ -113,6 +118,7 @@ def sweep(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
     as_json: Json = False,
 ) -> None:
     """Runs stages of one run for each combination of settings and seed, one after the other.
@@ -132,7 +138,7 @@ def sweep(
     folders = (
         opened.folder
         for opened in training.swept(
-            stages, preset_name, over, seeds, out, threads, device, base, settings
+            stages, preset_name, over, seeds, out, threads, device, base, settings, track
         )
     )
     written(folders, as_json)
