@@ -44,6 +44,18 @@ Device = Annotated[
 ]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
+Formats = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        name="format",
+        metavar="html|png|svg...",
+        help="What figures are written as; png and svg need the extra figures, and Chrome.",
+    ),
+]
+Size = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="WIDTHxHEIGHT", help="Size of figures in pixels, such as 900x500."),
+]
 Track = Annotated[
     tuple[str, ...],
     tyro.conf.arg(

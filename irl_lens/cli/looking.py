@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import chain
@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from irl_lens.cli.arguments import Base, Device, Json, OutFile, OutFolder, RunName, Settings
+from irl_lens.cli.arguments import (
+    Base,
+    Device,
+    Formats,
+    Json,
+    OutFile,
+    OutFolder,
+    RunName,
+    Settings,
+    Size,
+)
 from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import looking
 from irl_lens.commands.opening import load
@@ -48,6 +58,8 @@ def analyze(
     out: OutFolder = None,
     against: Base = None,
     settings: Settings = (),
+    formats: Formats = ("html",),
+    size: Size = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -55,8 +67,8 @@ def analyze(
 
     Args:
         names: Analyses; all that can be named are listed when none is.
-        out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
-            given, or in the working folder for a bundled model.
+        out: Folder for NAME.html (or as --format says), NAME.csv, NAME.json; analyses in the
+            run's folder when not given, or in the working folder for a bundled model.
         against: Another run: what differs between the two is written as NAME-against.
         settings: Options of the analyses, such as seed=1; a list's items stand between commas.
     """
@@ -67,8 +79,9 @@ def analyze(
         listed(of_runs(several=False), as_json)
         return
     folder = out or opened.beside("analyses")
-    results = looking.analyze(opened, names, settings, out=folder, against=against)
-    shown(results, folder, as_json)
+    drawn: dict[str, Any] = {"formats": formats, "size": size}
+    results = looking.analyze(opened, names, settings, out=folder, against=against, **drawn)
+    shown(results, folder, formats, as_json)
 
 
 def listed(analyses: Mapping[str, Analysis], as_json: bool) -> None:
@@ -80,16 +93,18 @@ def listed(analyses: Mapping[str, Analysis], as_json: bool) -> None:
         print(f"{name:<24} {known.title}")
 
 
-def shown(results: Mapping[str, Result], folder: Path, as_json: bool) -> None:
-    """Prints what results say, and where they were written."""
-    files = [folder / f"{name}.html" for name in results]
+def shown(
+    results: Mapping[str, Result], folder: Path, formats: Sequence[str], as_json: bool
+) -> None:
+    """Prints what results say, and where their figures were written."""
+    files = {name: [folder / f"{name}.{kind}" for kind in formats] for name in results}
     if as_json:
         said = {name: _said(result) for name, result in results.items()}
-        as_object({"results": said, "written": [*map(str, files)]})
+        as_object({"results": said, "written": [str(f) for own in files.values() for f in own]})
         return
-    for (name, result), file in zip(results.items(), files, strict=True):
+    for name, result in results.items():
         print(f"{name}: {result.caption()}")
-        print(file)
+        written(files[name], False)
 
 
 def _said(result: Result) -> dict[str, Any]:
@@ -102,6 +117,8 @@ def compare(
     /,
     out: OutFolder = None,
     settings: Settings = (),
+    formats: Formats = ("html",),
+    size: Size = None,
     device: Device = None,
     as_json: Json = False,
 ) -> None:
@@ -110,8 +127,8 @@ def compare(
     Args:
         name: The analysis; all that can be named are listed when none is.
         runs: Runs, such as those of a sweep.
-        out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
-            not given.
+        out: Folder for NAME.html (or as --format says), NAME.csv, NAME.json; comparison in the
+            working folder when not given.
         settings: Options of the analysis, such as seed=1; a list's items stand between commas.
     """
     if not name:
@@ -120,8 +137,10 @@ def compare(
         listed(of_runs(several=True), as_json)
         return
     folder = out or Path("comparison")
-    result = looking.compare(name, runs, settings, out=folder, device=device)
-    shown({name: result}, folder, as_json)
+    result = looking.compare(
+        name, runs, settings, out=folder, formats=formats, size=size, device=device
+    )
+    shown({name: result}, folder, formats, as_json)
 
 
 def scan(

@@ -21,8 +21,6 @@ from typing import Literal
 PACKAGE = "irl-lens"
 LEAST_FREE = 2.0
 """Free space on the disk [GB] under which a warning is due: a chain's checkpoints and snapshots."""
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-"""Programs that draw PNG and SVG files."""
 DRAW = """
 import gymnasium, irl_lens.envs
 for name in [name for name in gymnasium.registry if name.startswith("irl_lens/")]:
@@ -129,9 +127,9 @@ def drawing() -> Iterator[Check]:
 
 def browser() -> Iterator[Check]:
     """A browser that PNG and SVG files are drawn with."""
-    named = os.environ.get("BROWSER_PATH")
-    found = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found:
+    from irl_lens.analyses.figures.files import find_browser
+
+    if found := find_browser():
         yield Check("browser", "ok", found)
     else:
         remedy = "install Chrome or Chromium, or name one in BROWSER_PATH; only PNG and SVG miss it"
