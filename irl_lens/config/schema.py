@@ -104,7 +104,7 @@ class ControllersConfig:
     """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
 
     layers: tuple[Layer, ...] = (3,)
-    """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
+    """Each layer l in 1..n_layers has controllers of its own at its output; layer 1: ``blocks.0``."""
     label: Literal["subgoal", "visit"] = "subgoal"
     """What there is a controller for: each subgoal, or each visit that it is made of."""
     kind: str = "low-rank"
@@ -131,7 +131,7 @@ class DiscoveryConfig:
     """The metacontroller and its training (paper, section D of the facts, Table A9)."""
 
     layer: Layer = 3
-    """Block whose output is read and written."""
+    """Layer whose output is read and written; layer 1 is ``blocks.0``."""
     history: Width = 32
     """Width of the recurrent block that reads the past."""
     sequence: Width = 32
@@ -180,7 +180,7 @@ class CodesConfig:
     steps: Steps = 0
     """0: the metacontroller keeps its own codes, as in the paper."""
     layer: Layer = 1
-    """Block whose output is read and written."""
+    """Layer whose output is read and written; layer 1 is ``blocks.0``."""
     history: Width = 32
     """Width of the recurrent block that reads the past."""
     hidden: Width = 64
