@@ -104,7 +104,7 @@ class ControllersConfig:
     """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
 
     layers: tuple[Layer, ...] = (3,)
-    """Each layer l in 1..n_layers has controllers of its own at its output; layer 1: ``blocks.0``."""
+    """Each layer l in 1..n_layers has its own controllers at its output; layer 1: ``blocks.0``."""
     label: Literal["subgoal", "visit"] = "subgoal"
     """What there is a controller for: each subgoal, or each visit that it is made of."""
     kind: str = "low-rank"
