@@ -10,7 +10,8 @@ from pkgutil import resolve_name
 from irl_lens.analyses.core.analysis import Analysis
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.options import Given
-from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.core.result import PAGE, Result
+from irl_lens.analyses.figures.files import FigureFiles
 from irl_lens.analyses.registry import ANALYSES, analysis
 from irl_lens.envs.contracts import require
 from irl_lens.errors import UserError
@@ -26,6 +27,7 @@ def analyze(
     *,
     against: Run | None = None,
     folder: Path | None = None,
+    files: FigureFiles = PAGE,
     progress: Progress | None = None,
 ) -> dict[str, Result]:
     """Analyses a run.
@@ -37,6 +39,7 @@ def analyze(
         against: A run that this one is compared with: what differs is called NAME-against.
         folder: Where each result is written as soon as it is there
             (:func:`irl_lens.analyses.core.result.write`); nowhere if not given.
+        files: What figures are written as.
         progress: Told of every analysis.
 
     Returns:
@@ -63,7 +66,7 @@ def analyze(
             found, name = [resolve_name(one.against)(*found)], f"{name}-against"
         results[name] = found[0]
         if folder:
-            one.write(found[0], folder / name, runs, value)
+            one.write(found[0], folder / name, runs, value, files)
         progress.update(done)
     return results
 
@@ -74,6 +77,7 @@ def compare(
     options: Given = (),
     *,
     folder: Path | None = None,
+    files: FigureFiles = PAGE,
     progress: Progress | None = None,
 ) -> Result:
     """Analyses several runs.
@@ -83,6 +87,7 @@ def compare(
         runs: The runs.
         options: See :mod:`irl_lens.analyses.core.options`.
         folder: Where the result is written; nowhere if not given.
+        files: What its figure is written as.
         progress: Told of what is done.
 
     Raises:
@@ -96,7 +101,7 @@ def compare(
         require_writable(folder / f"{name}.json")
     result = wanted.of_several(runs, progress, **values)
     if folder:
-        wanted.write(result, folder / name, runs, values)
+        wanted.write(result, folder / name, runs, values, files)
     return result
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,7 +69,7 @@ def _fails(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> st
     "command",
     (
         *("", "run", "train", "sweep", "evaluate", "report", "summary", "conformance"),
-        *("analyze", "compare", "scan"),
+        *("analyze", "compare", "scan", "settings", "doctor", "completion", "explore"),
     ),
 )
 def test_help_imports_nothing_heavy(command: str) -> None:
@@ -112,6 +112,8 @@ def test_mistakes_are_one_line_and_exit_2(
         "does not offer a skill": ("train", "expert", "--preset", "grid", "--out", out),
         "--base grid: an expert": ("train", "expert", "--preset", "grid", "--base", "grid"),
         "at least one run": ("summary", "--out", out),
+        "port 99999; take one from": ("explore", "grid", "--port", "99999"),
+        "--allow-host *": ("explore", "grid", "--allow-host", "*"),
         **{
             f"device '{at}': take cpu, cuda": (*command, "--device", at)
             for at, command in COMPUTE.items()
@@ -180,7 +182,12 @@ def test_summary_refuses_what_does_not_belong_together(
     other = str(Run.create(tmp_path / "grid", PRESETS["grid"], seed=1).folder)
     bare = str(Run.create(tmp_path / "bare", PRESETS["smoke"], seed=1).folder)
     out = ("--out", str(tmp_path / "results"))
-    assert "one preset" in _fails(capsys, 2, "summary", one, other, *out)
+    said = _fails(capsys, 2, "summary", one, other, *out)
+    assert "one preset" in said and "name = 'smoke'" in said and "name = 'grid'" in said
+    wider = replace(PRESETS["smoke"], base=replace(PRESETS["smoke"].base, d_mlp=32))
+    changed = str(Run.create(tmp_path / "wider", wider, seed=1).folder)
+    said = _fails(capsys, 2, "summary", one, changed, *out)
+    assert f"{one} has base.d_mlp = 64" in said and f"{changed} base.d_mlp = 32" in said
     assert "both have seed 0" in _fails(capsys, 2, "summary", one, one, *out)
     assert f"irl-lens evaluate {bare}" in _fails(capsys, 2, "summary", one, bare, *out)
 

@@ -158,4 +158,4 @@ def _said(estimate: Estimate) -> str:
 
 
 def _drawn(figure: go.Figure) -> Markup:
-    return drawn(figure, displaylogo=False, displayModeBar=False)
+    return drawn(figure, displayModeBar=False)

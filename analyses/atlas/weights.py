@@ -82,7 +82,7 @@ def overlap(
 
 
 def written_to(model: TrajectoryModel, layer: int) -> Targets:
-    """Weights that read the stream at the output of block ``layer``: actions' and the next heads'.
+    """Weights that read the stream at the output of ``layer``: actions' and the next heads'.
 
     Args:
         model: The base.
@@ -99,7 +99,7 @@ def written_to(model: TrajectoryModel, layer: int) -> Targets:
         circuits = {"query": _product(q, k.mT), "key": _product(k, q.mT), "OV": _product(v, o)}
         for part, weights in circuits.items():
             for head, own in enumerate(weights):
-                targets[f"block {layer + 1} head {head} {part}"] = own
+                targets[f"layer {layer + 1} head {head} {part}"] = own
     return targets
 
 

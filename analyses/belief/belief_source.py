@@ -30,7 +30,7 @@ class Source:
 
     Attributes:
         name: Trained model, shuffled labels, random weights, or the exact filter.
-        layer: Output of the block that is read; 0 is the embedding. -1 for the filter.
+        layer: Its output is read; 0 is the embedding. -1 for the filter.
         reader: Its scores over all steps.
         given: Mean probability of the truth at each step: value, low and high.
         right: How often the likeliest label is the true one, the same.

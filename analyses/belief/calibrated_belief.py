@@ -81,7 +81,7 @@ class BeliefResult(Result):
     """A probe, the exact filter, and the control.
 
     Attributes:
-        layer: Output of the block that the probe reads.
+        layer: Its output is what the probe reads.
         readers: Probe, exact filter, control.
     """
 

@@ -1,6 +1,6 @@
 """What can be read off the stream, where: linear probes for several labels at every layer.
 
-    p(y_t = k | e_t) = softmax(W e_t + b)_k        e_t at the output of block l, 0 the embedding
+    p(y_t = k | e_t) = softmax(W e_t + b)_k        e_t at the output of layer l, 0 the embedding
 
 The labels: the abstract subgoal, the single visit, the abstract subgoal after the present one,
 the visits completed, and the way the expert goes where only one is shortest. (The paper
@@ -53,7 +53,7 @@ class Reading:
 
     Attributes:
         target: One of :data:`TARGETS`.
-        layer: Output of this block; 0 is the embedding.
+        layer: Read at its output; 0 is the embedding.
         accuracy: On episodes the probe was not trained on.
         shuffled: Accuracy of a probe trained on shuffled labels.
         untrained: Accuracy of a probe on the stream of a model with random weights.
@@ -153,7 +153,7 @@ class LabelProbes(Result):
                     row=1,
                     col=column,
                 )
-        figure.update_xaxes(title="block", dtick=1)
+        figure.update_xaxes(title="layer (0: embedding)", dtick=1)
         figure.update_yaxes(range=[0, 1])
         figure.update_yaxes(title="accuracy", col=1)
         layout = {"legend": {"y": 1.12}, "margin": {"t": 130}}

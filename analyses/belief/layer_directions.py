@@ -66,7 +66,7 @@ class LayerDirections:
     """The controllers of one layer.
 
     Attributes:
-        layer: Output of the block that they act on and the probe reads.
+        layer: Its output is what they act on and the probe reads.
         alignments: Reads, writes and pushes.
         singular: Singular values of each controller.
         cosines: |cos| of every singular vector with every class: reads, then writes.

@@ -1,6 +1,6 @@
 """Linear probes: at which layer the current abstract subgoal can be read off the stream.
 
-    p(g_t = g | e_t) = softmax(W e_t + b)_g        e_t at the output of block l, 0 the embedding
+    p(g_t = g | e_t) = softmax(W e_t + b)_g        e_t at the output of layer l, 0 the embedding
 
 (arXiv 2512.20605, Fig. 3, Table A6.) The label is the abstract subgoal pursued at t, never the
 position in the task. Trained on some fresh episodes, tested on others: full-batch L-BFGS on
@@ -53,7 +53,7 @@ class ProbeResult(Result):
     """Probes for the abstract subgoal by layer.
 
     Attributes:
-        layers: One an output of a block, the embedding (0) first.
+        layers: One an output of a layer, the embedding (0) first.
         ceiling: Accuracy of the exact Bayes filter on the same steps; None where the world has
             none.
     """
@@ -122,7 +122,7 @@ class ProbeResult(Result):
                 name="exact Bayes filter",
                 line={"color": CEILING, "dash": "dash"},
             )
-        figure.update_xaxes(title="output of block (0: embedding)", dtick=1)
+        figure.update_xaxes(title="output of layer (0: embedding)", dtick=1)
         figure.update_yaxes(title="accuracy of the current subgoal", range=[0, 1])
         return styled(figure, "Where the current subgoal can be read")
 

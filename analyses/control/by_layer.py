@@ -120,7 +120,7 @@ class ControlResult(Result):
     def figure(self) -> go.Figure:
         """Draws gap closed, success and subgoals reached by layer."""
         figure = control_panels([str(x.layer) for x in self.layers], self.layers, self.raw)
-        figure.update_xaxes(title="output of block")
+        figure.update_xaxes(title="output of layer")
         return styled(figure, "Steering with the true subgoal", 420, **ABOVE_PANELS)
 
 

@@ -14,7 +14,7 @@ class LayerControl:
     """What the controllers of one layer do.
 
     Attributes:
-        layer: Output of which block.
+        layer: At its output; counted from 1.
         nll: Action NLL with them [nats].
         gap_closed: See :mod:`irl_lens.analyses.control.by_layer`; NaN where the world has no
             filter, and so no known gap.

@@ -48,7 +48,7 @@ class Switched:
 
     Attributes:
         model: The base model.
-        layer: Output of the block at which the controller acts, counted from 1.
+        layer: At its output the controller acts; counted from 1.
         on: Activations by hook name, with it.
         off: Without it.
         mask: The steps that count.

@@ -15,8 +15,9 @@ from typing import Any
 
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.options import Given, arguments, chosen, options_of
-from irl_lens.analyses.core.result import Result
+from irl_lens.analyses.core.result import PAGE, Result
 from irl_lens.analyses.core.result import write as write_result
+from irl_lens.analyses.figures.files import FigureFiles
 from irl_lens.envs.contracts import Offer, require
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress
@@ -114,10 +115,15 @@ class Analysis:
         return self.function(runs, progress, **arguments(self.function, self.options(options)))
 
     def write(
-        self, result: Result, path: Path, runs: Sequence[Run], options: Mapping[str, Any]
+        self,
+        result: Result,
+        path: Path,
+        runs: Sequence[Run],
+        options: Mapping[str, Any],
+        files: FigureFiles = PAGE,
     ) -> None:
         """Writes a result and what it was made with; see :func:`result.write`."""
         defaults = {key: option.default for key, option in options_of(self.function).items()}
         made = {"analysis": self.name, "runs": [str(run.folder) for run in runs]}
         made |= {"options": defaults | dict(options)} | describe(runs[0].device)
-        write_result(result, path, self.title, made)
+        write_result(result, path, self.title, made, files)

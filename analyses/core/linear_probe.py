@@ -1,6 +1,6 @@
 """Linear probes of the residual stream, and the streams that they read.
 
-    p(y_t = k | e_t) = softmax(W e_t + b)_k        e_t at the output of block l, 0 the embedding
+    p(y_t = k | e_t) = softmax(W e_t + b)_k        e_t at the output of layer l, 0 the embedding
 
 Fitted by full-batch L-BFGS on standardised features: the problem is convex.
 """

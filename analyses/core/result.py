@@ -14,11 +14,15 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from irl_lens.analyses.core.claims import Claim
+from irl_lens.analyses.figures.files import FigureFiles, picture
 from irl_lens.analyses.figures.page import drawn, plotly_code
 from irl_lens.analyses.figures.page import page as filled
 from irl_lens.files.json_files import write_json
 from irl_lens.files.tensors import write_bytes
 from irl_lens.hooks.files.json_text import to_json
+
+PAGE = FigureFiles()
+"""A figure as a page, and as nothing else."""
 
 
 class Result(ABC):
@@ -77,7 +81,11 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
 
 
 def write(
-    result: Result, path: Path | str, title: str, provenance: Mapping[str, Any] | None = None
+    result: Result,
+    path: Path | str,
+    title: str,
+    provenance: Mapping[str, Any] | None = None,
+    files: FigureFiles = PAGE,
 ) -> None:
     """Writes PATH.html, PATH.csv, what :meth:`Result.save` writes, and pages in a folder PATH.
 
@@ -86,26 +94,35 @@ def write(
         path: Path of all files, without their endings.
         title: Title of the page.
         provenance: See :meth:`Result.save`.
+        files: What the figure is written as.
     """
     path, pages = Path(path), result.pages()
     result.save(path, provenance)
     for name, content in pages.items():
         write_bytes(path / name, content)
     more = f"{path.name}/{next(iter(pages))}" if pages else None
-    write_bytes(path.with_name(f"{path.name}.html"), page(result, title, more).encode())
+    figure = files.sized(result.figure())
+    for kind in files.formats:
+        as_page = kind == "html"
+        data = page(result, title, more, figure).encode() if as_page else picture(figure, kind)
+        write_bytes(path.with_name(f"{path.name}.{kind}"), data)
     table = result.to_dataframe().to_csv(index=False)
     write_bytes(path.with_name(f"{path.name}.csv"), table.encode())
 
 
-def page(result: Result, title: str, more: str | None = None) -> str:
+def page(
+    result: Result, title: str, more: str | None = None, figure: go.Figure | None = None
+) -> str:
     """Returns a result as one HTML page that needs no network.
 
     Args:
         result: What to show.
         title: Title of the page.
         more: A file to lead on to.
+        figure: Its figure, if that is drawn already.
     """
-    values = {"figure": drawn(result.figure()), "caption": result.caption(), "more": more}
+    shown = drawn(result.figure() if figure is None else figure)
+    values = {"figure": shown, "caption": result.caption(), "more": more}
     return filled("result", title=title, plotly=plotly_code(), **values)
 
 

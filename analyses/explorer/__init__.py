@@ -6,6 +6,7 @@ computed from it. :func:`explore` shows it as a page, on this machine alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from irl_lens.analyses.explorer.patching import contrast, replacements
@@ -29,18 +30,25 @@ __all__ = [
 ]
 
 
-def explore(run: Run | str, port: int | None = None, browser: bool = False) -> Server:
+def explore(
+    run: Run | str,
+    port: int | None = None,
+    browser: bool = False,
+    allowed: Sequence[str] = (),
+) -> Server:
     """Shows a run in the explorer: in a notebook below the cell, else at the server's ``url``.
 
     Args:
         run: A run, its folder, or a bundled model's name.
         port: Where; another one if it is taken, or none is given.
         browser: Open a web browser too.
+        allowed: Names beside this machine's own by which a proxy or a tunnel may ask.
 
     Raises:
-        UserError: It has no trained base, or a world in which no walk can be retraced.
+        UserError: There is no such port or name, the run has no trained base, or a world in which
+            no walk can be retraced.
     """
     # Dash takes a second to import, and a session without a page does not need it.
     from irl_lens.analyses.explorer.web.server import open_page
 
-    return open_page(run, port, browser)
+    return open_page(run, port, browser, allowed)

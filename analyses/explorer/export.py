@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 
-from irl_lens.analyses.explorer import figures, fork_figures, forks, steering_shift
+from irl_lens.analyses.explorer import figures, fork_figures, forks, sentences, steering_shift
 from irl_lens.analyses.explorer.patching import active, contrast, replacements
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.sessions import name_of
+from irl_lens.analyses.figures.files import WIDTH, picture
+from irl_lens.analyses.figures.page import drawn, page, plotly_code
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.errors import UserError
 from irl_lens.hooks import Intervention, save
@@ -44,6 +46,14 @@ patched = session.rollouts(patches=True)
 steered = session.rollouts(steered=True)
 view = session.view()  # all that the page shows, as plain values
 """
+
+TITLES = {
+    "patch": "What patching each activation undoes of the edit",
+    "steer": "Where agents go, alone and steered",
+    "fork": "The walk and its branches",
+}
+HEADING, LEAST, BOARD = 60, 360, 240
+"""Height of a title, least height of a figure, and width of a board [px]."""
 
 
 def snippet(session: Explorer) -> str:
@@ -85,24 +95,44 @@ def figure(session: Explorer, tab: str, look: str = "paths") -> go.Figure:
     return figures.heat_map(session, session.sweep())
 
 
+def titled(session: Explorer, tab: str) -> go.Figure:
+    """Returns the main figure of a tab as it stands on paper: with a title and a size."""
+    found = figure(session, tab)
+    layout = found.to_dict()["layout"]
+    height = max(layout.get("height", 0) + HEADING, LEAST)
+    title = {"text": TITLES[tab], "font": {"size": 16}, "x": 0, "xref": "paper", "y": 0.96}
+    margin = {"t": layout["margin"]["t"] + HEADING}
+    return found.update_layout(
+        title=title, width=WIDTH, height=height, margin=margin, autosize=False
+    )
+
+
 def html(session: Explorer, tab: str) -> str:
-    """Returns the figure as a page that needs no network."""
-    return figure(session, tab).to_html(include_plotlyjs=True)
+    """Returns the figure as a page that needs no network, with what it says and both boards."""
+    sides = ("clean", "edited")
+    boards = [(side, figures.world(session, side).update_layout(width=BOARD)) for side in sides]
+    return page(
+        "taken",
+        title=f"{name_of(session.workbench.run)}, step {session.state.step}",
+        plotly=plotly_code(),
+        figure=drawn(titled(session, tab)),
+        caption=_caption(session, tab),
+        boards=[(side, drawn(board, displayModeBar=False)) for side, board in boards],
+    )
 
 
-def png(session: Explorer, tab: str) -> bytes:
-    """Returns the figure as pixels.
+def image(session: Explorer, tab: str, kind: str) -> bytes:
+    """Returns the figure as a picture.
+
+    Args:
+        session: The session.
+        tab: The tab.
+        kind: ``"png"`` or ``"svg"``.
 
     Raises:
         UserError: Kaleido, or the browser that it draws with, is not there.
     """
-    try:
-        return figure(session, tab).to_image("png", width=1000, scale=2)
-    except (ValueError, RuntimeError, ImportError) as error:
-        first = (str(error).strip() or "no kaleido").splitlines()[0]
-        raise UserError(
-            f"no PNG: {first} (pip install kaleido, and have Chrome or Chromium; or take the HTML)"
-        ) from error
+    return picture(titled(session, tab), kind)
 
 
 def patches(session: Explorer) -> Intervention:
@@ -134,6 +164,15 @@ def file(session: Explorer, hook: Intervention) -> bytes:
         base = session.workbench.hash
         save(hook, path, base=base, card={"explorer": session.state.plain()})
         return path.read_bytes()
+
+
+def _caption(session: Explorer, tab: str) -> str:
+    if tab == "fork":
+        return ""
+    if tab == "steer":
+        outings = session.rollouts(), session.rollouts(steered=True)
+        return sentences.gone(figures.scene_of(session, session.state.side), *outings)
+    return sentences.question(session)
 
 
 def _outings(session: Explorer, steered: bool) -> pd.DataFrame:

@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+CONFIG = {"displaylogo": False, "showSendToCloud": False}
+"""Plotly's buttons: without the one that uploads the figure to share it."""
 _TEMPLATES = Environment(
     loader=PackageLoader("irl_lens.analyses.figures"),
     autoescape=True,
@@ -44,7 +46,7 @@ def drawn(figure: go.Figure, name: str | None = None, **config: Any) -> Markup:
         include_plotlyjs=False,
         auto_play=False,
         div_id=name,
-        config=config or None,
+        config=CONFIG | config,
     )
     return Markup(html)
 

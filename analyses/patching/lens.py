@@ -1,6 +1,6 @@
 """Logit lens for actions: what the model would do if it stopped after layer l.
 
-    x^l_t = W_U LN(e^l_t) + b_U        e^l_t at the output of block l, 0 the embedding
+    x^l_t = W_U LN(e^l_t) + b_U        e^l_t at the output of layer l, 0 the embedding
 
 (nostalgebraist 2020.) After the last layer this is the model's own output. Shown is the logit
 difference of the pair's two actions, clean less corrupted, as a share of the model's own at

@@ -3,12 +3,12 @@
 The direct path from head s to the query, key or value of head r is that through the residual
 stream alone. In the corrupted run, with every other head and MLP as it was,
 
-    e_r  <-  e_r + (z_s(clean) - z_s(corrupted)) W_O^s     at the input of block r
+    e_r  <-  e_r + (z_s(clean) - z_s(corrupted)) W_O^s     at the input of layer r
     q_r  <-  W_Q^r LN(e_r) + b_Q^r                         (likewise k, v)
 
-and then the run goes on from block r with that query, at all steps (Wang et al. 2022, arXiv
+and then the run goes on from layer r with that query, at all steps (Wang et al. 2022, arXiv
 2211.00593, but for the MLPs between, which are frozen here). Everything else being frozen, the
-new input of r is known without a forward: only the run from block r on is one.
+new input of r is known without a forward: only the run from layer r on is one.
 
 The null sends an unrelated pair's clean z along the path.
 """

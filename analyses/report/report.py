@@ -104,10 +104,7 @@ def _page(run: Run, results: Mapping[str, Result], links: list[tuple[str, str]])
 
 
 def _drawn(section: Section, number: int) -> list[Markup]:
-    return [
-        drawn(figure, f"figure-{number}-{i}", displaylogo=False)
-        for i, figure in enumerate(section.figures)
-    ]
+    return [drawn(figure, f"figure-{number}-{i}") for i, figure in enumerate(section.figures)]
 
 
 def _record(run: Run) -> Iterator[tuple[str, str]]:

@@ -55,7 +55,7 @@ def _listed(finding: Finding) -> dict[str, Any]:
 
 def _figure(look: Look) -> Markup:
     assert look.result is not None
-    return drawn(look.result.figure(), f"figure-{look.name}", displaylogo=False)
+    return drawn(look.result.figure(), f"figure-{look.name}")
 
 
 def _note(scan: Scan) -> str:

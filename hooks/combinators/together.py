@@ -76,18 +76,24 @@ class Together(Several):
         return Together(*(change(member) for member in self.members))
 
     def in_layers(self, layers: Indices) -> Together:
-        """Returns what acts in the blocks of these numbers: a mask over layers.
+        """Returns what acts in these layers: a mask over layers.
+
+        Args:
+            layers: numbers from 1 on: layer 1 is TransformerLens' ``blocks.0``, up to its output
+                ``blocks.0.hook_resid_post``. So the layers of a run's controllers are counted.
 
         Raises:
-            ValueError: nothing acts in one of them.
+            ValueError: nothing acts in one of them, or one is 0.
 
         Examples:
             >>> from irl_lens.hooks import AblatePatch
             >>> every = Together(*(AblatePatch(f"blocks.{n}.hook_mlp_out") for n in range(4)))
-            >>> every.in_layers([1, 3]).hook_name
+            >>> every.in_layers([2, 4]).hook_name
             'blocks.1.hook_mlp_out, blocks.3.hook_mlp_out'
         """
         wanted, found = set(indices("layer", layers)), [_layer(member) for member in self.members]
+        if 0 in wanted:
+            raise ValueError("layer 0: layers are counted from 1, which is blocks.0; add 1")
         if not wanted <= set(found):
             raise ValueError(
                 f"nothing acts in layers {sorted(wanted.difference(found))}; there is "
@@ -99,4 +105,4 @@ class Together(Several):
 
 def _layer(intervention: Intervention) -> int | None:
     found = re.match(r"blocks\.(\d+)\.", intervention.hook_name)
-    return int(found[1]) if found else None
+    return int(found[1]) + 1 if found else None

@@ -44,3 +44,28 @@ Device = Annotated[
 ]
 Base = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
 Settings = Annotated[tuple[str, ...], tyro.conf.arg(name="set", metavar="KEY=VALUE...")]
+Formats = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        name="format",
+        metavar="html|png|svg...",
+        help="What figures are written as; png and svg need the extra figures, and Chrome.",
+    ),
+]
+Size = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="WIDTHxHEIGHT", help="Size of figures in pixels, such as 900x500."),
+]
+Track = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        metavar="NAME...",
+        help="Also log for these dashboards: tensorboard (event files in each stage's folder), "
+        "wandb (offline, in the run's folder, unless WANDB_MODE=online).",
+    ),
+]
+Json = Annotated[
+    bool,
+    tyro.conf.FlagCreatePairsOff,
+    tyro.conf.arg(name="json", help="Print one JSON object in place of lines."),
+]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 
 def one_line(error: Exception | str) -> str:
@@ -17,3 +19,31 @@ def leave(code: int, message: str) -> NoReturn:
     """Ends the command with a message on standard error."""
     print(f"irl-lens: {message}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def as_object(values: dict[str, Any]) -> None:
+    """Prints a result as one JSON object; a number that is not finite is null."""
+    from irl_lens.hooks.files.json_text import to_json
+
+    print(to_json(values, indent=2))
+
+
+def written(paths: Iterable[Path], as_json: bool) -> None:
+    """Prints files or folders, each as soon as it is there."""
+    told = []
+    for path in paths:
+        told.append(str(path))
+        if not as_json:
+            print(path, flush=True)
+    if as_json:
+        as_object({"written": told})
+
+
+def measured(values: Mapping[str, float], files: Sequence[Path], as_json: bool) -> None:
+    """Prints measurements, and the files that have been written."""
+    if as_json:
+        as_object({"measured": dict(sorted(values.items())), "written": [*map(str, files)]})
+        return
+    for name, value in sorted(values.items()):
+        print(f"{name} {value:.6g}")
+    written(files, False)

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from irl_lens.cli.arguments import Base, Device, OutFile, OutFolder, RunName, Settings
-from irl_lens.cli.console import leave, one_line
+from irl_lens.cli.arguments import (
+    Base,
+    Device,
+    Formats,
+    Json,
+    OutFile,
+    OutFolder,
+    RunName,
+    Settings,
+    Size,
+)
+from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import looking
 from irl_lens.commands.opening import load
+from irl_lens.errors import UserError
 
 if TYPE_CHECKING:
     from irl_lens.analyses.core.analysis import Analysis
+    from irl_lens.analyses.core.result import Result
 
 
 def evaluate(
-    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Measures a run afresh and prints every measurement.
 
@@ -29,7 +48,7 @@ def evaluate(
     """
     opened = load(run_name, device)
     path = out or opened.beside("evaluation.json")
-    show(looking.evaluate(opened, out=path), path)
+    measured(looking.evaluate(opened, out=path), [path], as_json)
 
 
 def analyze(
@@ -39,14 +58,17 @@ def analyze(
     out: OutFolder = None,
     against: Base = None,
     settings: Settings = (),
+    formats: Formats = ("html",),
+    size: Size = None,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Runs analyses of a run and writes each one's figure, table and numbers.
 
     Args:
         names: Analyses; all that can be named are listed when none is.
-        out: Folder for NAME.html, NAME.csv, NAME.json; analyses in the run's folder when not
-            given, or in the working folder for a bundled model.
+        out: Folder for NAME.html (or as --format says), NAME.csv, NAME.json; analyses in the
+            run's folder when not given, or in the working folder for a bundled model.
         against: Another run: what differs between the two is written as NAME-against.
         settings: Options of the analyses, such as seed=1; a list's items stand between commas.
     """
@@ -54,18 +76,39 @@ def analyze(
     if not names:
         from irl_lens.analyses.registry import of_runs
 
-        listed(of_runs(several=False))
+        listed(of_runs(several=False), as_json)
         return
     folder = out or opened.beside("analyses")
-    results = looking.analyze(opened, names, settings, out=folder, against=against)
-    for name, result in results.items():
-        print(f"{name}: {result.caption()}")
+    drawn: dict[str, Any] = {"formats": formats, "size": size}
+    results = looking.analyze(opened, names, settings, out=folder, against=against, **drawn)
+    shown(results, folder, formats, as_json)
 
 
-def listed(analyses: Mapping[str, Analysis]) -> None:
+def listed(analyses: Mapping[str, Analysis], as_json: bool) -> None:
     """Prints analyses by name."""
+    if as_json:
+        as_object({"analyses": {name: known.title for name, known in analyses.items()}})
+        return
     for name, known in analyses.items():
         print(f"{name:<24} {known.title}")
+
+
+def shown(
+    results: Mapping[str, Result], folder: Path, formats: Sequence[str], as_json: bool
+) -> None:
+    """Prints what results say, and where their figures were written."""
+    files = {name: [folder / f"{name}.{kind}" for kind in formats] for name in results}
+    if as_json:
+        said = {name: _said(result) for name, result in results.items()}
+        as_object({"results": said, "written": [str(f) for own in files.values() for f in own]})
+        return
+    for name, result in results.items():
+        print(f"{name}: {result.caption()}")
+        written(files[name], False)
+
+
+def _said(result: Result) -> dict[str, Any]:
+    return {"caption": result.caption(), "claims": [asdict(each) for each in result.claims()]}
 
 
 def compare(
@@ -74,28 +117,38 @@ def compare(
     /,
     out: OutFolder = None,
     settings: Settings = (),
+    formats: Formats = ("html",),
+    size: Size = None,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Runs an analysis of a set of runs and writes its figure, table and numbers.
 
     Args:
         name: The analysis; all that can be named are listed when none is.
         runs: Runs, such as those of a sweep.
-        out: Folder for NAME.html, NAME.csv, NAME.json; comparison in the working folder when
-            not given.
+        out: Folder for NAME.html (or as --format says), NAME.csv, NAME.json; comparison in the
+            working folder when not given.
         settings: Options of the analysis, such as seed=1; a list's items stand between commas.
     """
     if not name:
         from irl_lens.analyses.registry import of_runs
 
-        listed(of_runs(several=True))
+        listed(of_runs(several=True), as_json)
         return
-    result = looking.compare(name, runs, settings, out=out or Path("comparison"), device=device)
-    print(f"{name}: {result.caption()}")
+    folder = out or Path("comparison")
+    result = looking.compare(
+        name, runs, settings, out=folder, formats=formats, size=size, device=device
+    )
+    shown({name: result}, folder, formats, as_json)
 
 
 def scan(
-    run_name: tyro.conf.Positional[RunName], /, out: OutFile = None, device: Device = None
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    out: OutFile = None,
+    device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Looks at a run with a cheap version of the analyses and ranks what they find.
 
@@ -105,6 +158,7 @@ def scan(
         out: Where to write the page; scan.html in the run's folder when not given, or in the
             working folder for a bundled model.
     """
+    from irl_lens.analyses.report.scan import VERDICTS
     from irl_lens.analyses.report.scan_page import FIRST
 
     opened = load(run_name, device)
@@ -113,9 +167,16 @@ def scan(
     for look in found.looks:
         if look.result is None:
             print(f"irl-lens: {look.name} was left out: {one_line(look.why)}", file=sys.stderr)
-    for place, finding in enumerate(found.findings[:FIRST], start=1):
-        print(f"{place}. {finding}")
-    print(path)
+    if as_json:
+        findings = [
+            {"name": f.name, "verdict": VERDICTS[f.group], "q": f.q} | asdict(f.claim)
+            for f in found.findings
+        ]
+        as_object({"findings": findings, "left": list(found.left), "written": [str(path)]})
+    else:
+        for place, finding in enumerate(found.findings[:FIRST], start=1):
+            print(f"{place}. {finding}")
+        print(path)
     if found.left:
         leave(130, f"stopped before {found.left[0]}; {path} has what was done")
 
@@ -124,6 +185,7 @@ def explore(
     run_name: tyro.conf.Positional[RunName],
     /,
     port: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    allow_host: Annotated[tuple[str, ...], tyro.conf.arg(metavar="HOST...")] = (),
     browser: bool = True,
     device: Device = None,
 ) -> None:
@@ -133,14 +195,58 @@ def explore(
 
     Args:
         port: Where it is served; another one if it is taken.
+        allow_host: Names beside this machine's own by which browsers may ask, such as
+            localhost:9000 at the end of a tunnel, or lab.example.org behind a proxy.
         browser: Open it in the web browser when there is a screen.
     """
-    server = looking.explore(run_name, port=port, browser=browser, device=device)
+    server = looking.explore(
+        run_name, port=port, allow_host=allow_host, browser=browser, device=device
+    )
+    if port not in (None, 0, server.port):
+        print(f"irl-lens: port {port} is taken; another one is served", file=sys.stderr)
     print(server.url, flush=True)
     try:
         server.wait()
     except KeyboardInterrupt:
         server.close()
+
+
+def watch(
+    run_name: tyro.conf.Positional[RunName],
+    /,
+    every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 2.0,
+    as_json: Json = False,
+) -> None:
+    """Shows a run under way: its stages, steps, time left, and curves as text.
+
+    On a terminal until nobody trains in it any more; elsewhere, and of a run that is finished
+    or stopped, once. RUN may also be a folder of runs, such as a sweep's. Only reads: Ctrl-C ends
+    the watching, not the training.
+
+    Args:
+        every: Time between two looks [s].
+    """
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    from irl_lens.commands import watching
+
+    if not every > 0:
+        raise UserError(f"--every {every:g}: give a positive number of seconds")
+    runs, console = watching.watched(run_name), Console(highlight=False)
+    looks = watching.looks(runs, every)
+    ramp = watching.BLOCKS if console.encoding.lower().startswith("utf") else watching.ASCII
+    first = next(looks)
+    if as_json:
+        as_object({"runs": [*map(watching.plain, first)]})
+    elif not console.is_terminal or not any(run.process for run in first):
+        print("\n".join(watching.lines(first, ramp)))
+    else:
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
+            for found in chain([first], looks):
+                text = Text("\n".join(watching.lines(found, ramp)), no_wrap=True, overflow="crop")
+                live.update(text, refresh=True)
 
 
 def report(
@@ -149,6 +255,7 @@ def report(
     out: OutFile = None,
     browser: Annotated[bool, tyro.conf.arg(name="open")] = True,
     device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Evaluates a run live and writes its report: one HTML file that works offline.
 
@@ -157,12 +264,4 @@ def report(
             working folder for a bundled model.
         browser: Open it in the web browser when there is a screen.
     """
-    print(looking.report(run_name, out=out, browser=browser, device=device))
-
-
-def show(measured: Mapping[str, float], *files: Path) -> None:
-    """Prints measurements, and the files that have been written."""
-    for name, value in sorted(measured.items()):
-        print(f"{name} {value:.6g}")
-    for file in files:
-        print(file)
+    written([looking.report(run_name, out=out, browser=browser, device=device)], as_json)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from irl_lens.cli.arguments import OutFile, RunName
+from irl_lens.cli.arguments import Json, OutFile, RunName
+from irl_lens.cli.console import as_object, written
 from irl_lens.commands import publishing
 from irl_lens.files.targets import require_writable
 
@@ -18,6 +19,7 @@ def summary(
     runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN...")],
     /,
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+    as_json: Json = False,
 ) -> None:
     """Writes the median, lowest and highest of every measurement over runs of several seeds.
 
@@ -25,25 +27,27 @@ def summary(
         runs: Evaluated runs of one preset, or records of such that a summary left.
         out: Folder for summary.json, runs.json and the runs' records.
     """
-    print(publishing.summary(runs, out=out))
+    written([publishing.summary(runs, out=out)], as_json)
 
 
 def bundle(
     run_name: tyro.conf.Positional[RunName],
     /,
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+    as_json: Json = False,
 ) -> None:
     """Copies a finished run to ship: its record, and its weights in half the bytes.
 
     Args:
         out: An empty folder, or one that is not there yet, or what an interrupted bundle left.
     """
-    print(publishing.bundle(run_name, out=out))
+    written([publishing.bundle(run_name, out=out)], as_json)
 
 
 def conformance(
     adapter: Annotated[str, tyro.conf.arg(metavar="MODULE:NAME")] = OWN_ADAPTER,
     out: OutFile = None,
+    as_json: Json = False,
 ) -> None:
     """Puts an implementation of internal RL through the conformance oracles.
 
@@ -60,10 +64,19 @@ def conformance(
         require_writable(out)
     subject = load_adapter(adapter)
     outcomes = check(subject)
-    print(table(outcomes))
+    if not as_json:
+        print(table(outcomes))
     if out is not None:
         command = f"irl-lens conformance --adapter {adapter}"
         write_bytes(out, report(subject, outcomes, command).encode())
+    if as_json:
+        rows = [
+            {"oracle": o.oracle.name, "verdict": o.verdict, "discrepancy": o.discrepancy}
+            | {"tolerance": o.oracle.tolerance, "note": o.note}
+            for o in outcomes
+        ]
+        as_object({"outcomes": rows, "written": [str(out)] * (out is not None)})
+    elif out is not None:
         print(out)
     if any(outcome.verdict == "fail" for outcome in outcomes):
         raise SystemExit(1)

@@ -10,15 +10,17 @@ from irl_lens.cli.arguments import (
     EXPERT,
     Base,
     Device,
+    Json,
     OutFolder,
     PresetName,
     Seed,
     Settings,
     StageName,
     Threads,
+    Track,
     TrainedName,
 )
-from irl_lens.cli.looking import show
+from irl_lens.cli.console import measured, written
 from irl_lens.commands import training
 
 
@@ -31,6 +33,8 @@ def run(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
+    as_json: Json = False,
 ) -> None:
     """Runs the whole chain, evaluates it and writes its report. The same command continues.
 
@@ -38,7 +42,7 @@ def run(
         out: The run's folder; runs/PRESET-seedN when not given.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
-            items stand between commas.
+            items stand between commas. irl-lens settings PRESET lists them all.
     """
     opened = training.run(
         preset_name,
@@ -48,8 +52,10 @@ def run(
         device=device,
         base=base,
         settings=settings,
+        track=track,
     )
-    show(opened.evaluation, opened.folder / "evaluation.json", opened.folder / "report.html")
+    files = [opened.folder / name for name in ("evaluation.json", "report.html")]
+    measured(opened.evaluation, files, as_json)
 
 
 def train(
@@ -62,6 +68,8 @@ def train(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
+    as_json: Json = False,
 ) -> None:
     """Runs one stage of the chain; the stages before it must be finished.
 
@@ -74,15 +82,14 @@ def train(
             expert.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as base.d_model=256; a list's
-            items stand between commas.
+            items stand between commas. irl-lens settings PRESET lists them all.
     """
     if stage == EXPERT:
-        given = {"device": device, "base": base}
-        print(
-            training.train_expert(
-                preset_name, out=out, seed=seed, threads=threads, settings=settings, **given
-            )
+        given = {"device": device, "base": base, "track": " ".join(track) or None}
+        learned = training.train_expert(
+            preset_name, out=out, seed=seed, threads=threads, settings=settings, **given
         )
+        written([learned], as_json)
         return
     opened = training.train(
         stage,
@@ -93,8 +100,9 @@ def train(
         device=device,
         base=base,
         settings=settings,
+        track=track,
     )
-    print(opened.folder / stage)
+    written([opened.folder / stage], as_json)
 
 
 def sweep(
@@ -110,6 +118,8 @@ def sweep(
     device: Device = None,
     base: Base = None,
     settings: Settings = (),
+    track: Track = (),
+    as_json: Json = False,
 ) -> None:
     """Runs stages of one run for each combination of settings and seed, one after the other.
 
@@ -125,7 +135,10 @@ def sweep(
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """
-    for opened in training.swept(
-        stages, preset_name, over, seeds, out, threads, device, base, settings
-    ):
-        print(opened.folder)
+    folders = (
+        opened.folder
+        for opened in training.swept(
+            stages, preset_name, over, seeds, out, threads, device, base, settings, track
+        )
+    )
+    written(folders, as_json)

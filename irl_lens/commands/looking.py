@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Options = Mapping[str, Any] | Sequence[str]
 """Options of analyses by name, or as ``KEY=VALUE``."""
+Size = str | tuple[int, int] | None
 
 
 def evaluate(
@@ -53,6 +54,8 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    formats: Sequence[str] = ("html",),
+    size: Size = None,
     device: torch.device | str | None = None,
 ) -> Result: ...
 @overload
@@ -63,6 +66,8 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    formats: Sequence[str] = ("html",),
+    size: Size = None,
     device: torch.device | str | None = None,
 ) -> dict[str, Result]: ...
 def analyze(
@@ -72,6 +77,8 @@ def analyze(
     *,
     out: Path | str | None = None,
     against: Run | Path | str | None = None,
+    formats: Sequence[str] = ("html",),
+    size: Size = None,
     device: torch.device | str | None = None,
 ) -> Result | dict[str, Result]:
     """Runs analyses of a run.
@@ -84,6 +91,8 @@ def analyze(
         out: Folder to write each one's figure, table and numbers to: NAME.html, NAME.csv,
             NAME.json.
         against: Another run: the results say what differs between the two.
+        formats: What figures are written as: ``"html"``, ``"png"``, ``"svg"``.
+        size: Width and height of figures [px], as ``"900x500"`` or ``(900, 500)``.
         device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
@@ -91,16 +100,19 @@ def analyze(
         ``caption()``, ``claims()``, ``save()``.
 
     Raises:
-        UserError: There is no such analysis, or a stage that it needs is not finished; nothing
-            is run then.
+        UserError: There is no such analysis, a stage that it needs is not finished, or figures
+            cannot be drawn so; nothing is run then.
     """
     from irl_lens.analyses.analyze import analyze as analyzed
+    from irl_lens.analyses.figures.files import FigureFiles
 
     several = (names,) if isinstance(names, str) else tuple(names)
     opened, folder = load(run, device), None if out is None else Path(out)
     other = None if against is None else load(against, opened.device)
+    files = FigureFiles.of(formats, size)
     with showing_progress() as shown:
-        results = analyzed(opened, several, options, against=other, folder=folder, progress=shown)
+        where = {"folder": folder, "files": files, "progress": shown}
+        results = analyzed(opened, several, options, against=other, **where)
     return next(iter(results.values())) if isinstance(names, str) else results
 
 
@@ -110,6 +122,8 @@ def compare(
     options: Options = (),
     *,
     out: Path | str | None = None,
+    formats: Sequence[str] = ("html",),
+    size: Size = None,
     device: torch.device | str | None = None,
 ) -> Result:
     """Runs an analysis of a set of runs.
@@ -119,18 +133,22 @@ def compare(
         runs: Runs, such as those of a sweep.
         options: As for :func:`analyze`.
         out: Folder to write its figure, table and numbers to.
+        formats: As for :func:`analyze`.
+        size: As for :func:`analyze`.
         device: Where it computes; see :func:`irl_lens.load`.
 
     Raises:
         UserError: There is no such analysis, or the runs do not belong together.
     """
     from irl_lens.analyses.analyze import compare as compared
+    from irl_lens.analyses.figures.files import FigureFiles
     from irl_lens.analyses.registry import analysis
 
     analysis(name, several=True)
     opened, folder = [load(run, device) for run in runs], None if out is None else Path(out)
+    files = FigureFiles.of(formats, size)
     with showing_progress() as shown:
-        return compared(name, opened, options, folder=folder, progress=shown)
+        return compared(name, opened, options, folder=folder, files=files, progress=shown)
 
 
 def scan(
@@ -198,6 +216,7 @@ def explore(
     *,
     port: int | None = None,
     browser: bool = False,
+    allow_host: Sequence[str] = (),
     device: torch.device | str | None = None,
 ) -> Server:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
@@ -209,18 +228,21 @@ def explore(
         run: A run, its folder, or a bundled model's name.
         port: Where it is served; another one if it is taken.
         browser: Open it in the web browser when there is a screen.
+        allow_host: Names beside this machine's own by which it may be asked, as the browser says
+            them: ``"localhost:9000"`` at the end of a tunnel, ``"lab.example.org"`` behind a
+            proxy, whose users can then do all that the page can.
         device: Where it computes; see :func:`irl_lens.load`.
 
     Returns:
         The server: its ``url``, ``wait()`` until Ctrl-C, ``close()``.
 
     Raises:
-        UserError: The run has no trained base, or a world in which no walk can be
-            retraced.
+        UserError: There is no such port or name, the run has no trained base, or a world in which
+            no walk can be retraced.
     """
     from irl_lens.analyses.explorer import explore as opened
 
-    return opened(load(run, device), port, browser and has_screen())
+    return opened(load(run, device), port, browser and has_screen(), allow_host)
 
 
 def measure(

@@ -14,6 +14,7 @@ from irl_lens.commands.opening import load, showing_progress
 from irl_lens.errors import UserError
 from irl_lens.files.targets import require_writable
 from irl_lens.runs.chain import STAGES
+from irl_lens.runs.tracking import check_trackers
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,7 @@ def run(
     device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> Run:
     """Runs the whole chain, evaluates it and writes its report. The same call continues.
 
@@ -48,6 +50,8 @@ def run(
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's, such as ``"base.d_model=256"``; a list's
             items stand between commas.
+        track: Dashboards that are told of what is logged, ``"tensorboard"`` or ``"wandb"``; see
+            :mod:`irl_lens.runs.tracking`.
 
     Returns:
         The run, with ``evaluation.json`` and ``report.html`` in its folder.
@@ -56,7 +60,7 @@ def run(
         UserError: A setting is not possible, or the folder holds something else.
         KeyboardInterrupt: After Ctrl-C; names the stage and the step.
     """
-    with _opened_for_training(preset, settings, out, seed, threads, device, base) as opened:
+    with _opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
         evaluation, page = (opened.folder / name for name in ("evaluation.json", "report.html"))
         require_writable(evaluation)
         require_writable(page)
@@ -75,6 +79,7 @@ def train(
     device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> Run:
     """Runs one stage of the chain; the stages before it must be finished.
 
@@ -88,6 +93,7 @@ def train(
         device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
         base: A run whose finished base is copied in place of training one.
         settings: Settings that replace the preset's.
+        track: As for :func:`run`.
 
     Returns:
         The run.
@@ -99,7 +105,7 @@ def train(
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
     _check_stages([stage])
-    with _opened_for_training(preset, settings, out, seed, threads, device, base) as opened:
+    with _opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
         _run_stages([stage], opened)
         return opened
 
@@ -157,6 +163,7 @@ def sweep(
     device: torch.device | str | None = None,
     base: Run | Path | str | None = None,
     settings: Sequence[str] = (),
+    track: Sequence[str] = (),
 ) -> list[Run]:
     """Runs stages of one run for each combination of settings and seed, one after the other.
 
@@ -174,6 +181,7 @@ def sweep(
         device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
+        track: As for :func:`run`.
 
     Returns:
         The runs.
@@ -182,7 +190,7 @@ def sweep(
         UserError: There is no such stage, or a setting is not possible; nothing is run then.
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
-    return list(swept(stages, preset, over, seeds, out, threads, device, base, settings))
+    return list(swept(stages, preset, over, seeds, out, threads, device, base, settings, track))
 
 
 def swept(
@@ -195,6 +203,7 @@ def swept(
     device: torch.device | str | None,
     base: Run | Path | str | None,
     settings: Sequence[str],
+    track: Sequence[str],
 ) -> Iterator[Run]:
     """The runs of a sweep, each as soon as it is done; see :func:`sweep`."""
     from irl_lens.config.overrides import combinations
@@ -210,7 +219,8 @@ def swept(
     folder = Path("runs") / f"{name}-sweep" if out is None else Path(out)
     for chosen, seed in product(choices, seeds):
         own = folder / "_".join((*chosen[len(settings) :], f"seed{seed}"))
-        with _opened_for_training(preset, chosen, own, seed, threads, device, base) as opened:
+        given = (threads, device, base, track)
+        with _opened_for_training(preset, chosen, own, seed, *given) as opened:
             _run_stages(stages, opened)
         yield opened
 
@@ -238,8 +248,10 @@ def _opened_for_training(
     threads: int | None,
     device: torch.device | str | None,
     base: Run | Path | str | None,
+    track: Sequence[str],
 ) -> Iterator[Run]:
     """A run that no other process trains in meanwhile."""
+    check_trackers(track)
     chosen = _checked(preset, settings, seed)
     with _threads(threads):
         from irl_lens.files.lock import locked
@@ -255,7 +267,8 @@ def _opened_for_training(
             opened = Run.create(folder, chosen, seed).on(where)
             if source is not None:
                 opened.take_base(source)
-            yield opened
+            with opened.tracked(track):
+                yield opened
 
 
 def _checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:

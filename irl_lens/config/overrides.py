@@ -31,7 +31,10 @@ def changed(preset: Preset, settings: Sequence[str]) -> Preset:
             raise UserError(f"--set {setting}: write KEY=VALUE, such as base.d_model=256")
         key = key.replace("-", "_")
         if key not in known:
-            raise UserError(f"no setting {key[:60]!r}; {_near(key, list(known))}")
+            raise UserError(
+                f"no setting {key[:60]!r}; {_near(key, list(known))} irl-lens settings "
+                f"{preset.name} lists all"
+            )
         if key in chosen:
             raise UserError(f"{key} is given twice; give it once")
         chosen[key] = parse(known[key], text, key)
@@ -66,7 +69,7 @@ def settings_of(preset: Preset) -> dict[str, Any]:
 def _near(key: str, known: list[str]) -> str:
     if near := get_close_matches(key, known, n=1):
         return f"did you mean {near[0]!r}?"
-    return f"they are called PART.NAME, such as base.d_model, with PART one of {_parts(known)}"
+    return f"they are called PART.NAME, such as base.d_model, with PART one of {_parts(known)};"
 
 
 def _parts(known: list[str]) -> str:

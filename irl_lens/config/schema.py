@@ -7,7 +7,7 @@ the presets override sizes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from irl_lens.config.ranges import Range
@@ -49,9 +49,13 @@ class BaseConfig:
     """
 
     d_model: Width = 256
+    """Width of the residual stream."""
     n_layers: Layer = 6
+    """Blocks."""
     n_heads: Annotated[int, Range(1, 256)] = 4
+    """Attention heads of a block; they divide ``d_model``."""
     d_mlp: Annotated[int, Range(1, 65_536)] = 512
+    """Width of a block's MLP."""
     act_fn: Activation = "relu"
     deviation: Deviation = "state"
     """How wide continuous actions are drawn; discrete ones have no deviation."""
@@ -65,24 +69,34 @@ class PretrainConfig:
     """Pretraining of the base model on expert trajectories (paper, Table A4)."""
 
     steps: Steps = 256_000
+    """Steps of the optimiser."""
     batch: Rows = 1024
+    """Trajectories a step."""
     chunk: Rows = 64
     """Rows computed at once: a batch is sorted by length and cut into chunks of this
     many rows, each cut to its longest row, so that little padding is computed."""
     optimizer: Literal["adamw", "muon"] = "adamw"
+    """``muon``: Muon (Jordan 2024) for the blocks' matrices, AdamW for the rest."""
     lr: LearningRate = 3e-4
+    """Learning rate."""
     weight_decay: Decay = 0.03
+    """Weight decay."""
     betas: Annotated[tuple[float, float], Range(0, 1, below=True)] = (0.9, 0.999)
+    """Decay rates of AdamW's two moments."""
     schedule: Schedule = "constant"
     warmup: Steps = 0
+    """Steps over which the learning rate rises from zero."""
     targets: Targets = "actions"
     observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
+    """Weight of the loss of next observations, beside that of actions."""
     epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Probability that the expert takes a random non-terminating action."""
     uses: Annotated[int, Range(1, 64)] = 1
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0
+    """Largest norm of the gradient; a longer one is shortened to it."""
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of matrix products; ``auto``: bfloat16 where the device has instructions for it."""
 
 
 @dataclass(frozen=True)
@@ -90,16 +104,22 @@ class ControllersConfig:
     """Supervised controllers on the frozen base (paper, App. C.2, Tables A7, A8)."""
 
     layers: tuple[Layer, ...] = (3,)
-    """Each layer l in 1..n_layers is one set of controllers at the output of block l."""
+    """Each layer l in 1..n_layers has its own controllers at its output; layer 1: ``blocks.0``."""
     label: Literal["subgoal", "visit"] = "subgoal"
+    """What there is a controller for: each subgoal, or each visit that it is made of."""
     kind: str = "low-rank"
     """``low-rank``: U of ``rank`` (the paper's grid); ``full``: any U (its ant); ``vector``: a
     vector that is added; or a kind of one's own (:mod:`irl_lens.hooks.controllers.controller`)."""
     rank: Width = 16
+    """Rank of U, of ``low-rank`` controllers."""
     steps: Steps = 3_200
+    """Steps of the optimiser."""
     batch: Rows = 512
+    """Trajectories a step."""
     lr: LearningRate = 1e-3
+    """Learning rate."""
     weight_decay: Decay = 0.03
+    """Weight decay."""
     init: Annotated[float, Range(0, 1e3)] = 0.1
     """Standard deviation of U e relative to e at initialisation."""
     targets: Targets = "actions"
@@ -111,19 +131,29 @@ class DiscoveryConfig:
     """The metacontroller and its training (paper, section D of the facts, Table A9)."""
 
     layer: Layer = 3
+    """Layer whose output is read and written; layer 1 is ``blocks.0``."""
     history: Width = 32
+    """Width of the recurrent block that reads the past."""
     sequence: Width = 32
+    """Width of the recurrent block that reads the sequence in the encoder."""
     lookahead: Annotated[int, Range(0, MAX_HORIZON)] = 0
     """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
     hidden: Width = 64
+    """Width of the hidden layers of encoder and gate."""
     latent: Width = 8
+    """Entries of a code."""
     decoder: Literal["hypernetwork", "linear"] = "hypernetwork"
+    """What turns a code into U: a ``hypernetwork`` (the paper), or a map ``linear`` in the code."""
     decoder_hidden: Width = 32
+    """Width of the hypernetwork's hidden layer."""
     rank: Width = 16
-    """Width of the hypernetwork's hidden layer, and rank of what it decodes to."""
+    """Rank of the controllers that the hypernetwork decodes to."""
     steps: Steps = 64_000
+    """Steps of the optimiser."""
     batch: Rows = 512
+    """Trajectories a step."""
     lr: LearningRate = 1e-3
+    """Learning rate of all but base and decoder."""
     decoder_lr: LearningRate | None = None
     """Learning rate of the decoder; that of the rest when None."""
     base_lr: Annotated[float, Range(0, 1e38)] = 0.0
@@ -150,18 +180,26 @@ class CodesConfig:
     steps: Steps = 0
     """0: the metacontroller keeps its own codes, as in the paper."""
     layer: Layer = 1
+    """Layer whose output is read and written; layer 1 is ``blocks.0``."""
     history: Width = 32
+    """Width of the recurrent block that reads the past."""
     hidden: Width = 64
+    """Width of the encoder's hidden layer."""
     latent: Width = 8
+    """Entries of a code."""
     batch: Rows = 64
+    """Trajectories a step."""
     lr: LearningRate = 3e-3
+    """Learning rate of all but the decoder."""
     decoder_lr: LearningRate = 1e-3
+    """Learning rate of the decoder."""
     weight_decay: Decay = 0.03
     """Weight decay of all but the decoder, which has none."""
     schedule: Schedule = "cosine"
     alpha: Knots = ((0.0, 1e-5), (0.5, 3e-4), (1.0, 3e-3))
     """KL weight, as :attr:`DiscoveryConfig.alpha`."""
     log_sigma: LogSigma = -2.0
+    """Initial log standard deviation of the encoder."""
     targets: Targets = "policy"
 
 
@@ -170,16 +208,28 @@ class RLConfig:
     """Reinforcement learning: of raw actions, and what internal RL has in common with it."""
 
     episodes: Steps = 102_400_000
+    """Episodes in all."""
     batch: Rows = 1024
+    """Episodes a step."""
     lr: LearningRate = 3e-5
+    """Learning rate."""
     weight_decay: Decay = 0.0
+    """Weight decay."""
     clip: Annotated[float, Range(0, 1e6, above=True)] = 0.2
+    """How far from 1 PPO lets the ratio of probabilities go."""
     epochs: Annotated[int, Range(1, 1_000)] = 1
+    """Passes over each batch."""
     entropy: Annotated[float, Range(0, 1e6)] = 0.0
+    """Weight of the entropy bonus."""
     temperature: Temperature = 1.0
     """Temperature of the primitive actions sampled from the base."""
     solvable: bool = True
     """Train on solvable layouts only."""
+
+    @property
+    def steps(self) -> int:
+        """Batches in all; the last may go beyond the number of episodes."""
+        return -(-self.episodes // self.batch)
 
 
 @dataclass(frozen=True)
@@ -191,9 +241,15 @@ class InternalRLConfig(RLConfig):
     width: Width = 256
     """Width of the policy's recurrent block."""
     initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
+    """Standard deviation that the policy over codes starts with."""
     start: Literal["prior", "posterior"] = "prior"
     """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
     codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
+
+    @property
+    def of_prefixes(self) -> InternalRLConfig:
+        """The same for training on the first subgoals only."""
+        return replace(self, episodes=self.prefix_episodes or self.episodes)
 
 
 @dataclass(frozen=True)
@@ -201,7 +257,9 @@ class EvaluationConfig:
     """How much the evaluation samples."""
 
     trajectories: Annotated[int, Range(1, 16_384)] = 4_096
+    """Demonstrations that probes, floors and gates are measured on."""
     rollouts: Annotated[int, Range(1, 65_536)] = 1_024
+    """Episodes that success is measured on."""
     probe_iterations: Annotated[int, Range(1, 100_000)] = 100
     """Most L-BFGS iterations of a probe."""
 

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from irl_lens.errors import UserError
 from irl_lens.files.json_files import read_json, write_json
-from irl_lens.files.targets import make_folder
+from irl_lens.files.targets import alive, make_folder
 from irl_lens.files.tensors import CheckpointError
 
 FILES = (".lock", ".lock.json")
@@ -65,6 +65,21 @@ def locked(folder: Path) -> Iterator[None]:
         if lock.lock_counter == 1:
             holder.unlink(missing_ok=True)
         lock.release()
+
+
+def holder(folder: Path) -> dict[str, int | str] | None:
+    """Who trains in a run's folder, without getting in anybody's way.
+
+    Returns:
+        ``pid``, ``host`` and ``since``; None if nobody says so, or the process that did is gone.
+        Of a process on another machine nobody here knows whether it is still there.
+    """
+    try:
+        who = read_json(folder / FILES[1], "")
+        here = who["host"] == platform.node()
+        return None if here and not alive(int(who["pid"])) else who
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _me() -> dict[str, int | str]:

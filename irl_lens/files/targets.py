@@ -86,11 +86,12 @@ def remove_leftovers(file: Path) -> None:
     """Removes what processes that are gone left of writing a file."""
     for path in file.parent.glob(f".{escape(file.name)}.*.tmp"):
         found = _TEMPORARY.fullmatch(path.name)
-        if found and not _alive(int(found[1])):
+        if found and not alive(int(found[1])):
             path.unlink(missing_ok=True)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether there is a process of that number on this machine, as far as one can ask."""
     if sys.platform == "win32":  # where asking would end the process
         return True
     try:

@@ -134,7 +134,7 @@ class TrajectoryModel(nn.Module):
 
 
 def hook_name(layer: int) -> str:
-    """Names the residual stream at the output of block ``layer``, counted from 1."""
+    """Names the residual stream at the output of a layer, counted from 1."""
     if layer < 1:
-        raise ValueError(f"layer {layer}; blocks are counted from 1")
+        raise ValueError(f"layer {layer}; layers are counted from 1, which is blocks.0")
     return f"blocks.{layer - 1}.hook_resid_post"

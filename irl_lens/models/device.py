@@ -35,7 +35,7 @@ def find_device(name: torch.device | str | None = None) -> torch.device:
     if not (found := re.fullmatch(r"cuda(?::([0-9]{1,4}))?", name)):
         raise UserError(f"{told}: take cpu, cuda (or one of several: cuda:0, cuda:1, ..) or auto")
     if not torch.cuda.is_available():
-        raise UserError(f"{told}: torch sees no CUDA device, {_why_none()}; take cpu or auto")
+        raise UserError(f"{told}: torch sees no CUDA device, {why_none()}; take cpu or auto")
     number, count = found[1], torch.cuda.device_count()
     if number is not None and int(number) >= count:
         there = ", ".join(f"cuda:{i}" for i in range(count))
@@ -50,7 +50,8 @@ def described(device: torch.device) -> str:
     return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
-def _why_none() -> str:
+def why_none() -> str:
+    """Why torch sees no CUDA device, as half a sentence."""
     built = torch.version.cuda
     if built is None:
         return f"as torch {torch.__version__} was built without CUDA"

@@ -110,12 +110,12 @@ class FastPath:
         resid: Float[Tensor, "rows pos d_model"] | None = None,
         start: int = 0,
     ) -> Float[Tensor, "rows pos d_model"]:
-        """Returns the residual stream at the output of block ``stop``.
+        """Returns the residual stream at the output of layer ``stop``.
 
         Args:
             observation: Sparse ``[rows, pos, columns]`` or dense ``[rows, pos, size]``; or else
-            resid: the residual stream at the output of block ``start``, after its hooks.
-            stop: 0 for the embedding, None for the last block.
+            resid: the residual stream at the output of layer ``start``, after its hooks.
+            stop: 0 for the embedding, None for the last layer.
             fwd_hooks: Hooks, as in ``run_with_hooks``.
             start: Layer of ``resid``.
         """
@@ -135,7 +135,7 @@ class FastPath:
 
         Args:
             observation: Sparse or dense observations; or else
-            resid: the residual stream at the output of block ``start``, before the hooks
+            resid: the residual stream at the output of layer ``start``, before the hooks
                 of that hook point, which are applied to it.
             start: Layer of ``resid``.
             fwd_hooks: Hooks, as in ``run_with_hooks``.

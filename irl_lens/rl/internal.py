@@ -12,7 +12,6 @@ spare, as one more subgoal for the same reward only makes it harder.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -130,7 +129,7 @@ def _train(
     world, fast = run.world, FastPath(load_base(run), run.preset.pretrain.precision)
     config, meta = run.preset.internal_rl, load_metacontroller(run)
     if prefix is not None:
-        config = replace(config, episodes=config.prefix_episodes or config.episodes)
+        config = config.of_prefixes
     agent = InternalAgent(fast, meta, config, world.horizon, run.seed)
     if config.start == "posterior":
         start_at_codes(agent.trained, encode(meta, fast, demonstrations(world, run.seed), run.seed))

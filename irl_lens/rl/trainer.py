@@ -98,7 +98,7 @@ class RLJob:
     @property
     def steps(self) -> int:
         """Batches in all; the last may go beyond the configured number of episodes."""
-        return -(-self.config.episodes // self.config.batch)
+        return self.config.steps
 
     @property
     def recent_success(self) -> float:

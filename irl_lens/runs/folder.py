@@ -8,6 +8,8 @@ command on the same folder continues.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -26,6 +28,7 @@ from irl_lens.files.tensors import write_bytes
 from irl_lens.runs.chain import READS, STAGES
 from irl_lens.runs.provenance import describe
 from irl_lens.runs.stage import Stage
+from irl_lens.runs.tracking import Tracker, make_tracker
 
 REMEDY = (
     "put it back as it was, or start another run; settings are chosen with --set, not in this file"
@@ -55,7 +58,8 @@ class RunFolder:
         self.seed = config["seed"]
         check_seed(self.seed)
         check_preset(self.preset)
-        self._stages = {name: Stage(folder / name) for name in STAGES}
+        self._trackers: list[Tracker] = []
+        self._stages = {n: Stage(folder / n, trackers=self._trackers) for n in STAGES}
         self._opened_with: dict[str, Any] | None = None
         self.device = torch.device("cpu")
 
@@ -151,6 +155,18 @@ class RunFolder:
         """The stage that left the base that acts."""
         trained_further = self.cotrained and self.stage("metacontroller").done
         return "metacontroller" if trained_further else "base"
+
+    @contextmanager
+    def tracked(self, names: Sequence[str]) -> Iterator[None]:
+        """Has its stages' logs told to others too, see :mod:`irl_lens.runs.tracking`."""
+        about = {"preset": self.preset.to_dict(), "seed": self.seed}
+        try:
+            for name in names:
+                self._trackers.append(make_tracker(name, self.folder, about))
+            yield
+        finally:
+            while self._trackers:
+                self._trackers.pop().close()
 
     def take_base(self, other: RunFolder) -> None:
         """Copies the finished base of another run, of any seed; nothing if it is here already.

@@ -18,7 +18,7 @@ from irl_lens.files.json_files import write_json
 from irl_lens.files.sealed import write_sealed
 from irl_lens.files.tensors import write_bytes
 from irl_lens.runs.copies import write_record
-from irl_lens.runs.folder import RunFolder
+from irl_lens.runs.folder import RunFolder, first_difference
 
 
 def write_evaluation(path: Path, measured: dict[str, float]) -> None:
@@ -61,9 +61,10 @@ def _check(runs: Sequence[RunFolder]) -> None:
         raise UserError("a summary needs at least one run")
     for before, after in pairwise(runs):
         if before.preset != after.preset:
+            one, other = first_difference(before.preset.to_dict(), after.preset.to_dict())
             raise UserError(
-                f"a summary is of one preset: {before.folder} has {before.preset.name!r} and "
-                f"{after.folder} {after.preset.name!r}, or their settings differ"
+                f"a summary is of one preset with the same settings: {before.folder} has {one} "
+                f"and {after.folder} {other}; leave one of them out"
             )
         if before.seed == after.seed:
             raise UserError(f"{before.folder} and {after.folder} both have seed {after.seed}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from irl_lens.files.tensors import (
 from irl_lens.hooks.files.json_text import to_json
 from irl_lens.runs.finished import ARRAYS, LOG, RESULT, WEIGHTS, Finished, mark_finished
 from irl_lens.runs.provenance import describe
+from irl_lens.runs.tracking import Tracker
 
 
 class Stage:
@@ -40,10 +41,13 @@ class Stage:
         name: The stage's name, also that of its folder.
         folder: Where its files are.
         whole: The stage that it is a part of, if it is one.
+        trackers: Told of all that is logged.
     """
 
-    def __init__(self, folder: Path, whole: Stage | None = None) -> None:
-        self.folder, self.whole = folder, whole
+    def __init__(
+        self, folder: Path, whole: Stage | None = None, trackers: Sequence[Tracker] = ()
+    ) -> None:
+        self.folder, self.whole, self.trackers = folder, whole, trackers
         self.name = folder.name
         self._banked = 0.0
         self._started: float | None = None
@@ -86,6 +90,7 @@ class Stage:
         self._started = time.monotonic()
         if not self._state_path.exists():
             self._cut(0)
+            self._begin(0)
             for name in (RESULT, self._state_path.name):  # its parts begin afresh too
                 for path in self.folder.glob(f"*/{name}"):
                     path.unlink()
@@ -98,6 +103,7 @@ class Stage:
             )
         step, self._banked = int(meta["step"]), float(meta["seconds"])
         self._cut(step)
+        self._begin(step)
         return step, tensors
 
     def save_state(self, step: int, tensors: Mapping[str, Tensor]) -> None:
@@ -163,6 +169,8 @@ class Stage:
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._log_path.open("a") as file:
             file.write(to_json(row) + "\n")
+        for tracker in self.trackers:
+            tracker.log(self.folder, step, {k: v for k, v in row.items() if k != "step"})
 
     def metrics(self) -> list[dict[str, Any]]:
         """The metrics log, one mapping a line: ``step``, ``seconds`` and metrics, NaN if missing.
@@ -206,7 +214,7 @@ class Stage:
 
     def part(self, name: str) -> Stage:
         """A stage within this one, in a folder of its own."""
-        return Stage(self.folder / name, self)
+        return Stage(self.folder / name, self, self.trackers)
 
     def parts(self) -> tuple[Stage, ...]:
         """The stages within a finished one, by name."""
@@ -285,6 +293,10 @@ class Stage:
     @property
     def _log_path(self) -> Path:
         return self.folder / LOG
+
+    def _begin(self, step: int) -> None:
+        for tracker in self.trackers:
+            tracker.begin(self.folder, step)
 
     def _cut(self, step: int) -> None:
         """Drops what came after a step: it will come again, or the run is another one now."""

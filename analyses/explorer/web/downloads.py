@@ -10,11 +10,12 @@ from irl_lens.analyses.explorer import export
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.callbacks import WRONG, failing
 from irl_lens.analyses.explorer.web.sessions import Sessions
+from irl_lens.analyses.figures.files import PICTURES
 
 
 def register(app: Dash, sessions: Sessions) -> None:
     """Registers what the buttons of the export panel do."""
-    files = ("html", "png", "csv", "patch-file", "steer-file")
+    files = ("html", "png", "svg", "csv", "patch-file", "steer-file")
 
     @app.callback(
         Output("download", "data"),
@@ -39,8 +40,8 @@ def register(app: Dash, sessions: Sessions) -> None:
 def _made(session: Explorer, kind: str, tab: str) -> Any:
     if kind == "html":
         return dcc.send_string(export.html(session, tab), f"{tab}.html")
-    if kind == "png":
-        return dcc.send_bytes(export.png(session, tab), f"{tab}.png")
+    if kind in PICTURES:
+        return dcc.send_bytes(export.image(session, tab, kind), f"{tab}.{kind}")
     if kind == "csv":
         return dcc.send_string(export.data(session, tab).to_csv(index=False), f"{tab}.csv")
     hook = export.patches(session) if kind == "patch-file" else export.steering(session)

@@ -12,6 +12,7 @@ def export() -> list[Any]:
     files = {
         "html": "Figure (HTML)",
         "png": "Figure (PNG)",
+        "svg": "Figure (SVG)",
         "csv": "Data (CSV)",
         "patch-file": "Patches (intervention file)",
         "steer-file": "Steering (intervention file)",

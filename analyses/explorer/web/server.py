@@ -1,8 +1,10 @@
 """The page on this machine: one address of the loopback, and nobody else's pages are answered.
 
 Whatever comes with a foreign ``Host`` or ``Origin`` is refused, so that no web page and no
-name that resolves to this machine can act in the reader's name. All scripts come with the
-page: it needs no network.
+name that resolves to this machine can act in the reader's name. Behind a proxy, or at the end of a
+tunnel with another port, browsers ask by another name: those that the user allows are answered
+too (:mod:`irl_lens.analyses.explorer.web.hosts`). All scripts come with the page: it needs no
+network.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import atexit
 import logging
 import webbrowser
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from threading import Thread
@@ -40,6 +43,7 @@ from irl_lens.analyses.explorer.web import (
     rollout_views,
     views,
 )
+from irl_lens.analyses.explorer.web.hosts import OWN, Hosts, allow
 from irl_lens.analyses.explorer.web.open_requests import OpenRequests
 from irl_lens.analyses.explorer.web.page import page, refused
 from irl_lens.analyses.explorer.web.sessions import MOST, Sessions, name_of
@@ -50,8 +54,7 @@ HOST, PORT, LARGEST = "127.0.0.1", 8050, 2**21
 """Address, the port that is tried first, and the largest request [bytes]."""
 LAST = 30.0
 """How long a page that closes waits for what it is still doing [s]."""
-OWN = ("127.0.0.1", "localhost")
-"""Names that this machine calls itself."""
+LAST_PORT = 2**16 - 1
 
 
 class Server:
@@ -61,15 +64,21 @@ class Server:
         run: The run that it opens.
         port: Where; another one if it is taken.
         most: Sessions that are kept.
+        allowed: Names that are answered beside this machine's own, as ``name`` or ``name:port``.
 
     Attributes:
         port: Where it is.
         url: What to open.
     """
 
-    def __init__(self, run: Run, port: int = PORT, most: int = MOST) -> None:
+    def __init__(
+        self, run: Run, port: int = PORT, most: int = MOST, allowed: Sequence[str] = ()
+    ) -> None:
+        if not 0 <= port <= LAST_PORT:
+            raise UserError(f"port {port}; take one from 1 to {LAST_PORT}, or 0 for any free one")
+        hosts = Hosts(allowed)
         self.sessions = Sessions(run, most)
-        self.app = application(self.sessions)
+        self.app = application(self.sessions, hosts)
         self._open_requests = OpenRequests(self.app.server.wsgi_app)
         self.app.server.wsgi_app = self._open_requests  # type: ignore[method-assign]
         self._server = _listening(self.app.server, port)
@@ -99,7 +108,7 @@ class Server:
         return f'<iframe src="{self.url}" {size} title="irl-lens explorer"></iframe>'
 
 
-def application(sessions: Sessions) -> Dash:
+def application(sessions: Sessions, hosts: Hosts) -> Dash:
     """Makes the page, with a session of its own each time that it is opened."""
     app = Dash(
         __name__,
@@ -128,7 +137,7 @@ def application(sessions: Sessions) -> Dash:
     board_clicks.register(app, acts, sessions)
     downloads.register(app, sessions)
     in_browser.register(app)
-    guard(app.server)
+    guard(app.server, hosts)
     atlas_pages(app.server, sessions)
     return app
 
@@ -173,7 +182,7 @@ def atlas_pages(server: Flask, sessions: Sessions) -> None:
         )
 
 
-def guard(server: Flask) -> None:
+def guard(server: Flask, hosts: Hosts) -> None:
     """Refuses strangers, and turns whatever goes wrong into a message."""
     server.config["MAX_CONTENT_LENGTH"] = LARGEST
 
@@ -181,13 +190,12 @@ def guard(server: Flask) -> None:
     def own() -> None:
         """Refuses who does not ask this machine by its own name, or comes from another page."""
         port = request.environ.get("SERVER_PORT", "")
-        if not ours(request.headers.get("Host", ""), port):
-            abort(403, "the explorer answers on this machine's own address only")
+        host = request.headers.get("Host", "")
+        if not hosts.answer(host, port):
+            abort(403, f"the explorer answers on this machine's own address only; {allow(host)}")
         origin = request.headers.get("Origin")
-        if origin is not None and not (
-            origin.startswith("http://") and ours(origin.removeprefix("http://"), port)
-        ):
-            abort(403, "the explorer answers its own page only")
+        if origin is not None and not hosts.own_page(origin, port):
+            abort(403, f"the explorer answers its own page only; {allow(origin)}")
 
     @server.before_request
     def well_formed() -> None:
@@ -216,15 +224,12 @@ def guard(server: Flask) -> None:
         return jsonify(error=f"the explorer failed: {type(error).__name__}"), 500
 
 
-def ours(host: str, port: str) -> bool:
-    """Whether a ``Host`` names this machine and this port."""
-    name, _, number = host.rpartition(":")
-    return name in OWN and number == str(port)
-
-
-def open_page(run: Run | str, port: int | None = None, browser: bool = False) -> Server:
+def open_page(
+    run: Run | str, port: int | None = None, browser: bool = False, allowed: Sequence[str] = ()
+) -> Server:
     """Serves a run; see :func:`irl_lens.analyses.explorer.explore`."""
-    server = Server(run if isinstance(run, Run) else find_run(run), PORT if port is None else port)
+    opened = run if isinstance(run, Run) else find_run(run)
+    server = Server(opened, PORT if port is None else port, allowed=allowed)
     if browser:
         webbrowser.open(server.url)
     return server

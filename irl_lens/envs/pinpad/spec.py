@@ -21,7 +21,17 @@ from irl_lens.envs.spaces import DiscreteActions, ObservationSpec
 
 @dataclass(frozen=True)
 class PinpadConfig:
-    """A pinpad world and the grammar of its tasks (arXiv 2512.20605, App. A.1)."""
+    """A pinpad world and the grammar of its tasks (arXiv 2512.20605, App. A.1).
+
+    Attributes:
+        size: Cells on a side of the board.
+        colours: Coloured cells, each colour once.
+        walls: Cells that nobody can enter.
+        horizon: Steps after which an episode is truncated.
+        grammar: Name of the task grammar, see :data:`irl_lens.envs.pinpad.tasks.GRAMMARS`.
+        observation: Objects by their place on the board (``onehot``), or as seen from the agent
+            (``egocentric``).
+    """
 
     size: int = 7
     colours: int = 8

@@ -109,13 +109,13 @@ def test_the_placebo_of_a_vector_is_a_vector() -> None:
 
 def test_targets_are_the_next_layer_s_and_the_last_has_logits_alone(sighted: FastPath) -> None:
     parts = ("query", "key", "OV")
-    heads = [f"block 2 head {head} {part}" for part in parts for head in range(2)]
+    heads = [f"layer 2 head {head} {part}" for part in parts for head in range(2)]
     found = written_to(sighted.model, 1)
     assert list(found) == ["action logits", *heads]
     a: Any = sighted.model.hooked.blocks[1].attn
     x = torch.randn(3, D, generator=torch.Generator().manual_seed(1))
     for part, circuit in (("query", a.W_Q @ a.W_K.mT), ("OV", a.W_V @ a.W_O)):
-        name = f"block 2 head 1 {part}"
+        name = f"layer 2 head 1 {part}"
         torch.testing.assert_close((x @ found[name]).norm(), (x @ circuit[1]).norm())
     assert list(written_to(sighted.model, 2)) == ["action logits"]
     centred = probed(torch.eye(4) + 3, ("a", "b", "c", "d"))

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from irl_lens.analyses.explorer.web.hosts import Hosts
 from irl_lens.analyses.explorer.web.server import application
 from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.runs.run import Run, find_run
@@ -45,7 +46,7 @@ def parts(component: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_a_damaged_run_shows_what_is_wrong_and_where_to_go(folders: Path) -> None:
-    client = application(Sessions(find_run(folders / "whole"))).server.test_client()
+    client = application(Sessions(find_run(folders / "whole")), Hosts()).server.test_client()
     for name, damaged in DAMAGED.items():
         page = f"http://localhost/?run={quote(str(folders / name))}"
         headers = {"Host": "localhost:80", "Referer": page}

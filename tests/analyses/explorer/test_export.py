@@ -83,11 +83,13 @@ def test_tables_and_figures_of_every_tab(session: Explorer) -> None:
     assert len(export.data(session, "fork")) == 1
     for tab in ("patch", "steer", "fork"):
         text = export.html(session, tab)
-        assert "Plotly.newPlot" in text and "cdn.plot.ly" not in text[:200]
+        assert text.count("Plotly.newPlot") == 3 and "<script src" not in text
+        assert export.TITLES[tab] in text and '"showSendToCloud": false' in text
+        layout: Any = export.titled(session, tab).layout
+        assert layout.width == 1000 and layout.height >= 360 and layout.margin.t >= 60
 
 
-def test_a_picture_says_what_it_lacks(session: Explorer) -> None:
-    try:
-        assert export.png(session, "patch").startswith(b"\x89PNG")
-    except UserError as error:
-        assert "kaleido" in str(error)
+@pytest.mark.browser
+def test_pictures_are_drawn(session: Explorer) -> None:
+    assert export.image(session, "patch", "png").startswith(b"\x89PNG")
+    assert export.TITLES["patch"] in export.image(session, "patch", "svg").decode()

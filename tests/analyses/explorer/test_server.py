@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import irl_lens
+from irl_lens.analyses.explorer.web.hosts import Hosts
 from irl_lens.analyses.explorer.web.jobs import Cancelled, Job, Jobs
 from irl_lens.analyses.explorer.web.open_requests import OpenRequests
 from irl_lens.analyses.explorer.web.server import Server, open_page
@@ -107,6 +108,38 @@ def test_only_our_own_page_is_answered(server: Server) -> None:
     ):
         status, text = ask(server, headers=headers)
         assert status == 403 and "own" in text, headers
+
+
+def test_other_names_are_answered_when_they_are_allowed_and_as_they_are_written() -> None:
+    served = Server(irl_lens.load("grid"), port=0, allowed=("lab.Example.org", "localhost:1"))
+    here = f"127.0.0.1:{served.port}"
+    try:
+        for headers in (
+            {},
+            {"Host": "lab.example.org", "Origin": "https://lab.example.org"},
+            {"Host": "lab.example.org", "Origin": "http://lab.example.org"},
+            {"Host": here, "Origin": "https://lab.example.org"},  # a proxy with a Host of its own
+            {"Host": "localhost:1", "Origin": "http://localhost:1"},
+        ):
+            assert ask(served, headers=headers)[0] == 200, headers
+        for headers in (
+            {"Host": "lab.example.org:81"},
+            {"Host": "a.lab.example.org"},
+            {"Host": "lab.example.org", "Origin": "https://evil.example"},
+            {"Host": "lab.example.org", "Origin": f"https://{here}"},
+            {"Host": "127.0.0.1:1"},
+            {"Host": "evil.example"},
+        ):
+            status, text = ask(served, headers=headers)
+            assert status == 403 and "own" in text and "--allow-host" in text, headers
+    finally:
+        served.close()
+
+
+@pytest.mark.parametrize("name", ["*", "http://a", "a/b", "*.example.org", "", "a:b", "a b", "a:"])
+def test_what_is_no_name_cannot_be_allowed(name: str) -> None:
+    with pytest.raises(UserError, match="--allow-host"):
+        Hosts((name,))
 
 
 def test_it_listens_on_the_loopback_and_finds_a_port() -> None:

@@ -46,9 +46,9 @@ def test_it_is_all_of_them(model, tokens, every):
     assert torch.equal(model(tokens), plain) and not torch.allclose(plain, expected)
 
 
-@pytest.mark.parametrize("layers", [[0], [2, 1], range(3), []])
+@pytest.mark.parametrize("layers", [[1], [3, 2], range(1, 4), []])
 def test_layers_are_masked(model, tokens, every, layers):
-    some, names = every.in_layers(layers), [NAMES[layer + 1] for layer in sorted(layers)]
+    some, names = every.in_layers(layers), [NAMES[layer] for layer in sorted(layers)]
     assert [name for name, _ in some.fwd_hooks()] == names
     expected = model.run_with_hooks(tokens, fwd_hooks=by_hand(every, names))
     with some.attached(model):
@@ -56,15 +56,17 @@ def test_layers_are_masked(model, tokens, every, layers):
 
 
 def test_layers_that_are_not_there_are_refused(every):
-    with pytest.raises(ValueError, match=r"nothing acts in layers \[3, 7\]; .*blocks\.2"):
-        every.in_layers([7, 1, 3])
-    with pytest.raises(ValueError, match=r"layers \[0\]; there is nothing"):
-        Together().in_layers([0])
+    with pytest.raises(ValueError, match=r"nothing acts in layers \[4, 7\]; .*blocks\.2"):
+        every.in_layers([7, 2, 4])
+    with pytest.raises(ValueError, match=r"layers \[1\]; there is nothing"):
+        Together().in_layers([1])
+    with pytest.raises(ValueError, match="counted from 1"):
+        every.in_layers([0, 1])
 
 
 def test_layers_not_addressed_are_bit_identical(model, tokens, every):
     _, plain = model.run_with_cache(tokens)
-    with every.in_layers([2]).attached(model):
+    with every.in_layers([3]).attached(model):
         _, controlled = model.run_with_cache(tokens)
     for name in plain:
         if name.startswith(("hook_", "blocks.0.", "blocks.1.")):
@@ -108,7 +110,7 @@ def test_sets_of_sets_are_one_set(every):
     patch = AblatePatch("blocks.1.hook_mlp_out")
     both = Together(every, patch)
     assert both.members == (*every.members, patch)
-    assert both.in_layers([1]).members == (every.members[2], patch)
+    assert both.in_layers([2]).members == (every.members[2], patch)
 
 
 def test_round_trip(tmp_path, model, tokens, every):
@@ -130,7 +132,7 @@ def test_it_acts_on_no_single_tensor_unless_it_is_one(every):
         every(x)
     with pytest.raises(TypeError, match="0 interventions, at no hook point"):
         Together()(x)
-    one = every.in_layers([1])
+    one = every.in_layers([2])
     assert torch.equal((2 * one)(x), (2 * every.members[2])(x))
     assert torch.equal(Mask(one, steps=[])(x), x)
 
