@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_lens.models.acting import GatedActor
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.causal import Gated
 from irl_lens.models.decisions import DecisionSequences
 from irl_lens.models.hawk import HawkLayer
 
@@ -106,7 +106,7 @@ class LatentPolicy(GatedActor):
         meta: The frozen metacontroller, see :class:`irl_lens.models.acting.GatedActor`.
     """
 
-    def __init__(self, network: GaussianNetwork, meta: CausalHalf) -> None:
+    def __init__(self, network: GaussianNetwork, meta: Gated) -> None:
         super().__init__(meta)
         self.network = network
 

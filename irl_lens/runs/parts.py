@@ -13,6 +13,7 @@ from irl_lens.envs.registry import make_world
 from irl_lens.files.tensors import CheckpointError, copy_weights, split_parts
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.causal import CausalHalf
+from irl_lens.models.compile.model import CompILE
 from irl_lens.models.controllers import Banks, bank_weights, controller_banks
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.policy import GaussianNetwork, LatentPolicy
@@ -129,6 +130,18 @@ def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
     )
     copy_weights(dict(network.named_parameters()), part.weights(), str(part.folder))
     return LatentPolicy(network.requires_grad_(False).to(run.device), meta).eval()
+
+
+def load_compile(run: RunFolder) -> CompILE:
+    """What CompILE learned: a policy of codes, their termination, and what cuts demonstrations.
+
+    Raises:
+        CheckpointError: It is not trained, or a file is missing or damaged.
+    """
+    world, stage = load_world(run), run.stage("compile")
+    model = CompILE(run.preset.compile, world.observation, world.actions)
+    copy_weights(dict(model.named_parameters()), stage.weights(), str(stage.folder))
+    return model.requires_grad_(False).eval().to(run.device)
 
 
 def _model(run: RunFolder) -> TrajectoryModel:
