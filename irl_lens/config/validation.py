@@ -65,7 +65,7 @@ def try_world(preset: Preset, world: World) -> None:
     """
     try:
         world.demonstrate(TRIED, 0, epsilon=preset.pretrain.epsilon)
-        if preset.internal_rl.solvable or preset.raw_rl.solvable:
+        if any(rl.solvable for rl in (preset.internal_rl, preset.raw_rl, preset.compile_rl)):
             world.vector_env(TRIED, solvable=True).reset(seed=0)
     except ValueError as error:
         raise UserError(f"world, pretrain.epsilon: {error}") from error
@@ -132,16 +132,19 @@ def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
 
 def _weights(preset: Preset, world: World) -> None:
     """Checks how many weights the largest matrices of each part have."""
-    base, found, codes = preset.base, preset.discovery, preset.codes
+    base, found, codes, compile = preset.base, preset.discovery, preset.codes, preset.compile
+    size = world.observation.size
     d, square = base.d_model, base.d_model**2
     linear = found.decoder == "linear"
     decoder = found.latent * square if linear else found.decoder_hidden * 2 * d * found.rank
     readers = 3 * found.history * (d + found.history) + 6 * found.sequence * (d + found.sequence)
     counts = {
-        "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
+        "base": size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
         "discovery": decoder + readers,
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
+        "compile": compile.hidden * (size + 11 * compile.hidden) + compile.width * size,
+        "compile_rl": preset.compile_rl.width * (compile.width + 8 * preset.compile_rl.width),
     }
     for part, count in counts.items():
         _few_enough(part, count)

@@ -16,8 +16,8 @@ READS: dict[str, tuple[str, ...]] = {
     "compile": ("world", "compile"),
     "compile-rl": ("compile_rl",),
 }
-"""The parts of a preset by the first stage that reads them, in the order of the chain; the baselines
-come last, and need nothing of the chain."""
+"""The parts of a preset by the first stage that reads them, in the order of the chain; the stages
+of other methods come last, and need nothing of the chain."""
 BASELINES = ("compile", "compile-rl")
 """Other methods, to compare with: they are run by name, and are no part of the chain."""
 STAGES = tuple(name for name in READS if name not in BASELINES)

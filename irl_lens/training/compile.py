@@ -75,7 +75,7 @@ class CompileJob:
         self.optimizer.zero_grad(set_to_none=True)
         self.model.loss(terms).backward()
         self.optimizer.step()
-        return _figures(terms, batch) | _scores([_counts(segments, batch.trajectories)])
+        return _a_step(_figures(terms, batch)) | _scores([_counts(segments, batch.trajectories)])
 
     def terms(
         self, batch: Batch, noise: Noise | None, targets: Targets = "actions"
@@ -118,7 +118,7 @@ class CompileJob:
             figures.append(_figures(terms, batch) | {"segments": _filled(segments, batch)})
             counts.append(_counts(segments, batch.trajectories))
         means = {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
-        return means | _scores(counts)
+        return _a_step(means) | _scores(counts)
 
     def weights(self) -> dict[str, Tensor]:
         """What was trained."""
@@ -156,9 +156,14 @@ def _filled(segments: Segments, batch: Batch) -> float:
 
 
 def _figures(terms: Terms, batch: Batch) -> dict[str, float]:
-    a_step = len(batch.mask) / len(batch.valid)
+    """Means over demonstrations, of their numbers of steps too."""
     each = {name: float(value.detach()) for name, value in vars(terms).items()}
-    return each | {name: each[name] * a_step for name in ("nll", "stop")}
+    return each | {"length": len(batch.valid) / len(batch.mask)}
+
+
+def _a_step(figures: dict[str, float]) -> dict[str, float]:
+    """The same, but a step where that is what losses are given as."""
+    return figures | {name: figures[name] / figures["length"] for name in ("nll", "stop")}
 
 
 def _counts(segments: Segments, truth: Trajectories) -> SwitchCounts | None:

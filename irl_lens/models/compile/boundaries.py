@@ -6,7 +6,7 @@ cumulated sum c_k(t) = P(b_k <= t), step t is in segment i with
 
     m_i(t) = (1 - c_i(t)) prod_{k<i} c_k(t),      sum_i m_i(t) = 1 - prod_k c_k(t) = 1 for t < T
 
-(Kipf et al. 2019, arXiv 1812.01483, section 3; telescoping, as c_M(t) = 0 before T). Positions are
+(Kipf et al. 2019, arXiv 1812.01483; the sum telescopes, as c_M(t) = 0 before T). Positions are
 drawn from the Concrete distribution (Maddison et al. 2017, arXiv 1611.00712),
 
     b = softmax((logits + Gumbel noise) / temperature)

@@ -5,9 +5,9 @@
     b_i          ~ Concrete(f_b(h_t) at every position t),     b_M = T
     mu_i, S_i    = f_z(sum_t b_i(t) h_{t-1}),     z_i ~ N(mu_i, S_i)
 
-(Kipf et al. 2019, arXiv 1812.01483, section 3 and its released code.) The mask takes away what
-lies before the segment, so the code is read where the segment ends, and says what was in it alone.
-f_b and f_z have one hidden ReLU layer. Positions beyond a sequence's end cannot be chosen.
+(Kipf et al. 2019, arXiv 1812.01483, and their code, github.com/tkipf/compile.) The mask takes
+away what lies before the segment, so that the code, read where the segment ends, says what was in
+it alone. f_b and f_z have one hidden ReLU layer. Positions beyond the end cannot be chosen.
 """
 
 from __future__ import annotations

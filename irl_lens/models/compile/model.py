@@ -3,8 +3,8 @@
     -ELBO = sum_t sum_i m_i(t) (-ln pi(a_t | o_t, z_i))  +  w_z sum_i KL(q(z_i) || N(0, I))
             +  w_b M KL(q(b_1) || p(b_1))                               a demonstration
 
-(Kipf et al. 2019, arXiv 1812.01483, eq. 1 and 5; weights 0.1 and the last term as in their released
-code.) Beside it the termination learns, from the same segments held fixed, when their codes ended:
+(Kipf et al. 2019, arXiv 1812.01483; weights of 0.1 and the form of the last term are those of their
+released code.) How the termination learns is ours: beside this, from the same segments held fixed,
 
     sum_t sum_i P(in i until t - 1) (s_i(t) (-ln stop(o_t, z_i)) + (1 - s_i(t)) (-ln (1 - stop)))
     s_i(t) = P(b_i = t | in i until t - 1),       t > 0
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -92,13 +93,13 @@ class CompILE(nn.Module):
         stream = self.policy.embed(observations)[mask]
         rows = mask.nonzero()[:, 0]
         parts = zip(segments.masks[..., :-1], segments.codes, strict=True)
-        nll = sum(
+        losses = [
             (weights[mask] * action_loss(self.act(stream, code[rows]))).sum()
             for weights, code in parts
-        )
+        ]
         n = len(mask)
         return Terms(
-            nll / n,
+            torch.stack(losses).sum() / n,
             segments.kl().mean(),
             self._boundaries(segments, mask),
             self._stop(segments, stream.detach(), mask) / n,

@@ -1,10 +1,11 @@
 """CompILE's segments as options: a code is drawn, and acts until its termination says stop.
 
-    stop_t = sigmoid(f_stop(x_t, z)),   at the first step and where stop_t >= 1/2 a new code is drawn
+    stop_t = sigmoid(f_stop(x_t, z)),     a new code where stop_t >= 1/2, and at the first step
 
-Sub-policy and termination make an option of a code (Sutton et al. 1999; Kipf et al. 2019,
-arXiv 1812.01483, section 4.3). f_stop has one hidden ReLU layer; its form is ours. At step t it reads
-the code in force at t - 1, so that the next code acts from t on, as at the gate of a metacontroller.
+Its policy and its termination make an option of a code (Sutton et al. 1999; Kipf et al. 2019,
+arXiv 1812.01483). That stops are not drawn but come at 1/2, as at the gate of a metacontroller, and
+f_stop with one hidden ReLU layer are ours. At step t it reads the code that was in force until
+then, so that the next code acts from t on.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     x_t = W_o o_t,    pi(a_t | o_t, z) = head(f(x_t + V z)),    f = MLP of ReLU, ReLU first
 
-(Kipf et al. 2019, arXiv 1812.01483, section 3: p(a_t | s_t, z_i).) The code enters at a hook point
-of TransformerLens, so that whatever acts on a base by codes acts here, with U(z) e = V z.
+(Kipf et al. 2019, arXiv 1812.01483: p(a_t | s_t, z_i); the form of the network is ours.) The code
+enters at a hook point of TransformerLens, so that what acts on a base by codes acts here as well,
+with V z in place of U(z) e.
 """
 
 from __future__ import annotations
