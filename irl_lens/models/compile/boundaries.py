@@ -27,6 +27,7 @@ from torch import Tensor
 
 Positions = Float[Tensor, "rows positions"]
 """A number for each position 0..T, T of the longest row."""
+Lead = Float[Tensor, "*lead positions"]
 EachSegment = Float[Tensor, "segments rows positions"]
 
 
@@ -41,7 +42,7 @@ def possible(lengths: Int[Tensor, " rows"], positions: int) -> Bool[Tensor, "row
     return (place >= 1) & (place <= lengths[:, None])
 
 
-def relaxed(logits: Positions, noise: Positions | None, temperature: float) -> Positions:
+def relaxed(logits: Lead, noise: Lead | None, temperature: float) -> Lead:
     """Draws relaxed one-hot vectors; the likeliest position, exactly, without noise.
 
     Args:
@@ -54,7 +55,7 @@ def relaxed(logits: Positions, noise: Positions | None, temperature: float) -> P
     return ((logits - (-noise.log()).log()) / temperature).softmax(dim=-1)
 
 
-def reached(boundaries: Float[Tensor, "*lead positions"]) -> Float[Tensor, "*lead positions"]:
+def reached(boundaries: Lead) -> Lead:
     """c(t), the probability that a boundary lies at t or before."""
     return boundaries.cumsum(dim=-1).clamp(max=1)
 
