@@ -20,6 +20,7 @@ from irl_lens.runs.run import Run
 READ = {
     "internal-rl": ("base", "pretrain", "discovery", "codes", "internal_rl"),
     "raw-rl": ("base", "pretrain", "raw_rl"),
+    "compile-rl": ("compile", "compile_rl"),
 }
 """The parts of a preset that what a stage learns depends on."""
 WINDOW = 5

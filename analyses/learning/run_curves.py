@@ -25,7 +25,7 @@ from irl_lens.runs.stage import Stage
 
 HALF = 0.5
 """Success that counts."""
-NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL"}
+NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL", "compile-rl": "CompILE"}
 """Each stage's, as in a legend."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -160,10 +162,7 @@ def test_planted_segments_are_found() -> None:
         actions = torch.where(torch.arange(steps) < cut, first, second)
         mask = torch.ones_like(actions, dtype=torch.bool)
         seen = torch.zeros(rows, steps, 1, dtype=torch.int64)
-
-        def loss(outputs: Tensor, wanted: Tensor = actions.flatten()) -> Tensor:
-            return F.cross_entropy(outputs, wanted, reduction="none")
-
+        loss = partial(F.cross_entropy, target=actions.flatten(), reduction="none")
         drawn = Noise(torch.rand(2, rows, steps + 1), torch.randn(2, rows, 4))
         terms, segments = model.terms(seen, actions, mask, loss, drawn)
         optimizer.zero_grad()
