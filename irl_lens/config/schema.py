@@ -121,6 +121,8 @@ class DiscoveryConfig:
     decoder_hidden: Width = 32
     rank: Width = 16
     """Width of the hypernetwork's hidden layer, and rank of what it decodes to."""
+    gate: Literal["learned", "open"] = "learned"
+    """Whether beta is learned, or 1 at every step: no temporal abstraction (the paper's Fig. 8)."""
     steps: Steps = 64_000
     batch: Rows = 512
     lr: LearningRate = 1e-3
@@ -228,6 +230,11 @@ class CodesRLConfig(RLConfig):
 class InternalRLConfig(CodesRLConfig):
     """Internal RL (paper, App. E): over codes that steer the base, and prefixes of the task."""
 
+    decoder: Literal["learned", "random", "controllers"] = "learned"
+    """What codes become: what their own decoder makes of them; as much, but written in random
+    directions; or, of the supervised controllers, the one whose number in the code is largest."""
+    switching: Literal["gate", "true"] = "gate"
+    """What asks for new codes: the learned gate, or true subgoals as they change."""
     prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
     """Episodes of each training on the first subgoals only; as on the whole task when None."""
 
@@ -258,6 +265,11 @@ class Preset:
     compile: CompileConfig = field(default_factory=CompileConfig)
     compile_rl: CodesRLConfig = field(default_factory=CodesRLConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @property
+    def acting_layer(self) -> int:
+        """The layer at which codes act."""
+        return self.codes.layer if self.codes.steps else self.discovery.layer
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON-able values."""

@@ -52,6 +52,7 @@ def check_preset(preset: Preset) -> World:
         world = make_world(preset.world)
     except ValueError as error:
         raise UserError(f"world: {error}") from error
+    _compared(preset)
     _weights(preset, world)
     _controllers(preset, world)
     return world
@@ -127,6 +128,30 @@ def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
         raise UserError(
             f"{name} = {knots}; between knots the logarithm is interpolated: give positive "
             "weights, or one knot"
+        )
+
+
+def _compared(preset: Preset) -> None:
+    """Checks what methods to compare with ask of each other's settings."""
+    rl, layer = preset.internal_rl, preset.acting_layer
+    if preset.discovery.gate == "open" and preset.codes.steps:
+        raise UserError(
+            f"discovery.gate = open, and codes.steps = {preset.codes.steps}: a gate that is always "
+            "open leaves no segments to learn codes of; take codes.steps=0"
+        )
+    if rl.decoder != "controllers":
+        return
+    if rl.switching != "true" or rl.start != "prior":
+        raise UserError(
+            f"internal_rl.decoder = controllers, with switching = {rl.switching} and start = "
+            f"{rl.start}: codes that pick controllers are none that a gate or demonstrations know; "
+            "take internal_rl.switching=true internal_rl.start=prior"
+        )
+    if layer not in preset.controllers.layers:
+        raise UserError(
+            f"internal_rl.decoder = controllers, and codes act at layer {layer}, where there are "
+            f"none (controllers.layers = {preset.controllers.layers}); add the layer, or take "
+            "another codes.layer"
         )
 
 

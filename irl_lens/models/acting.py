@@ -96,6 +96,10 @@ class GatedActor(Actor):
         self._state = meta.start(0)
         self._rows = _numbers(self._state)
 
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Tells the gate of the environment's labels."""
+        self.meta.observe(labels)
+
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""
         self._episodes, self._state = rows, self.meta.start(rows)

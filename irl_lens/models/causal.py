@@ -92,6 +92,9 @@ class Gated(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the weights are."""
 
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Told the environment's labels before each step; what is learned does not listen."""
+
     @abstractmethod
     def start(self, rows: int) -> MetaState:
         """State before the first step."""

@@ -34,7 +34,7 @@ from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
-from irl_lens.runs.parts import load_base, load_metacontroller
+from irl_lens.runs.parts import load_acting, load_base, load_metacontroller
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
 from irl_lens.training.loop import finish, train
@@ -128,12 +128,13 @@ def _train(
     run: Run, stage: Stage, progress: Progress, prefix: int | None
 ) -> tuple[RLJob, dict[str, float]]:
     world, fast = run.world, FastPath(load_base(run), run.preset.pretrain.precision)
-    config, meta = run.preset.internal_rl, load_metacontroller(run)
+    config, meta = run.preset.internal_rl, load_acting(run)
     if prefix is not None:
         config = replace(config, episodes=config.prefix_episodes or config.episodes)
     agent = InternalAgent(fast, meta, config, world.horizon, run.seed)
     if config.start == "posterior":
-        trace = encode(meta, fast, demonstrations(world, run.seed), run.seed)
+        shown = demonstrations(world, run.seed)
+        trace = encode(load_metacontroller(run), fast, shown, run.seed)
         start_at_codes(agent.trained, torch.from_numpy(trace.switched))
     purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
     job = RLJob(agent, world, config, run.seed, purpose, prefix)

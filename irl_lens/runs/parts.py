@@ -11,8 +11,9 @@ from __future__ import annotations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
 from irl_lens.files.tensors import CheckpointError, copy_weights, split_parts
-from irl_lens.models.base import TrajectoryModel
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.base import TrajectoryModel, hook_name
+from irl_lens.models.baselines import PickedController, RotatedDecoder, TrueSwitching
+from irl_lens.models.causal import CausalHalf, Gated
 from irl_lens.models.compile.model import CompILE
 from irl_lens.models.controllers import Banks, bank_weights, controller_banks
 from irl_lens.models.metacontroller import Metacontroller
@@ -113,6 +114,24 @@ def load_metacontroller(run: RunFolder) -> CausalHalf:
     return meta.requires_grad_(False).eval().to(run.device)
 
 
+def load_acting(run: RunFolder) -> Gated:
+    """What the codes of internal RL act through: the metacontroller, unless settings say otherwise.
+
+    Raises:
+        CheckpointError: A stage that it is made of is not done, or a file is missing or damaged.
+    """
+    config, layer = run.preset.internal_rl, run.preset.acting_layer
+    if config.decoder == "controllers":
+        decoder = PickedController(load_controllers(run)[layer])
+        return TrueSwitching(decoder, hook_name(layer), run.device)
+    meta = load_metacontroller(run)
+    if config.decoder == "random":
+        meta.decoder = RotatedDecoder(meta.decoder, run.seed).to(run.device)
+    if config.switching == "true":
+        return TrueSwitching(meta.decoder, meta.hook_name, run.device)
+    return meta
+
+
 def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
     """The trained internal policy.
 
@@ -123,7 +142,7 @@ def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
     Raises:
         CheckpointError: It was not trained, or a file is missing or damaged.
     """
-    stage, meta, config = run.stage("internal-rl"), load_metacontroller(run), run.preset.internal_rl
+    stage, meta, config = run.stage("internal-rl"), load_acting(run), run.preset.internal_rl
     part = stage if prefix is None else stage.part(f"prefix-{prefix}")
     network = GaussianNetwork(
         run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
