@@ -14,6 +14,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _internal(run: Run) -> str:
 def _checked(key: str, runs: Sequence[Run], stage: str) -> list[Run]:
     """The runs of a method by seed, all of the same settings."""
     runs = sorted(runs, key=lambda run: run.seed)
-    for one, other in zip(runs, runs[1:], strict=False):
+    for one, other in pairwise(runs):
         was, now = (settings_of(run, stage) for run in (one, other))
         if was != now:
             said = " and ".join(first_difference(was, now))
