@@ -15,8 +15,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -27,7 +25,6 @@ from irl_lens.analyses.learning.compare_methods import learning_set
 from irl_lens.analyses.learning.figure import draw
 from irl_lens.analyses.learning.methods import Method, method_of, settings_of
 from irl_lens.errors import UserError
-from irl_lens.files.json_files import write_json
 from irl_lens.progress import Progress
 from irl_lens.runs.folder import first_difference
 from irl_lens.runs.run import Run
@@ -98,15 +95,9 @@ class Baselines(Result):
         """Each method's end, untested: learning-methods tests."""
         return tuple(Claim(self._sentence(key)) for key in self.rows)
 
-    def save(self, path: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
-        """Writes the methods by name to PATH.json."""
-        path = Path(path)
-        content: dict[str, Any] = {key: asdict(row) for key, row in self.rows.items()}
-        content["caption"] = self.caption()
-        content |= {} if provenance is None else {"provenance": dict(provenance)}
-        file = path.with_name(f"{path.name}.json")
-        write_json(file, content)
-        return file
+    def stored(self) -> Mapping[str, Row]:
+        """Returns the methods by name; curves are the runs' own."""
+        return self.rows
 
     def _sentence(self, key: str) -> str:
         row, name = self.rows[key], NAMES[key]

@@ -22,12 +22,7 @@ def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
 
 
 TRAINED = (
-    "base",
-    "controllers",
-    "discovery",
-    "codes",
-    "codes-threshold",
-    "internal-rl-codes",
+    *("base", "controllers", "discovery", "codes", "codes-threshold", "internal-rl-codes"),
     "compile",
 )
 """Purposes of what weights are trained on."""

@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -32,13 +30,10 @@ class RotatedDecoder(Decoder):
 
     def __init__(self, decoder: Decoder, seed: int) -> None:
         super().__init__(decoder.n_z, decoder.d_model)
-        self.decoder, self.seed = decoder, seed
+        self.decoder = decoder
         generator = torch.Generator().manual_seed(seed)
         drawn = torch.randn(self.d_model, self.d_model, generator=generator)
         self.hold("rotation", torch.linalg.qr(drawn).Q.contiguous())
-
-    def config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
 
     def delta(
         self, z: Float[Tensor, "*batch n_z"], e: Float[Tensor, "*batch d_model"]
@@ -57,9 +52,6 @@ class PickedController(Decoder):
     def __init__(self, bank: ControllerBank) -> None:
         super().__init__(len(bank), bank.stack.d_model)
         self.bank = bank
-
-    def config(self) -> dict[str, Any]:
-        return {}
 
     def delta(
         self, z: Float[Tensor, "*batch n_z"], e: Float[Tensor, "*batch d_model"]

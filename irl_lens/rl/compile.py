@@ -30,15 +30,10 @@ def compile_rl(run: Run, progress: Progress) -> None:
     Raises:
         CheckpointError: If CompILE is not trained yet.
     """
-    stage, config, world, model = (
-        run.stage(STAGE),
-        run.preset.compile_rl,
-        run.world,
-        load_compile(run),
-    )
-    agent = InternalAgent(
-        SubPolicyPath(model.policy), model.options, config, world.horizon, run.seed
-    )
+    stage, config, world = run.stage(STAGE), run.preset.compile_rl, run.world
+    model = load_compile(run)
+    path = SubPolicyPath(model.policy)
+    agent = InternalAgent(path, model.options, config, world.horizon, run.seed)
     if config.start == "posterior":
         codes = segment_codes(model, demonstrations(world, run.seed), run.device)
         start_at_codes(agent.trained, codes, "compile_rl")

@@ -21,8 +21,13 @@ from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.files.tensors import copy_weights, join_parts, pack_optimizer, split_parts
-from irl_lens.files.tensors import unpack_optimizer as unpack
+from irl_lens.files.tensors import (
+    copy_weights,
+    join_parts,
+    pack_optimizer,
+    split_parts,
+    unpack_optimizer,
+)
 from irl_lens.models.compile.encoder import Noise, Segments
 from irl_lens.models.compile.model import CompILE, Terms
 from irl_lens.progress import Progress
@@ -132,7 +137,7 @@ class CompileJob:
         """Restores what :meth:`state` returned."""
         parts = split_parts(tensors, "model", "optimizer")
         copy_weights(self.weights(), parts["model"], "the checkpoint")
-        unpack(self.optimizer, parts["optimizer"])
+        unpack_optimizer(self.optimizer, parts["optimizer"])
 
 
 @torch.no_grad()

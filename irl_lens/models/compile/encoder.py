@@ -153,7 +153,9 @@ class SegmentEncoder(nn.Module):
         return torch.stack(states, dim=1)
 
 
-def features(spec: ActionSpec, actions: Shaped[Tensor, "*batch"]) -> Float[Tensor, "*batch size"]:
+def features(
+    spec: ActionSpec, actions: Shaped[Tensor, "rows steps *_"]
+) -> Float[Tensor, "rows steps _"]:
     """Actions as numbers: one-hot if they are discrete, and as they are if not."""
     if isinstance(spec, DiscreteActions):
         return nn.functional.one_hot(actions, spec.n).float()

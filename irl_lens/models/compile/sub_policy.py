@@ -79,9 +79,6 @@ class CodeInput(Decoder):
         super().__init__(n_z, d_model)
         self.matrix = nn.Parameter(torch.randn(d_model, n_z) / n_z**0.5)
 
-    def config(self) -> dict[str, Any]:
-        return {"n_z": self.n_z, "d_model": self.d_model}
-
     def delta(
         self, z: Float[Tensor, "*batch n_z"], e: Float[Tensor, "*batch d_model"]
     ) -> Float[Tensor, "*batch d_model"]:
