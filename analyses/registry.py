@@ -244,6 +244,13 @@ ANALYSES: dict[str, Analysis] = {
             several=True,
         ),
         Analysis(
+            "baselines",
+            "irl_lens.analyses.learning.baselines:baselines",
+            "Every method of reinforcement learning: what each ends at, curves",
+            several=True,
+            scanned=False,
+        ),
+        Analysis(
             "rate-distortion",
             "irl_lens.analyses.codes.rate_distortion:rate_distortion",
             "Discovery over alpha and seeds: what codes cost, what they buy, when they switch",

@@ -22,7 +22,7 @@ from irl_lens.analyses.registry import ANALYSES
 from irl_lens.cli.arguments import PRESET_NAMES
 from irl_lens.commands.chain import TRAINERS
 from irl_lens.config.presets import PRESETS
-from irl_lens.runs.chain import STAGES
+from irl_lens.runs.chain import READS, STAGES
 from irl_lens.runs.run import Run
 from irl_lens.runs.seed_summary import write_evaluation
 from tests.elsewhere import elsewhere
@@ -88,8 +88,8 @@ def test_python_m_is_the_command() -> None:
     assert done.returncode == 0
 
 
-def test_every_stage_of_the_chain_has_a_function_that_runs_it() -> None:
-    assert TRAINERS.keys() == set(STAGES)
+def test_every_stage_has_a_function_that_runs_it() -> None:
+    assert TRAINERS.keys() == set(READS)
 
 
 def test_help_names_the_presets_there_are() -> None:

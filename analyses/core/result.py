@@ -48,6 +48,10 @@ class Result(ABC):
         """Returns further files by name, for a folder beside the figure; the first leads on."""
         return {}
 
+    def stored(self) -> Any:
+        """Returns what the JSON holds, by name; by default its fields."""
+        return self
+
     def save(self, path: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
         """Writes all of it: fields to PATH.json, arrays among them to PATH.npz.
 
@@ -62,7 +66,7 @@ class Result(ABC):
             The JSON file.
         """
         path, arrays = Path(path), {}
-        content = _plain(self, "", arrays) | {"caption": self.caption()}
+        content = _plain(self.stored(), "", arrays) | {"caption": self.caption()}
         content |= {} if provenance is None else {"provenance": _plain(provenance, "", {})}
         if arrays:
             stream = io.BytesIO()

@@ -19,7 +19,7 @@ import plotly.graph_objects as go
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.learning.figure import draw, quartiles
-from irl_lens.analyses.learning.methods import WINDOW, Method, difference, methods
+from irl_lens.analyses.learning.methods import READ, WINDOW, Method, difference, methods
 from irl_lens.analyses.learning.run_curves import HALF
 from irl_lens.analyses.stats.significance import holm
 from irl_lens.envs.registry import make_world
@@ -136,7 +136,7 @@ def learning_set(runs: Sequence[Run], progress: Progress | None = None) -> Learn
     if not runs:
         raise UserError("learning needs at least one run")
     for run in runs:
-        if not any(run.stage(stage).done for stage in ("internal-rl", "raw-rl")):
+        if not any(run.stage(stage).done for stage in READ):
             raise UserError(
                 f"{run.folder} has no finished reinforcement learning; first: irl-lens train "
                 f"internal-rl --preset {run.preset.name} --out {run.folder}"

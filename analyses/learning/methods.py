@@ -20,6 +20,7 @@ from irl_lens.runs.run import Run
 READ = {
     "internal-rl": ("base", "pretrain", "discovery", "codes", "internal_rl"),
     "raw-rl": ("base", "pretrain", "raw_rl"),
+    "compile-rl": ("compile", "compile_rl"),
 }
 """The parts of a preset that what a stage learns depends on."""
 WINDOW = 5
@@ -87,7 +88,7 @@ def methods(runs: Sequence[Run]) -> tuple[Method, ...]:
         names = _names(done, stage)
         for name in dict.fromkeys(names):
             own = [run for run, other in zip(done, names, strict=True) if other == name]
-            found.append(_method(name, stage, own))
+            found.append(method_of(name, stage, own))
     return tuple(found)
 
 
@@ -106,7 +107,8 @@ def difference(method: Method, control: Method) -> tuple[float, float]:
     return permutation_pvalue(one, other, paired), 2 / (2**n if paired else comb(n + m, n))
 
 
-def _method(name: str, stage: str, runs: Sequence[Run]) -> Method:
+def method_of(name: str, stage: str, runs: Sequence[Run]) -> Method:
+    """Makes runs of the same settings one method, with the curves of a stage."""
     # A training that several runs have, as its settings are the same in all, counts once.
     found = {str((run.seed, log := _log(run, stage))): (run.seed, log) for run in runs}
     seeds, logs = zip(*sorted(found.values(), key=lambda pair: pair[0]), strict=True)
@@ -128,7 +130,7 @@ def _log(run: Run, stage: str) -> list[dict[str, float]]:
 
 def _names(runs: Sequence[Run], stage: str) -> list[str]:
     """Each run's method: that of its stage, and the settings in which the runs differ."""
-    settings = [_settings(run, stage) for run in runs]
+    settings = [settings_of(run, stage) for run in runs]
     keys = settings[0] if settings else ()
     differing = [key for key in keys if len({own[key] for own in settings}) > 1]
     return [
@@ -136,7 +138,8 @@ def _names(runs: Sequence[Run], stage: str) -> list[str]:
     ]
 
 
-def _settings(run: Run, stage: str) -> dict[str, str]:
+def settings_of(run: Run, stage: str) -> dict[str, str]:
+    """The settings that what a stage learns depends on, as on the command line."""
     parts = run.preset.to_dict()
     return {
         f"{part}.{key}": _said(value) for part in READ[stage] for key, value in parts[part].items()

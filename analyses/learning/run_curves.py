@@ -27,7 +27,7 @@ HALF = 0.5
 """Success that counts."""
 COLUMNS = ("episodes", "success", "subgoals", "mean")
 """What there is of every batch."""
-NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL"}
+NAMES = {"internal-rl": "internal RL", "raw-rl": "raw-action RL", "compile-rl": "CompILE"}
 """Each stage's, as in a legend."""
 
 

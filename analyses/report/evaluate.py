@@ -199,9 +199,9 @@ def _solvable(**outcomes: Outcome | None) -> dict[str, float]:
 
 def _time(run: Run) -> dict[str, float]:
     """Minutes of the whole chain; of a part of it they would mislead."""
-    stages = run.finished()
-    whole = {"minutes": sum(s.seconds for s in stages.values()) / 60}
-    return whole if len(stages) == len(run.chain) else {}
+    stages = [run.stage(name) for name in run.chain]
+    whole = all(stage.done for stage in stages)
+    return {"minutes": sum(stage.seconds for stage in stages) / 60} if whole else {}
 
 
 def _speed(run: Run) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from irl_lens.runs.chain import STAGES
+from irl_lens.runs.chain import READS
 
 PRESET_NAMES = ("grid", "smoke", "ant", "paper-grid", "paper-ant")
 """Those of :mod:`irl_lens.config.presets`, which brings the worlds and with them Gymnasium."""
@@ -15,9 +15,11 @@ PRESET_NAMES = ("grid", "smoke", "ant", "paper-grid", "paper-ant")
 EXPERT = "expert"
 """What can be trained beside the stages of a run: the skill of a world's expert."""
 
-StageName = Annotated[str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(STAGES))]
+StageName = Annotated[
+    str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices(tuple(READS)))
+]
 TrainedName = Annotated[
-    str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices((*STAGES, EXPERT)))
+    str, tyro.conf.arg(constructor=tyro.extras.literal_type_from_choices((*READS, EXPERT)))
 ]
 PresetName = Annotated[
     str, tyro.conf.arg(metavar="PRESET", help=f"One of {', '.join(PRESET_NAMES)}.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import irl_lens.rl.compile
 import irl_lens.rl.internal
 import irl_lens.rl.raw
 import irl_lens.training.codes
+import irl_lens.training.compile
 import irl_lens.training.controllers
 import irl_lens.training.discovery
 import irl_lens.training.pretrain  # noqa: F401

@@ -13,7 +13,7 @@ from irl_lens.commands.looking import measure
 from irl_lens.commands.opening import load, showing_progress
 from irl_lens.errors import UserError
 from irl_lens.files.targets import require_writable
-from irl_lens.runs.chain import STAGES
+from irl_lens.runs.chain import READS
 from irl_lens.runs.tracking import check_trackers
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ def train(
 
     Args:
         stage: ``"base"``, ``"controllers"``, ``"metacontroller"``, ``"codes"``,
-            ``"internal-rl"`` or ``"raw-rl"``.
+            ``"internal-rl"`` or ``"raw-rl"``; or one of other methods, ``"compile"`` or
+            ``"compile-rl"``.
         preset: As for :func:`run`, and so are the others.
         out: The run's folder; runs/PRESET-seedN when not given.
         seed: Where every random stream starts from.
@@ -209,7 +210,7 @@ def swept(
     from irl_lens.config.overrides import combinations
 
     if not stages:
-        raise UserError(f"a sweep needs a stage; the stages are {', '.join(STAGES)}")
+        raise UserError(f"a sweep needs a stage; the stages are {', '.join(READS)}")
     if not seeds:
         raise UserError("a sweep needs a seed; write --seeds 0, or leave --seeds out")
     _check_stages(stages)
@@ -235,8 +236,8 @@ def _run_stages(stages: Sequence[str], opened: Run) -> None:
 
 def _check_stages(stages: Sequence[str]) -> None:
     for name in stages:
-        if name not in STAGES:
-            raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
+        if name not in READS:
+            raise UserError(f"no stage {name!r}; the stages are {', '.join(READS)}")
 
 
 @contextmanager

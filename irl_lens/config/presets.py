@@ -15,6 +15,8 @@ from difflib import get_close_matches
 from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
+    CodesRLConfig,
+    CompileConfig,
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
@@ -77,6 +79,10 @@ _GRID = Preset(
         temperature=0.5,
     ),
     raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5, temperature=0.5),
+    compile=CompileConfig(steps=3_000, batch=64, schedule="cosine", targets="policy"),
+    compile_rl=CodesRLConfig(
+        episodes=204_800, batch=1_024, lr=1e-3, epochs=4, start="posterior", temperature=0.5
+    ),
     evaluation=EvaluationConfig(trajectories=2_048, rollouts=1_024),
 )
 
@@ -104,6 +110,8 @@ _SMOKE = Preset(
     codes=CodesConfig(steps=20, history=16, hidden=16, latent=4, batch=16),
     internal_rl=InternalRLConfig(episodes=256, batch=64, width=32, start="posterior"),
     raw_rl=RLConfig(episodes=256, batch=64),
+    compile=CompileConfig(steps=20, batch=16, hidden=16, width=16, latent=4),
+    compile_rl=CodesRLConfig(episodes=256, batch=64, width=32, start="posterior"),
     evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )
 
@@ -151,6 +159,11 @@ _ANT = Preset(
         episodes=40_960, batch=256, lr=1e-3, epochs=4, start="posterior", temperature=0.5
     ),
     raw_rl=RLConfig(episodes=40_960, batch=256, lr=3e-5, temperature=0.5),
+    # Its subgoals take about five times as many steps as the grid's, which the paper's rate is for.
+    compile=CompileConfig(rate=50.0, steps=2_000, batch=32, schedule="cosine", targets="policy"),
+    compile_rl=CodesRLConfig(
+        episodes=40_960, batch=256, lr=1e-3, epochs=4, start="posterior", temperature=0.5
+    ),
     evaluation=EvaluationConfig(trajectories=1_024, rollouts=512),
 )
 
@@ -165,6 +178,7 @@ _PAPER_ANT = Preset(
     discovery=DiscoveryConfig(layer=4, steps=32_000, batch=128, lr=3e-4),
     internal_rl=InternalRLConfig(episodes=13_107_200, batch=256),
     raw_rl=RLConfig(episodes=13_107_200, batch=256),
+    compile_rl=CodesRLConfig(episodes=13_107_200, batch=256),
 )
 
 PRESETS: dict[str, Preset] = {

@@ -148,6 +148,8 @@ class DiscoveryConfig:
     """Width of the hypernetwork's hidden layer."""
     rank: Width = 16
     """Rank of the controllers that the hypernetwork decodes to."""
+    gate: Literal["learned", "open"] = "learned"
+    """Whether beta is learned, or 1 at every step: no temporal abstraction (the paper's Fig. 8)."""
     steps: Steps = 64_000
     """Steps of the optimiser."""
     batch: Rows = 512
@@ -204,6 +206,36 @@ class CodesConfig:
 
 
 @dataclass(frozen=True)
+class CompileConfig:
+    """CompILE (Kipf et al. 2019), a baseline of the paper's Fig. 8; :mod:`irl_lens.models.compile`.
+
+    Segments, rate and size of the code are the paper's, the weights of both divergences those of
+    the authors' released code; the rest is not stated.
+    """
+
+    segments: Annotated[int, Range(1, 64)] = 4
+    """M, segments of a demonstration; those at its end may be empty."""
+    rate: Annotated[float, Range(0, MAX_HORIZON, above=True)] = 10.0
+    """Steps of a segment, as the Poisson prior of where it ends has them."""
+    latent: Width = 8
+    hidden: Width = 256
+    """Width of the recurrent reader of demonstrations, and of the termination."""
+    width: Width = 256
+    """Width of the policy of a code."""
+    temperature: Temperature = 1.0
+    """Of the relaxed positions of boundaries."""
+    kl_codes: Annotated[float, Range(0, 1e6)] = 0.1
+    kl_boundaries: Annotated[float, Range(0, 1e6)] = 0.1
+    """Weights of the divergences of codes and of boundaries."""
+    steps: Steps = 64_000
+    batch: Rows = 512
+    lr: LearningRate = 1e-3
+    weight_decay: Decay = 0.03
+    schedule: Schedule = "constant"
+    targets: Targets = "actions"
+
+
+@dataclass(frozen=True)
 class RLConfig:
     """Reinforcement learning: of raw actions, and what internal RL has in common with it."""
 
@@ -233,11 +265,9 @@ class RLConfig:
 
 
 @dataclass(frozen=True)
-class InternalRLConfig(RLConfig):
-    """Internal RL (paper, App. E): its policy over codes, and prefixes of the task."""
+class CodesRLConfig(RLConfig):
+    """Reinforcement learning over codes (paper, App. E): its policy."""
 
-    prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
-    """Episodes of each training on the first subgoals only; as on the whole task when None."""
     width: Width = 256
     """Width of the policy's recurrent block."""
     initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
@@ -245,6 +275,19 @@ class InternalRLConfig(RLConfig):
     start: Literal["prior", "posterior"] = "prior"
     """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
     codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
+
+
+@dataclass(frozen=True)
+class InternalRLConfig(CodesRLConfig):
+    """Internal RL (paper, App. E): over codes that steer the base, and prefixes of the task."""
+
+    decoder: Literal["learned", "random", "controllers"] = "learned"
+    """What codes become: what their own decoder makes of them; as much, but written in random
+    directions; or, of the supervised controllers, the one whose number in the code is largest."""
+    switching: Literal["gate", "true"] = "gate"
+    """What asks for new codes: the learned gate, or true subgoals as they change."""
+    prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
+    """Episodes of each training on the first subgoals only; as on the whole task when None."""
 
     @property
     def of_prefixes(self) -> InternalRLConfig:
@@ -277,7 +320,14 @@ class Preset:
     codes: CodesConfig = field(default_factory=CodesConfig)
     internal_rl: InternalRLConfig = field(default_factory=InternalRLConfig)
     raw_rl: RLConfig = field(default_factory=RLConfig)
+    compile: CompileConfig = field(default_factory=CompileConfig)
+    compile_rl: CodesRLConfig = field(default_factory=CodesRLConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @property
+    def acting_layer(self) -> int:
+        """The layer at which codes act."""
+        return self.codes.layer if self.codes.steps else self.discovery.layer
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the configuration as plain JSON-able values."""

@@ -52,6 +52,7 @@ def check_preset(preset: Preset) -> World:
         world = make_world(preset.world)
     except ValueError as error:
         raise UserError(f"world: {error}") from error
+    _compared(preset)
     _weights(preset, world)
     _controllers(preset, world)
     return world
@@ -65,7 +66,7 @@ def try_world(preset: Preset, world: World) -> None:
     """
     try:
         world.demonstrate(TRIED, 0, epsilon=preset.pretrain.epsilon)
-        if preset.internal_rl.solvable or preset.raw_rl.solvable:
+        if any(rl.solvable for rl in (preset.internal_rl, preset.raw_rl, preset.compile_rl)):
             world.vector_env(TRIED, solvable=True).reset(seed=0)
     except ValueError as error:
         raise UserError(f"world, pretrain.epsilon: {error}") from error
@@ -130,18 +131,45 @@ def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
         )
 
 
+def _compared(preset: Preset) -> None:
+    """Checks what methods to compare with ask of each other's settings."""
+    rl, layer = preset.internal_rl, preset.acting_layer
+    if preset.discovery.gate == "open" and preset.codes.steps:
+        raise UserError(
+            f"discovery.gate = open, and codes.steps = {preset.codes.steps}: a gate that is always "
+            "open leaves no segments to learn codes of; take codes.steps=0"
+        )
+    if rl.decoder != "controllers":
+        return
+    if rl.switching != "true" or rl.start != "prior":
+        raise UserError(
+            f"internal_rl.decoder = controllers, with switching = {rl.switching} and start = "
+            f"{rl.start}: codes that pick controllers are none that a gate or demonstrations know; "
+            "take internal_rl.switching=true internal_rl.start=prior"
+        )
+    if layer not in preset.controllers.layers:
+        raise UserError(
+            f"internal_rl.decoder = controllers, and codes act at layer {layer}, where there are "
+            f"none (controllers.layers = {preset.controllers.layers}); add the layer, or take "
+            "another codes.layer"
+        )
+
+
 def _weights(preset: Preset, world: World) -> None:
     """Checks how many weights the largest matrices of each part have."""
-    base, found, codes = preset.base, preset.discovery, preset.codes
+    base, found, codes, compile = preset.base, preset.discovery, preset.codes, preset.compile
+    size = world.observation.size
     d, square = base.d_model, base.d_model**2
     linear = found.decoder == "linear"
     decoder = found.latent * square if linear else found.decoder_hidden * 2 * d * found.rank
     readers = 3 * found.history * (d + found.history) + 6 * found.sequence * (d + found.sequence)
     counts = {
-        "base": world.observation.size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
+        "base": size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
         "discovery": decoder + readers,
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
+        "compile": compile.hidden * (size + 11 * compile.hidden) + compile.width * size,
+        "compile_rl": preset.compile_rl.width * (compile.width + 8 * preset.compile_rl.width),
     }
     for part, count in counts.items():
         _few_enough(part, count)

@@ -21,7 +21,10 @@ def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
     return seed, zlib.crc32(purpose.encode()), index
 
 
-TRAINED = ("base", "controllers", "discovery", "codes", "codes-threshold", "internal-rl-codes")
+TRAINED = (
+    *("base", "controllers", "discovery", "codes", "codes-threshold", "internal-rl-codes"),
+    "compile",
+)
 """Purposes of what weights are trained on."""
 FITTED = ("analysis-fit", "explorer-codes", "explorer-probes")
 """Purposes of what probes and the like are fitted on."""

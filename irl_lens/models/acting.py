@@ -24,7 +24,7 @@ from torch import Tensor
 
 from irl_lens.hooks import Intervention
 from irl_lens.hooks.core.decoding import goes_on, sequence
-from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaState
+from irl_lens.models.causal import THRESHOLD, Gated, MetaState
 from irl_lens.models.decisions import Decisions
 
 
@@ -89,12 +89,16 @@ class GatedActor(Actor):
         generator: Source of the noise; torch's own when None.
     """
 
-    def __init__(self, meta: CausalHalf) -> None:
+    def __init__(self, meta: Gated) -> None:
         super().__init__(meta.hook_name)
         self.meta = meta
         self.generator: torch.Generator | None = None
         self._state = meta.start(0)
         self._rows = _numbers(self._state)
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Tells the gate of the environment's labels."""
+        self.meta.observe(labels)
 
     def begin(self, rows: int) -> None:
         """Forgets everything and starts ``rows`` episodes."""

@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.protocol import Observed
 from irl_lens.envs.spaces import ActionSpec, ObservationSpec
-from irl_lens.errors import UserError
 from irl_lens.files.tensors import copy_weights
 from irl_lens.hooks import model_hash
 from irl_lens.models.heads import head_of
 from irl_lens.models.next_observation import NextObservation
+from irl_lens.models.observations import check_fits
 from irl_lens.models.transformer import ObservationTransformer
 
 
@@ -73,13 +73,7 @@ class TrajectoryModel(nn.Module):
         Raises:
             UserError: If it was not; names both.
         """
-        if (world.observation, world.actions) != (self.spec, self.actions):
-            raise UserError(
-                f"the world shows columns {world.observation.described()} and has "
-                f"{world.actions.described()}, and the model was made for columns "
-                f"{self.spec.described()} and {self.actions.described()}; take the world of the "
-                "model's own run"
-            )
+        check_fits(world, self.spec, self.actions)
 
     def made_for(self) -> dict[str, str]:
         """Says which observations and actions the weights are for; saved beside them."""

@@ -72,7 +72,49 @@ class MetaState:
         return replace(self, history=self.history[index], code=self.code[index])
 
 
-class CausalHalf(nn.Module, ABC):
+class Gated(nn.Module, ABC):
+    """What codes act through: a gate that asks for new ones, and a decoder of the one in force.
+
+    Args:
+        decoder: Makes changes of the stream of codes.
+    """
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    @property
+    @abstractmethod
+    def hook_name(self) -> str:
+        """Hook point that is read and controlled."""
+
+    @property
+    @abstractmethod
+    def device(self) -> torch.device:
+        """Where the weights are."""
+
+    def observe(self, labels: dict[str, Int[Tensor, " rows"]]) -> None:
+        """Told the environment's labels before each step; what is learned does not listen."""
+
+    @abstractmethod
+    def start(self, rows: int) -> MetaState:
+        """State before the first step."""
+
+    @abstractmethod
+    def gate(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:
+        """beta_t of every row, [rows], from the stream before control; 1 at the first step."""
+
+    @abstractmethod
+    def advance(
+        self,
+        stream: Float[Tensor, "rows d_model"],
+        state: MetaState,
+        code: Float[Tensor, "rows latent"],
+    ) -> MetaState:
+        """State after a step: what the stream was before control, and the code that acted."""
+
+
+class CausalHalf(Gated):
     """A metacontroller as everything that acts or analyses sees it.
 
     Args:
@@ -87,8 +129,8 @@ class CausalHalf(nn.Module, ABC):
     encoding: ClassVar[tuple[str, ...]]
 
     def __init__(self, layer: int, history: GRU, decoder: Decoder) -> None:
-        super().__init__()
-        self.layer, self.history, self.decoder = layer, history, decoder
+        super().__init__(decoder)
+        self.layer, self.history = layer, history
 
     @property
     def hook_name(self) -> str:

@@ -10,7 +10,7 @@ float32, TransformerLens' forward is used instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -95,6 +95,10 @@ class FastPath:
     def tensor(self, array: NDArray[Any]) -> Tensor:
         """Returns an array as a tensor beside the weights."""
         return torch.from_numpy(array).to(self.device)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Fuses the weights once for the passes inside, see :meth:`FusedWeights.held`."""
+        return self.weights.held()
 
     def cache(self, rows: int, steps: int) -> KVCache:
         """Returns an empty cache for ``rows`` sequences of at most ``steps`` steps."""

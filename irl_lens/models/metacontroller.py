@@ -15,7 +15,8 @@ future enters through this one vector only; f_enc and f_switch have one hidden R
 Two deviations are options. A base that follows every task of its training needs no more than
 the task's name, once an episode: told all of the future, the encoder gives that and the gate
 stays shut. With ``lookahead`` the vector is one a step, of the next few steps only. And
-``decoder`` "linear" is :class:`irl_lens.hooks.LinearDecoder`.
+``decoder`` "linear" is :class:`irl_lens.hooks.LinearDecoder`. With the ``gate`` "open" beta is 1 at
+every step, which the paper compares with (Fig. 8).
 """
 
 from __future__ import annotations
@@ -140,11 +141,16 @@ class Metacontroller(CausalHalf):
         proposals = mu
         if noise is not None:
             proposals = torch.addcmul(mu, torch.exp(log_sigma), noise.transpose(0, 1))
-        codes, beta = self.switch.integrate(e, before, proposals)
+        if self.config.gate == "open":
+            codes, beta = proposals, proposals.new_ones(proposals.shape[:2])
+        else:
+            codes, beta = self.switch.integrate(e, before, proposals)
         return MetaCodes(*(x.transpose(0, 1) for x in (mu, log_sigma, proposals, codes, beta)))
 
     def switching(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:
         """beta_t from e_t, the history and the code in force."""
+        if self.config.gate == "open":
+            return stream.new_ones(len(stream))
         return self.switch(stream, state.history, state.code)
 
 

@@ -16,10 +16,31 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from irl_lens.envs.spaces import ObservationSpec
+from irl_lens.envs.protocol import Observed
+from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.errors import UserError
 
 OWN_WORLD = "give it observations of the world it was made for"
+
+
+def check_fits(world: Observed, spec: ObservationSpec, actions: ActionSpec) -> None:
+    """Checks that a model was made for the observations and actions of a world.
+
+    Args:
+        world: A world, or rows of one to act on.
+        spec: The observations that the model was made for.
+        actions: The actions.
+
+    Raises:
+        UserError: If it was not; names both.
+    """
+    if (world.observation, world.actions) != (spec, actions):
+        raise UserError(
+            f"the world shows columns {world.observation.described()} and has "
+            f"{world.actions.described()}, and the model was made for columns "
+            f"{spec.described()} and {actions.described()}; take the world of the "
+            "model's own run"
+        )
 
 
 class ObservationEmbedding(nn.Module):

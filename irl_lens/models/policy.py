@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_lens.models.acting import GatedActor
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.causal import Gated
 from irl_lens.models.decisions import DecisionSequences
 from irl_lens.models.hawk import HawkLayer
 
@@ -108,7 +108,7 @@ class LatentPolicy(GatedActor):
             likeliest code.
     """
 
-    def __init__(self, network: GaussianNetwork, meta: CausalHalf, drawn: bool = True) -> None:
+    def __init__(self, network: GaussianNetwork, meta: Gated, drawn: bool = True) -> None:
         super().__init__(meta)
         self.network, self.drawn = network, drawn
 

@@ -39,6 +39,11 @@ class MetaTrace:
         """Where the hard gate opens: beta >= 0.5, the first step included."""
         return (self.beta >= THRESHOLD) & self.mask
 
+    @property
+    def switched(self) -> Float[NDArray[np.float32], "switches latent"]:
+        """Codes at switches, one after the other."""
+        return self.z[self.switches]
+
     def kl(self) -> Float[NDArray[np.float32], "rows steps"]:
         """KL(N(mu, sigma) || N(0, I)) of every step [nats]; 0 on padding."""
         terms = self.mu**2 + np.exp(2 * self.log_sigma) - 1 - 2 * self.log_sigma

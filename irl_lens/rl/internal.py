@@ -18,21 +18,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import InternalRLConfig
+from irl_lens.config.schema import CodesRLConfig
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.causal import Gated
 from irl_lens.models.fast import FastPath
+from irl_lens.models.played import Played
 from irl_lens.models.policy import GaussianNetwork, LatentPolicy
-from irl_lens.models.trace import MetaTrace, encode
+from irl_lens.models.trace import encode
 from irl_lens.progress import Progress
 from irl_lens.rl.ppo import Chunk
 from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import RLJob, parameters
-from irl_lens.runs.parts import load_base, load_metacontroller
+from irl_lens.runs.parts import load_acting, load_base, load_metacontroller
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
 from irl_lens.training.loop import finish, train
@@ -56,20 +57,20 @@ class InternalAgent:
     """A policy over codes and the frozen model that it acts in.
 
     Args:
-        fast: The frozen base.
-        meta: The frozen metacontroller.
+        fast: The frozen base, or another model that codes steer.
+        meta: The frozen metacontroller, or what else has a gate and a decoder of codes.
         config: Width and initial standard deviation of the policy, temperature.
         horizon: Most steps of an episode.
         seed: Seed of the policy's initial weights.
     """
 
     def __init__(
-        self, fast: FastPath, meta: CausalHalf, config: InternalRLConfig, horizon: int, seed: int
+        self, fast: Played, meta: Gated, config: CodesRLConfig, horizon: int, seed: int
     ) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.trained = GaussianNetwork(
-                fast.model.d_model, meta.decoder.n_z, config.width, config.initial_std
+                meta.decoder.d_model, meta.decoder.n_z, config.width, config.initial_std
             ).to(fast.device)
         self.policy = LatentPolicy(self.trained, meta)
         self.runner = RolloutRunner(fast, horizon, self.policy, config.temperature)
@@ -127,12 +128,14 @@ def _train(
     run: Run, stage: Stage, progress: Progress, prefix: int | None
 ) -> tuple[RLJob, dict[str, float]]:
     world, fast = run.world, FastPath(load_base(run), run.preset.pretrain.precision)
-    config, meta = run.preset.internal_rl, load_metacontroller(run)
+    config, meta = run.preset.internal_rl, load_acting(run)
     if prefix is not None:
         config = config.of_prefixes
     agent = InternalAgent(fast, meta, config, world.horizon, run.seed)
     if config.start == "posterior":
-        start_at_codes(agent.trained, encode(meta, fast, demonstrations(world, run.seed), run.seed))
+        shown = demonstrations(world, run.seed)
+        trace = encode(load_metacontroller(run), fast, shown, run.seed)
+        start_at_codes(agent.trained, torch.from_numpy(trace.switched))
     purpose = STAGE if prefix is None else f"{STAGE}-{prefix}"
     job = RLJob(agent, world, config, run.seed, purpose, prefix)
 
@@ -143,20 +146,26 @@ def _train(
     return job, job.measure(run.preset.evaluation.rollouts)
 
 
-def start_at_codes(network: GaussianNetwork, trace: MetaTrace) -> None:
-    """Gives an untrained policy the mean and covariance of the codes at switches.
+def start_at_codes(
+    network: GaussianNetwork, codes: Float[Tensor, "n latent"], part: str = "internal_rl"
+) -> None:
+    """Gives an untrained policy the mean and covariance of codes, such as those at switches.
+
+    Args:
+        network: The policy.
+        codes: The codes.
+        part: The settings that ask for it.
 
     Raises:
         UserError: If they are too few or too large to have a covariance.
     """
-    codes = torch.from_numpy(trace.z[trace.switches])
     covariance = codes.T.cov() + RIDGE * torch.eye(codes.shape[1])
     scale, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
         raise UserError(
             f"the {len(codes)} codes of demonstrations, of up to {codes.abs().max():g}, have no "
             "covariance to start a policy from; train them at a lower rate, or start the policy "
-            "at their prior with --set internal_rl.start=prior"
+            f"at their prior with --set {part}.start=prior"
         )
     with torch.no_grad():
         network.centre.copy_(codes.mean(dim=0))

@@ -22,8 +22,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import VectorWorld
 from irl_lens.hooks import Intervention
 from irl_lens.models.acting import Actor, GatedActor
-from irl_lens.models.cache import KVCache
-from irl_lens.models.fast import FastPath
+from irl_lens.models.played import Carried, Played
 from irl_lens.models.sharing import sharing
 from irl_lens.rl.recorder import Rollout, RolloutRecorder
 
@@ -35,7 +34,7 @@ class RolloutRunner:
     """Plays episodes with a base model, and a hook on it if wanted.
 
     Args:
-        fast: The base model.
+        fast: The base model, or another one that is played step by step.
         horizon: Most steps of an episode.
         hook: An intervention; an :class:`irl_lens.models.acting.Actor` is driven, anything
             else is attached as it is.
@@ -52,7 +51,7 @@ class RolloutRunner:
 
     def __init__(
         self,
-        fast: FastPath,
+        fast: Played,
         horizon: int,
         hook: Intervention | None = None,
         temperature: float = 1.0,
@@ -93,7 +92,7 @@ class RolloutRunner:
         generator = torch.Generator().manual_seed(seed)
         with (
             self._seeded(seed),
-            self.fast.weights.held(),
+            self.fast.held(),
             self.hook.attached(self.fast.model) if self.hook else nullcontext(),
         ):
             return self._episodes(env, seed, generator, given)
@@ -154,7 +153,7 @@ class RolloutRunner:
             labels = {name: torch.from_numpy(info[name])[rows] for name in told}
             self.hook.observe({name: x.to(self.fast.device) for name, x in labels.items()})
 
-    def _compact(self, recorder: RolloutRecorder, cache: KVCache) -> None:
+    def _compact(self, recorder: RolloutRecorder, cache: Carried) -> None:
         """Cuts rows that are over out of the computation, once they are enough."""
         driven = self.hook is None or isinstance(self.hook, Actor)
         if self.whole or not driven or recorder.live.mean() >= CROWDED or not recorder.live.any():

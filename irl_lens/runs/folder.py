@@ -25,7 +25,7 @@ from irl_lens.files.lock import FILES, locked
 from irl_lens.files.sealed import read_sealed, write_sealed
 from irl_lens.files.targets import is_temporary
 from irl_lens.files.tensors import write_bytes
-from irl_lens.runs.chain import READS, STAGES
+from irl_lens.runs.chain import BASELINES, READS, STAGES
 from irl_lens.runs.provenance import describe
 from irl_lens.runs.stage import Stage
 from irl_lens.runs.tracking import Tracker, make_tracker
@@ -59,7 +59,7 @@ class RunFolder:
         check_seed(self.seed)
         check_preset(self.preset)
         self._trackers: list[Tracker] = []
-        self._stages = {n: Stage(folder / n, trackers=self._trackers) for n in STAGES}
+        self._stages = {n: Stage(folder / n, trackers=self._trackers) for n in READS}
         self._opened_with: dict[str, Any] | None = None
         self.device = torch.device("cpu")
 
@@ -118,13 +118,13 @@ class RunFolder:
         """One stage; the same object at each call.
 
         Args:
-            name: One of :data:`STAGES`.
+            name: One of :data:`irl_lens.runs.chain.READS`.
 
         Raises:
             UserError: If there is no such stage.
         """
         if name not in self._stages:
-            raise UserError(f"no stage {name!r}; the stages are {', '.join(STAGES)}")
+            raise UserError(f"no stage {name!r}; the stages are {', '.join(READS)}")
         return self._stages[name]
 
     @property
@@ -230,8 +230,9 @@ class RunFolder:
             )
 
     def finished(self) -> dict[str, Stage]:
-        """The stages that are done, by name, in the order of the chain."""
-        return {name: self._stages[name] for name in self.chain if self._stages[name].done}
+        """The stages that are done, by name, in the order of the chain, and then baselines."""
+        names = (*self.chain, *BASELINES)
+        return {name: self._stages[name] for name in names if self._stages[name].done}
 
 
 def bundled_names() -> list[str]:

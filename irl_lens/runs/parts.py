@@ -13,8 +13,10 @@ import torch
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import make_world
 from irl_lens.files.tensors import CheckpointError, copy_weights, split_parts
-from irl_lens.models.base import TrajectoryModel
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.base import TrajectoryModel, hook_name
+from irl_lens.models.baselines import PickedController, RotatedDecoder, TrueSwitching
+from irl_lens.models.causal import CausalHalf, Gated
+from irl_lens.models.compile.model import CompILE
 from irl_lens.models.controllers import Banks, bank_weights, controller_banks
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.policy import GaussianNetwork, LatentPolicy
@@ -127,6 +129,24 @@ def untrained_metacontroller(run: RunFolder, seed: int) -> CausalHalf:
     return meta.requires_grad_(False).eval().to(run.device)
 
 
+def load_acting(run: RunFolder) -> Gated:
+    """What the codes of internal RL act through: the metacontroller, unless settings say otherwise.
+
+    Raises:
+        CheckpointError: A stage that it is made of is not done, or a file is missing or damaged.
+    """
+    config, layer = run.preset.internal_rl, run.preset.acting_layer
+    if config.decoder == "controllers":
+        decoder = PickedController(load_controllers(run)[layer])
+        return TrueSwitching(decoder, hook_name(layer), run.device)
+    meta = load_metacontroller(run)
+    if config.decoder == "random":
+        meta.decoder = RotatedDecoder(meta.decoder, run.seed).to(run.device)
+    if config.switching == "true":
+        return TrueSwitching(meta.decoder, meta.hook_name, run.device)
+    return meta
+
+
 def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
     """The trained internal policy.
 
@@ -137,13 +157,25 @@ def load_policy(run: RunFolder, prefix: int | None = None) -> LatentPolicy:
     Raises:
         CheckpointError: It was not trained, or a file is missing or damaged.
     """
-    stage, meta, config = run.stage("internal-rl"), load_metacontroller(run), run.preset.internal_rl
+    stage, meta, config = run.stage("internal-rl"), load_acting(run), run.preset.internal_rl
     part = stage if prefix is None else stage.part(f"prefix-{prefix}")
     network = GaussianNetwork(
         run.preset.base.d_model, meta.decoder.n_z, config.width, config.initial_std
     )
     copy_weights(dict(network.named_parameters()), part.weights(), str(part.folder))
     return LatentPolicy(network.requires_grad_(False).to(run.device), meta).eval()
+
+
+def load_compile(run: RunFolder) -> CompILE:
+    """What CompILE learned: a policy of codes, their termination, and what cuts demonstrations.
+
+    Raises:
+        CheckpointError: It is not trained, or a file is missing or damaged.
+    """
+    world, stage = load_world(run), run.stage("compile")
+    model = CompILE(run.preset.compile, world.observation, world.actions)
+    copy_weights(dict(model.named_parameters()), stage.weights(), str(stage.folder))
+    return model.requires_grad_(False).eval().to(run.device)
 
 
 def _model(run: RunFolder) -> TrajectoryModel:

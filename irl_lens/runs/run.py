@@ -189,7 +189,7 @@ class Run(RunFolder):
         return encode(self.metacontroller, self.fast, trajectories, seed)
 
     @property
-    @kept("metacontroller", "codes", "internal-rl")
+    @kept("controllers", "metacontroller", "codes", "internal-rl")
     def policy(self) -> LatentPolicy:
         """The internal policy of the whole held-out task: an intervention that acts."""
         from irl_lens.runs.parts import load_policy

@@ -23,7 +23,7 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     ):
         analysis("lerning-methods", several=True)
     with pytest.raises(
-        UserError, match="there are control-depth, control-ranks, learning-methods, rate"
+        UserError, match="there are control-depth, control-ranks, learning-methods, baselines, rate"
     ):
         analysis("zzz", several=True)
 

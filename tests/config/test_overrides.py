@@ -25,13 +25,15 @@ HOSTILE = (
     *("two", "0x10", "1,2,3,4,5", ",", "1;2", "[]", "{}", "\0", "\n", "--help", "$HOME", "../.."),
 )
 """Texts that no setting takes."""
+TRAINED = ("pretrain", "controllers", "discovery", "codes", "compile")
+PLAYED = ("internal_rl", "raw_rl", "compile_rl")
 ZERO_TAKEN = {
     "world.walls",
-    *(f"{part}.steps" for part in ("pretrain", "controllers", "discovery", "codes")),
-    *(f"{part}.episodes" for part in ("internal_rl", "raw_rl")),
-    *(f"{part}.entropy" for part in ("internal_rl", "raw_rl")),
-    *(f"{part}.weight_decay" for part in ("pretrain", "controllers", "discovery", "codes")),
-    *(f"{part}.weight_decay" for part in ("internal_rl", "raw_rl")),
+    *(f"{part}.steps" for part in TRAINED),
+    *(f"{part}.episodes" for part in PLAYED),
+    *(f"{part}.entropy" for part in PLAYED),
+    *(f"{part}.weight_decay" for part in TRAINED + PLAYED),
+    *("compile.kl_codes", "compile.kl_boundaries"),
     *("pretrain.warmup", "pretrain.observation_weight", "pretrain.epsilon", "controllers.init"),
     *("discovery.lookahead", "discovery.base_lr", "discovery.log_sigma", "codes.log_sigma"),
 }

@@ -19,7 +19,7 @@ def test_presets_fit_together(name: str) -> None:
         assert 1 <= part.layer <= layers
         knots = [fraction for fraction, _ in part.alpha]
         assert knots == sorted(knots) and knots[0] == 0.0 and knots[-1] <= 1.0
-    for training in (chosen.internal_rl, chosen.raw_rl):
+    for training in (chosen.internal_rl, chosen.raw_rl, chosen.compile_rl):
         assert training.episodes % training.batch == 0
 
 

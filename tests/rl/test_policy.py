@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -22,6 +20,10 @@ def _network() -> GaussianNetwork:
     return GaussianNetwork(d_model=16, n_z=3, width=8, initial_std=0.5)
 
 
+def _codes() -> torch.Tensor:
+    return torch.from_numpy(_trace().switched)
+
+
 def _trace() -> MetaTrace:
     """Codes of mean (5, 0, -1) and ``COVARIANCE`` at switches, and nonsense elsewhere."""
     rng = np.random.default_rng(0)
@@ -36,7 +38,7 @@ def _trace() -> MetaTrace:
 
 def test_the_density_is_that_of_the_gaussian_it_draws_from() -> None:
     network = _network()
-    start_at_codes(network, _trace())
+    start_at_codes(network, _codes())
     mean, codes = torch.randn(2, 5, 3)
     spread = network.scale * network.log_std.exp()
     normal = torch.distributions.MultivariateNormal(
@@ -50,15 +52,15 @@ def test_the_density_is_that_of_the_gaussian_it_draws_from() -> None:
 
 
 def test_codes_that_have_no_covariance_are_refused() -> None:
-    trace = _trace()
-    for z in (trace.z * np.float32(1e30), trace.z * np.float32("nan"), trace.z[..., :1] * 1e9):
-        with pytest.raises(UserError, match=r"no covariance.*internal_rl\.start=prior"):
-            start_at_codes(_network(), replace(trace, z=np.broadcast_to(z, trace.z.shape)))
+    codes = _codes()
+    for z in (codes * 1e30, codes * float("nan"), codes[:, :1].expand_as(codes) * 1e9):
+        with pytest.raises(UserError, match=r"no covariance.*compile_rl\.start=prior"):
+            start_at_codes(_network(), z, "compile_rl")
 
 
 def test_it_starts_at_the_codes_at_switches() -> None:
     network = _network()
-    start_at_codes(network, _trace())
+    start_at_codes(network, _codes())
     residuals = torch.randn(7, 1, 16)
     mean, _ = network(residuals, network.layer.initial(7))
     expected = torch.tensor([5.0, 0.0, -1.0])
@@ -72,7 +74,7 @@ def test_it_starts_at_the_codes_at_switches() -> None:
 
 def test_where_it_started_is_kept_but_not_trained() -> None:
     network = _network()
-    start_at_codes(network, _trace())
+    start_at_codes(network, _codes())
     trained = {name for name, p in network.named_parameters() if p.requires_grad}
     assert {"centre", "scale"} == parameters(network).keys() - trained
     again = _network()

@@ -12,7 +12,7 @@ import pytest
 from irl_lens import cli
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.overrides import changed
-from irl_lens.config.schema import CodesConfig, Preset
+from irl_lens.config.schema import CodesConfig, CompileConfig, Preset
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.chain import READS
@@ -24,7 +24,9 @@ from irl_lens.training.finite import DivergedError
 def chain(small: Preset) -> Preset:
     """With tiny codes as well."""
     codes = CodesConfig(steps=3, history=6, hidden=8, latent=3, batch=12)
-    return replace(small, codes=codes, pretrain=replace(small.pretrain, steps=4))
+    compile = CompileConfig(segments=2, latent=2, hidden=6, width=6, steps=3, batch=12)
+    pretrain = replace(small.pretrain, steps=4)
+    return replace(small, codes=codes, pretrain=pretrain, compile=compile)
 
 
 def _until(stage: str, preset: Preset, folder: Path, base: FastPath) -> Run:
@@ -45,7 +47,7 @@ def _train(stage: str, run: Run) -> None:
     "setting",
     [
         *("pretrain.lr", "controllers.lr", "discovery.lr", "discovery.decoder_lr"),
-        *("discovery.base_lr", "codes.lr"),
+        *("discovery.base_lr", "codes.lr", "compile.lr"),
     ],
 )
 def test_a_rate_far_too_high_stops_its_stage_and_the_remedy_works(

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.config.schema import CodesConfig, Preset
+from irl_lens.config.schema import CodesConfig, CompileConfig, Preset
 from irl_lens.envs.protocol import World
 from irl_lens.files.tensors import load_tensors, save_tensors
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.training.codes import CodesJob
+from irl_lens.training.compile import CompileJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
@@ -40,6 +41,7 @@ def _makers(small: Preset, world: World, base: FastPath) -> dict[str, Callable[[
         config = CodesConfig(steps=STEPS, history=6, hidden=8, latent=3, batch=10)
         return CodesJob(config, world, base, discovered, seed=0)
 
+    compile = CompileConfig(steps=STEPS, segments=3, hidden=6, width=5, latent=2, batch=10)
     return {
         "adamw": lambda: pretrain("adamw"),
         "muon": lambda: pretrain("muon"),
@@ -47,11 +49,12 @@ def _makers(small: Preset, world: World, base: FastPath) -> dict[str, Callable[[
         "discovery": lambda: discovery(0.0),
         "cotraining": lambda: discovery(1e-2),
         "codes": codes,
+        "compile": lambda: CompileJob(compile, world, seed=0),
     }
 
 
 @pytest.mark.parametrize(
-    "kind", ["adamw", "muon", "controllers", "discovery", "cotraining", "codes"]
+    "kind", ["adamw", "muon", "controllers", "discovery", "cotraining", "codes", "compile"]
 )
 def test_resumed_figures_are_those_of_an_uninterrupted_training(
     small: Preset, world: World, base: FastPath, tmp_path: Path, kind: str

@@ -24,6 +24,8 @@ from irl_lens.config.overrides import changed, settings_of
 from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
+    CodesRLConfig,
+    CompileConfig,
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
@@ -40,10 +42,12 @@ from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.progress import QuietProgress
 from irl_lens.rl import internal, raw
+from irl_lens.rl.compile import compile_rl
 from irl_lens.runs.run import Run
 from irl_lens.runs.stage import Stage
 from irl_lens.training import pretrain
 from irl_lens.training.codes import CodesJob
+from irl_lens.training.compile import CompileJob
 from irl_lens.training.controllers import ControllersJob, train_controllers
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
@@ -81,6 +85,10 @@ TINY = Preset(
     codes=CodesConfig(steps=2, history=4, hidden=4, latent=2, batch=8),
     internal_rl=InternalRLConfig(episodes=32, batch=16, lr=1e-2, width=4),
     raw_rl=RLConfig(episodes=64, batch=32, lr=1e-2),
+    compile=CompileConfig(
+        segments=3, rate=4.0, latent=2, hidden=4, width=4, steps=2, batch=8, lr=1e-2
+    ),
+    compile_rl=CodesRLConfig(episodes=64, batch=32, lr=1e-2, width=4),
     evaluation=EvaluationConfig(trajectories=64, rollouts=32, probe_iterations=30),
 )
 
@@ -94,13 +102,18 @@ ALTERNATIVES = {
     "weight_decay=0.5 init=0.5 targets=policy schedule=cosine",
     "discovery": "layer=2 history=5 sequence=5 lookahead=2 hidden=5 latent=3 decoder=linear "
     "decoder_hidden=5 rank=3 steps=3 batch=12 lr=2e-2 decoder_lr=1e-3 base_lr=1e-3 "
-    "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy",
+    "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
     "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions",
     "internal_rl": "episodes=48 batch=32 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
-    "temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 start=posterior",
+    "temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 start=posterior "
+    "decoder=random switching=true",
     "raw_rl": "episodes=96 batch=16 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
     "temperature=0.5 solvable=false",
+    "compile": "segments=2 rate=8 latent=3 hidden=5 width=5 temperature=0.5 kl_codes=1 "
+    "kl_boundaries=1 steps=3 batch=12 lr=2e-2 weight_decay=0.5 schedule=cosine targets=policy",
+    "compile_rl": "episodes=96 batch=16 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
+    "temperature=0.5 solvable=false width=6 initial_std=2 start=posterior",
     "evaluation": "trajectories=128 rollouts=48 probe_iterations=1",
 }
 """Another value of each setting, by part."""
@@ -109,14 +122,17 @@ BESIDE = {
     "controllers.label": ("world.grammar=paper-grid", "world.size=4", "world.colours=8"),
     "internal_rl.clip": ("internal_rl.epochs=3",),
     "raw_rl.clip": ("raw_rl.epochs=3",),
+    "compile_rl.clip": ("compile_rl.epochs=3",),
+    "discovery.gate": ("codes.steps=0",),
     "internal_rl.solvable": ("world.walls=3",),
     "raw_rl.solvable": ("world.walls=3",),
+    "compile_rl.solvable": ("world.walls=3",),
 }
 """What else has to be set for a setting to matter."""
 CONTINUOUS = {"base.deviation", "base.components"}
 """Settings of continuous actions only, tried in tests/training/test_point_world.py."""
 CASES = [f"{part}.{one}" for part, all_of in ALTERNATIVES.items() for one in all_of.split()]
-PLAYED = ("internal_rl", "raw_rl", "evaluation")
+PLAYED = ("internal_rl", "raw_rl", "compile_rl", "evaluation")
 """Parts for which episodes are played, a second or two each."""
 
 
@@ -219,6 +235,20 @@ def by_actions(preset: Preset) -> str:
 
 
 @cache
+def segmented(preset: Preset) -> str:
+    return trained(CompileJob(preset.compile, make_world(preset.world), 0))
+
+
+@cache
+def by_options(preset: Preset) -> str:
+    with begun(preset) as run:
+        job = CompileJob(preset.compile, run.world, 0)
+        run.stage("compile").finish(job.weights(), {})
+        compile_rl(run, QuietProgress())
+        return told(run.stage("compile-rl").weights(), run.stage("compile-rl").result)
+
+
+@cache
 def evaluated(preset: Preset) -> str:
     with begun(preset) as run:
         train_controllers(run, QuietProgress())
@@ -237,5 +267,7 @@ MAKERS = {
     "codes": coded,
     "internal_rl": internally,
     "raw_rl": by_actions,
+    "compile": segmented,
+    "compile_rl": by_options,
     "evaluation": evaluated,
 }
