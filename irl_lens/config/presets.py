@@ -3,8 +3,8 @@
 
 The latter are the paper's own sizes (arXiv 2512.20605, Tables A4 to A10), which want a large
 accelerator; ``grid`` and ``ant`` are the same worlds with smaller models and shorter training, but
-that demonstrations of ``ant`` go astray (:mod:`irl_lens.envs.ant.straying`) and the ways to the
-colours are seen (:attr:`irl_lens.envs.ant.spec.AntConfig.ways`).
+that demonstrations of ``ant`` go astray (:mod:`irl_lens.envs.ant.straying`) and ways are seen
+there (:attr:`irl_lens.envs.ant.spec.AntConfig.ways`).
 """
 
 from __future__ import annotations

@@ -218,6 +218,7 @@ class CompileConfig:
     rate: Annotated[float, Range(0, MAX_HORIZON, above=True)] = 10.0
     """Steps of a segment, as the Poisson prior of where it ends has them."""
     latent: Width = 8
+    """Entries of a code."""
     hidden: Width = 256
     """Width of the recurrent reader of demonstrations, and of the termination."""
     width: Width = 256
@@ -225,14 +226,21 @@ class CompileConfig:
     temperature: Temperature = 1.0
     """Of the relaxed positions of boundaries."""
     kl_codes: Annotated[float, Range(0, 1e6)] = 0.1
+    """Weight of the divergence of codes from their prior."""
     kl_boundaries: Annotated[float, Range(0, 1e6)] = 0.1
-    """Weights of the divergences of codes and of boundaries."""
+    """Weight of the divergence of boundaries from theirs."""
     steps: Steps = 64_000
+    """Steps of the optimiser."""
     batch: Rows = 512
+    """Trajectories a step."""
     lr: LearningRate = 1e-3
+    """Learning rate."""
     weight_decay: Decay = 0.03
+    """Weight decay."""
     schedule: Schedule = "constant"
+    """How the learning rate goes."""
     targets: Targets = "actions"
+    """What is imitated: the actions taken, or the expert's probabilities of them."""
 
 
 @dataclass(frozen=True)

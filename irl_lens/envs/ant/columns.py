@@ -29,8 +29,8 @@ each with its bilinear weight,
 
 and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
 event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
-ground, and the colour that the ant is on, without which a small base does not learn what may follow
-it. Ways, cosine and sine of where the expert would walk to reach a colour, are seen with
+ground, and the colour that the ant is on, which changes where a visit is. Ways, cosine and sine of
+where the expert would walk to reach a colour, are seen with
 :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper, arXiv 2512.20605, App. A.2, names
 proprioception through symlog, position, place within the cell and relative positions; frames,
 scales, the board and ways are our choice.)
