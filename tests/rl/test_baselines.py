@@ -59,7 +59,7 @@ def begun(tmp_path: Path) -> Callable[..., Run]:
 
 
 def played(run: Run, policy: LatentPolicy) -> Rollout:
-    return RolloutRunner(run.fast, run.world.horizon, policy).play(run.world.vector_env(24), 0)
+    return RolloutRunner(run.fast, run.world.horizon, policy).play(run.world.vector_env(8), 0)
 
 
 @pytest.mark.parametrize("name", BASELINES)

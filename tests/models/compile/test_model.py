@@ -130,7 +130,7 @@ def test_in_a_rollout_it_acts_as_in_training(actions: DiscreteActions | Continuo
     cache = path.cache(4, 9)
     outputs = path.logits(seen, cache=cache)[:, 0]
     assert cache.length == 1
-    point.reset_hooks()
+    point.remove_hooks()
     torch.testing.assert_close(outputs, model.act(model.policy.embed(seen[:, 0]), code))
     assert outputs.shape[-1] == path.action_head.outputs
 
@@ -155,7 +155,7 @@ def test_planted_segments_are_found() -> None:
     model = CompILE(config, ObservationSpec(("nothing",), (1,), (0,)), DiscreteActions(4))
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     steps, rows = 8, 64
-    for _ in range(150):
+    for _ in range(120):
         first = torch.randint(4, (rows, 1))
         second = (first + torch.randint(1, 4, (rows, 1))) % 4
         cut = torch.randint(2, 7, (rows, 1))
