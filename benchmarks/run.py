@@ -53,7 +53,8 @@ def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
     if "codes" in run.chain:
         yield "codes", CodesJob(preset.codes, world, base, run.discovered, seed)
     agent = InternalAgent(base, meta, preset.internal_rl, world.horizon, seed)
-    start_at_codes(agent.trained, encode(meta, base, demonstrations(world, seed), seed))
+    trace = encode(meta, base, demonstrations(world, seed), seed)
+    start_at_codes(agent.trained, torch.from_numpy(trace.switched))
     yield "internal-rl", RLJob(agent, world, preset.internal_rl, seed, "benchmark")
     raw = RawAgent(run.fresh().pretrained, preset.raw_rl, world.horizon)
     yield "raw-rl", RLJob(raw, world, preset.raw_rl, seed, "benchmark")

@@ -35,7 +35,7 @@ def tiny() -> Preset:
         name="ant",
         world=AntConfig(size=2, colours=2, walls=0, horizon=80, grammar="short"),
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24),
-        pretrain=replace(smoke.pretrain, steps=6, batch=8),
+        pretrain=replace(smoke.pretrain, steps=8, batch=8),
         controllers=replace(smoke.controllers, layers=(1,), kind="full", steps=3, batch=8),
         discovery=replace(smoke.discovery, rank=4, steps=3, batch=8),
         codes=CodesConfig(steps=3, history=6, hidden=8, latent=3, batch=8),

@@ -35,7 +35,7 @@ def test_figure_table_and_numbers_are_written(
     cli.main(["compare", name, str(smoke_run.folder), "--out", str(tmp_path)])
     said = capsys.readouterr().out.strip()
     caption = json.loads((tmp_path / f"{name}.json").read_text())["caption"]
-    assert said == f"{name}: {caption}"
+    assert said == f"{name}: {caption}\n{tmp_path / name}.html"
     assert len(pd.read_csv(tmp_path / f"{name}.csv"))
     assert "Plotly.newPlot(" in (tmp_path / f"{name}.html").read_text()
 

@@ -72,9 +72,9 @@ def test_things_and_the_wall_are_edited_and_the_body_walks_on_as_it_was(session:
         for plain in (session.state.clean, session.state.edited)
     ]
     names = session.workbench.world.observation.column_names
-    assert {
-        names[i].rpartition("_")[0] for i in np.flatnonzero((both[0] != both[1]).any(axis=0))
-    } == {*("0", "1", "wall0")}
+    seen = {names[i] for i in np.flatnonzero((both[0] != both[1]).any(axis=0))}
+    arena = {"on"} | {name for name in names if name.startswith(("0_", "1_", "wall0_", "way"))}
+    assert {"0_cell", "wall0_cell", "way0_x"} <= seen <= arena
     assert session.undo().state == before
 
 
@@ -151,7 +151,7 @@ def test_a_held_patch_takes_the_body_where_it_goes_on_the_clean_board(session: E
     clean = Explorer(session.workbench, replace(session.state, side="clean")).rollouts()
     n = min(out.trail.shape[1], clean.trail.shape[1], step + 6)
     np.testing.assert_allclose(out.trail[:, :n], clean.trail[:, :n], atol=1e-3)
-    assert np.nanmax(np.abs(alone.trail[:, :n] - clean.trail[:, :n])) > 1e-2
+    assert np.nanmax(np.abs(alone.trail[:, :n] - clean.trail[:, :n])) > 2e-3
     np.testing.assert_array_equal(alone.trail, session.rollouts(steered=True).trail)
 
 

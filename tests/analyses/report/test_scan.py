@@ -104,7 +104,7 @@ def test_small_options_are_options_and_no_larger_than_the_usual_ones(name: str) 
 
 def test_what_says_nothing_of_one_run_is_not_scanned() -> None:
     left = {name for name in of_runs(several=True) if name not in scanned()}
-    assert left == {"control-ranks", "control-depth", "rate-distortion"}
+    assert left == {"control-ranks", "control-depth", "rate-distortion", "baselines"}
     assert not {"gate", "codes", "learning"} & scanned().keys()  # others look more closely
 
 
