@@ -189,6 +189,12 @@ def animate(
         temperature: Temperature of the primitive actions.
     """
     assert isinstance(world, Stageable)
+    meta = actor.meta
+    if not isinstance(meta, CausalHalf):
+        raise UserError(
+            "this run's policy is told when subgoals change, so there is no gate to be drawn; "
+            "animate a run with internal_rl.switching=gate and internal_rl.decoder=learned"
+        )
 
     def play(hook: Intervention | None, env: VectorWorld) -> Rollout:
         return RolloutRunner(base, world.horizon, hook, temperature).play(env, seed)
@@ -201,7 +207,7 @@ def animate(
     codes, actions = decisions.held(1, steps)[0], episode.actions[0]
     end = env.step(episode.actions[:, steps - 1])[0]  # a row that is over stays put
     walked = np.concatenate([seen[0], end])
-    beta, *both = _retraced(base, actor.meta, base.tensor(seen), codes, temperature)
+    beta, *both = _retraced(base, meta, base.tensor(seen), codes, temperature)
     meant, without = (policy.cpu().numpy() for policy in both)
     size, real = len(world.actions.labels), isinstance(world.actions, ContinuousActions)
     trail = world.points(walked)

@@ -34,11 +34,14 @@ def options(planted: Planted) -> CompILE:
     model = CompILE(config, planted.world.observation, planted.world.actions).requires_grad_(False)
     for parameter in (*model.policy.parameters(), *model.options.parameters()):
         parameter.zero_()
-    model.policy.embed.W_E.copy_(torch.tensor([[0.0, 0, 1, -1], [0, 0, -1, 1]]))
-    model.options.decoder.matrix.copy_(torch.tensor([[1.0, 0], [-1, 0], [0, 0], [0, 0]]))
-    first, last = model.policy.layers[1], model.policy.layers[3]
-    first.weight.copy_(torch.eye(4))
-    last.weight.copy_(torch.tensor([[9.0, 0, 0, 0], [0, 9, 0, 0]]))
+    weights = {
+        "policy.embed.W_E": [[0.0, 0, 1, -1], [0, 0, -1, 1]],
+        "options.decoder.matrix": [[1.0, 0], [-1, 0], [0, 0], [0, 0]],
+        "policy.layers.1.weight": torch.eye(4).tolist(),
+        "policy.layers.3.weight": [[9.0, 0, 0, 0], [0, 9, 0, 0]],
+    }
+    for name, values in weights.items():
+        model.get_parameter(name).copy_(torch.tensor(values))
     model.options.out.bias.fill_(-5)
     return model
 

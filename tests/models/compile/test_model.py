@@ -126,7 +126,7 @@ def test_in_a_rollout_it_acts_as_in_training(actions: DiscreteActions | Continuo
     seen = torch.stack([torch.randint(3, (4, 1)).float(), torch.randn(4, 1)], dim=-1)
     code, path = torch.randn(4, 2), SubPolicyPath(model.policy)
     point = model.policy.hook_stream
-    point.add_hook(lambda x, hook: x + model.options.decoder.delta(code[:, None], x))
+    point.add_hook(lambda tensor, hook: tensor + model.options.decoder.delta(code[:, None], tensor))
     cache = path.cache(4, 9)
     outputs = path.logits(seen, cache=cache)[:, 0]
     assert cache.length == 1
