@@ -118,9 +118,9 @@ _SMOKE = Preset(
 _ANT = Preset(
     name="ant",
     world=ANT,
-    base=BaseConfig(d_model=128, n_layers=6, n_heads=4, d_mlp=512, act_fn="gelu"),
+    base=BaseConfig(d_model=128, n_layers=4, n_heads=4, d_mlp=512, act_fn="gelu", components=4),
     pretrain=PretrainConfig(
-        steps=4_500,
+        steps=4_000,
         batch=64,
         chunk=8,
         uses=3,

@@ -34,10 +34,10 @@ def body_columns(
     """Returns the columns of the body and its place.
 
     Args:
-        objects: How many there are in the arena: a column for each comes first, and one more.
+        objects: How many there are in the arena: as many columns come first.
         observations: See :func:`irl_lens.envs.ant.columns.observe`.
     """
-    return observations[..., objects + 1 : objects + 1 + BODY]
+    return observations[..., objects : objects + BODY]
 
 
 def body_of(

@@ -2,7 +2,6 @@
 
     column                        unit        scale   frame
     0_cell, 1_cell, .., wall0_cell   -        -       the board: cell of each object, categorical
-    on                            -           -       colour of the ant's cell, or none, categorical
     height                        m           0.1     above a standing torso's
     up_x, up_y                    -           0.2     heading: where the torso's top points
     velocity_x, _y, _z            symlog m/s  0.5     heading
@@ -29,8 +28,7 @@ each with its bilinear weight,
 
 and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
 event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
-ground, and the colour that the ant is on, which changes where a visit is. Ways, cosine and sine of
-where the expert would walk to reach a colour, are seen with
+ground. Ways, cosine and sine of where the expert would walk to reach a colour, are seen with
 :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper, arXiv 2512.20605, App. A.2, names
 proprioception through symlog, position, place within the cell and relative positions; frames,
 scales, the board and ways are our choice.)
@@ -69,7 +67,7 @@ _BODY: tuple[tuple[str, float], ...] = (
     *((f"cell_{wave}_{axis}", 1.0) for wave in ("cos", "sin") for axis in "xy"),
 )
 BODY = len(_BODY)
-"""Columns of the body and its place: they follow the categorical ones, one an object and one."""
+"""Columns of the body and its place: they follow the categorical ones, one an object."""
 
 Numbers = Float[NDArray[np.floating[Any]], "n _"]
 
@@ -91,14 +89,12 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
     if ways:
         derived += [f"way{colour}_{axis}" for colour in range(board.colours) for axis in "xy"]
     columns += [RealColumn(name, predicted=False) for name in derived]
-    names = *(f"{name}_cell" for name in objects), "on"
-    sizes = (board.cells,) * len(objects) + (board.colours + 1,)
-    return ObservationSpec(names, sizes, (), tuple(columns))
+    cells = (board.cells,) * len(objects)
+    return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
 
 def observe(
     arena: Arena,
-    colours: int,
     objects: Int[NDArray[np.int64], "n objects"],
     qpos: Numbers,
     qvel: Numbers,
@@ -108,7 +104,6 @@ def observe(
 
     Args:
         arena: The cells.
-        colours: How many there are.
         objects: Cell of each colour, then of each wall.
         qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
         qvel: Velocities.
@@ -124,11 +119,8 @@ def observe(
     within = np.pi * arena.within(places)
     away = arena.centres - places[:, None]
     weights = np.maximum(1 - np.abs(away) / arena.side, 0).prod(axis=2)
-    under = objects[:, :colours] == arena.cells(places)[:, None]
     columns = (
         *(objects + arena.size**2 * np.arange(objects.shape[1])).T,
-        arena.size**2 * objects.shape[1]
-        + np.where(under.any(axis=1), under.argmax(axis=1), colours),
         qpos[:, 2] - STANDING,
         *up,
         *map(_symlog, (*velocity, *qvel[:, 2:6].T)),

@@ -61,5 +61,4 @@ class Sights:
             qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
             qvel: Velocities.
         """
-        spec = self.spec
-        return observe(spec.arena, spec.board.colours, self.objects, qpos, qvel, self.navigator)
+        return observe(self.spec.arena, self.objects, qpos, qvel, self.navigator)

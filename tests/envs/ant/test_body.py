@@ -18,7 +18,7 @@ def test_observing_and_reading_back_changes_nothing() -> None:
     qpos[:, 3:7] /= np.linalg.norm(qpos[:, 3:7], axis=1, keepdims=True)
     upright = 1 - 2 * (qpos[:, 4] ** 2 + qpos[:, 5] ** 2) > 0.05
     qpos, qvel = qpos[upright], qvel[upright]
-    seen = observe(ARENA, 4, np.tile(np.arange(5), (len(qpos), 1)), qpos, qvel)
+    seen = observe(ARENA, np.tile(np.arange(5), (len(qpos), 1)), qpos, qvel)
     again, moving = body_of(ARENA, 5, seen)
     same = np.sign((qpos[:, 3:7] * again[:, 3:7]).sum(axis=1))  # q and -q are one rotation
     again[:, 3:7] *= same[:, None]

@@ -57,9 +57,6 @@ def test_columns_are_what_they_are_called() -> None:
         48 + 15,
         64 + 5,
     ]
-    assert near["on"] == 80 + 0  # in the cell of colour 0
-    assert seen(0, (0.4, 1.0), [0, 3, 12, 15, 5])["on"] == 80 + 4  # in an empty one
-    assert seen(0, (-0.4, 1.0), [0, 3, 12, 15, 5])["on"] == 80 + 4  # in the wall's
 
 
 def test_an_ant_is_shared_among_the_cells_around_it() -> None:
