@@ -187,6 +187,9 @@ def animate(
         player: What to call the actor.
         seed: Seed of the noise.
         temperature: Temperature of the primitive actions.
+
+    Raises:
+        UserError: No learned gate asks the actor for codes.
     """
     assert isinstance(world, Stageable)
     meta = actor.meta

@@ -78,8 +78,8 @@ class AntConfig(PhysicsOptions):
             is going, and a model learns to go on as before in place of finding ways. Nobody else
             goes astray, nor who demonstrates in a given situation.
         ways: Show in which direction each colour is to be reached, around walls and other colours
-            (:mod:`irl_lens.envs.ant.navigator`). The paper's ant does not see it; a small model
-            finds it out only with far more demonstrations than two cores can read.
+            (:mod:`irl_lens.envs.ant.navigator`). The paper's ant does not see it; small models
+            tried without it did not hold what they were after (docs/lab-notebook.md).
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """

@@ -21,6 +21,8 @@ from irl_lens.analyses.rollouts.animation import (
 )
 from irl_lens.analyses.rollouts.animation_export import MILLISECONDS, SIDE, picture, rgb
 from irl_lens.errors import UserError
+from irl_lens.models.baselines import TrueSwitching
+from irl_lens.models.policy import LatentPolicy
 from irl_lens.rl.oracle import OracleCodes
 from irl_lens.runs.run import Run
 
@@ -151,3 +153,12 @@ def test_a_run_s_own_policy_is_shown(smoke_run: Run, tmp_path: Path) -> None:
     assert shown.task == tuple(loaded.world.heldout_subgoals)
     assert 1 <= len(shown.actions) <= loaded.world.horizon
     assert shown.save(tmp_path / "rollout").exists()
+
+
+def test_a_policy_without_a_gate_is_refused(smoke_run: Run) -> None:
+    meta, world = smoke_run.metacontroller, smoke_run.world
+    told = TrueSwitching(meta.decoder, meta.hook_name, smoke_run.device)
+    actor = LatentPolicy(smoke_run.policy.network, told)
+    board, means = solvable(world, world.heldout_subgoals, 0), np.zeros((4, meta.decoder.n_z))
+    with pytest.raises(UserError, match=r"internal_rl\.switching=gate"):
+        animate(smoke_run.fast, world, board, actor, means, "a policy")
