@@ -128,7 +128,8 @@ _ANT = Preset(
         lr=2e-3,
         schedule="cosine",
         targets="policy",
-        observation_weight=0.01,
+        observation_weight=0.1,
+        uncertain=0.5,
         precision="auto",
     ),
     controllers=ControllersConfig(

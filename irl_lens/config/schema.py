@@ -89,6 +89,9 @@ class PretrainConfig:
     targets: Targets = "actions"
     observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
     """Weight of the loss of next observations, beside that of actions."""
+    uncertain: Annotated[float, Range(0, 1)] = 0.0
+    """How much more steps count at which the base itself is uncertain which continuous action comes
+    next: see :meth:`irl_lens.training.pretrain.PretrainJob.weights`."""
     epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
     """Probability that the expert takes a random non-terminating action."""
     uses: Annotated[int, Range(1, 64)] = 1

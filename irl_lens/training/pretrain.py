@@ -105,10 +105,26 @@ class PretrainJob:
             policy = self.fast.tensor(policy[chunk.mask])
         head = self.model.action_head
         loss_of, wanted = imitated(head, self.config.targets, drawn, policy)
-        action = loss_of(outputs, wanted, "sum")
+        if self.config.uncertain:
+            action = (self.weights(outputs) * loss_of(outputs, wanted, "none")).sum()
+        else:
+            action = loss_of(outputs, wanted, "sum")
         loss = action + self.config.observation_weight * observation.sum()
         nll = head.nll(outputs, drawn, "sum").detach()
         return loss / tokens, {"nll": float(nll) / tokens}
+
+    @torch.no_grad()
+    def weights(self, outputs: Float[Tensor, "steps outputs"]) -> Float[Tensor, " steps"]:
+        """What the loss of each step is multiplied by, if steps count by how uncertain they are.
+
+            w_t = exp(beta * mean_j ln s_tj^2)        s_t: the base's own deviations, held fixed
+
+        The beta-NLL of Seitzer et al. (2022, "On the Pitfalls of Heteroscedastic Uncertainty
+        Estimation with Probabilistic Neural Networks"), with one weight a step. A weight that
+        depends on what has been seen, not on what comes, leaves the best prediction what it is.
+        """
+        _, deviations = self.model.action_head.policy(outputs).chunk(2, dim=-1)
+        return (2 * self.config.uncertain * deviations.log().mean(dim=-1)).exp()
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""

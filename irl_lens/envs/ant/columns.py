@@ -84,11 +84,11 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
     columns = [RealColumn(name, scale) for name, scale in _BODY]
     far = 2 * arena.half / 3
     columns += [RealColumn(f"{name}_{axis}", far) for name in objects for axis in "xy"]
-    # The place tells them: to predict them too would count it several times.
-    derived = [f"at{cell}" for cell in range(board.cells)]
+    # The place tells it: to predict that too would count it several times.
+    columns += [RealColumn(f"at{cell}", predicted=False) for cell in range(board.cells)]
     if ways:
-        derived += [f"way{colour}_{axis}" for colour in range(board.colours) for axis in "xy"]
-    columns += [RealColumn(name, predicted=False) for name in derived]
+        colours = range(board.colours)
+        columns += [RealColumn(f"way{colour}_{axis}") for colour in colours for axis in "xy"]
     cells = (board.cells,) * len(objects)
     return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
