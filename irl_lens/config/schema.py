@@ -89,6 +89,9 @@ class PretrainConfig:
     targets: Targets = "actions"
     observation_weight: Annotated[float, Range(0, 1e6)] = 0.01
     """Weight of the loss of next observations, beside that of actions."""
+    ahead: Annotated[int, Range(1, 1_000)] = 1
+    """How many steps ahead observations are predicted (the paper: one). Where an agent will be then
+    depends on what it is after, long before it is there."""
     uncertain: Annotated[float, Range(0, 1)] = 0.0
     """How much more steps count at which the base itself is uncertain which continuous action comes
     next: see :meth:`irl_lens.training.pretrain.PretrainJob.weights`."""

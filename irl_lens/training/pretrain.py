@@ -1,8 +1,8 @@
 """Pretraining of the base model on a stream of expert trajectories.
 
-    L = mean over valid t of [ -ln p(a_t | o_1..t) - lambda * ln p(o_{t+1} | o_1..t) ]
+    L = mean over valid t of [ -w_t ln p(a_t | o_1..t) - lambda * ln p(o_{t+k} | o_1..t) ]
 
-(arXiv 2512.20605, App. B, Table A4). Every batch is fresh when it is first used, so the training
+(arXiv 2512.20605, App. B, Table A4), where k is 1 and no step weighs more than another. Every batch is fresh when it is first used, so the training
 NLL of first uses is an honest estimate of the NLL on new boards, and its distance to the exact
 Bayes filter's is shown.
 """
@@ -98,7 +98,7 @@ class PretrainJob:
 
     def loss(self, chunk: Trajectories, tokens: int) -> tuple[Tensor, dict[str, float]]:
         """Returns what a chunk adds to the mean loss over ``tokens`` steps, and to the NLL."""
-        outputs, observation = predictions(self.model, self.fast, chunk)
+        outputs, observation = predictions(self.model, self.fast, chunk, self.config.ahead)
         drawn = self.fast.tensor(chunk.actions[chunk.mask])
         policy = chunk.policy
         if policy is not None:
@@ -144,15 +144,15 @@ class PretrainJob:
 
 
 def predictions(
-    model: TrajectoryModel, fast: FastPath, batch: Trajectories
+    model: TrajectoryModel, fast: FastPath, batch: Trajectories, ahead: int = 1
 ) -> tuple[Float[Tensor, "valid outputs"], Float[Tensor, " valid_pairs"]]:
-    """What the action head reads at each valid step, and -ln p [nats] of each next observation."""
+    """What the action head reads at each valid step, and -ln p [nats] of observations ``ahead``."""
     observations, mask = fast.tensor(batch.observations), fast.tensor(batch.mask)
     stream = fast.final(observations)
     outputs = model.hooked.unembed(stream[mask])
-    pairs = mask[:, 1:]
-    predicted = model.next_observation(stream[:, :-1][pairs])
-    return outputs, model.next_observation.nll(predicted, observations[:, 1:][pairs])
+    pairs = mask[:, ahead:]
+    predicted = model.next_observation(stream[:, : pairs.shape[1]][pairs])
+    return outputs, model.next_observation.nll(predicted, observations[:, ahead:][pairs])
 
 
 def floor_nll(world: World, sample: Trajectories, epsilon: float = 0.0) -> float:
