@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.commands.chain import run_stage
@@ -20,7 +21,7 @@ from irl_lens.progress import QuietProgress
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.runs.run import Run
 from irl_lens.training.controllers import train_controllers
-from irl_lens.training.pretrain import pretrain
+from irl_lens.training.pretrain import PretrainJob, pretrain
 from tests.every_analysis import every_analysis
 from tests.point_world import PointConfig, PointWorld
 
@@ -54,6 +55,30 @@ def trained(folder: Path, wanted: Preset) -> Run:
     for name in run.chain:
         run_stage(name, run, QuietProgress())
     return Run.open(folder)
+
+
+@pytest.mark.parametrize("components", [1, 3])
+def test_where_the_base_is_uncertain_steps_weigh_as_much_more_as_asked_for(components: int) -> None:
+    plain = settings(components=components)
+    losses, batch = [], None
+    for uncertain in (0.0, 0.5):
+        job = PretrainJob(replace(plain, pretrain=replace(plain.pretrain, uncertain=uncertain)), 0)
+        batch = job.stream[0]
+        losses.append(job.loss(batch, 1)[0])
+    stream, mask = job.fast.final(job.fast.tensor(batch.observations)), job.fast.tensor(batch.mask)
+    outputs, head = job.model.hooked.unembed(stream[mask]), job.model.action_head
+    _, deviations = head.policy(outputs).detach().chunk(2, dim=-1)
+    weights = deviations.prod(dim=-1) ** (1 / deviations.shape[-1])
+    nll = head.nll(outputs, job.fast.tensor(batch.actions[batch.mask]))
+    torch.testing.assert_close(losses[1] - losses[0], ((weights - 1) * nll).sum())
+    assert weights.std() > 0.01 and not job.weights(outputs).requires_grad
+
+
+def test_steps_of_discrete_actions_are_not_weighed() -> None:
+    smoke = preset("smoke")
+    wanted = replace(smoke, pretrain=replace(smoke.pretrain, uncertain=0.5))
+    with pytest.raises(UserError, match=r"uncertain=0\.5 .* 4 actions; leave it at 0"):
+        PretrainJob(wanted, 0)
 
 
 @pytest.mark.parametrize(

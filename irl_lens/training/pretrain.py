@@ -22,7 +22,9 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.reused import ReusedDemonstrations
 from irl_lens.envs.protocol import Filtered, World, filtered
 from irl_lens.envs.registry import make_world
+from irl_lens.envs.spaces import ActionSpec, DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
+from irl_lens.errors import UserError
 from irl_lens.files.tensors import join_parts, split_parts
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -47,11 +49,15 @@ class PretrainJob:
         preset: The configuration.
         seed: Seed of the weights and of the data.
         device: Where to train; weights and data are drawn on the CPU, the same everywhere.
+
+    Raises:
+        UserError: Steps are to be weighed whose actions are discrete.
     """
 
     def __init__(self, preset: Preset, seed: int, device: torch.device | str = "cpu") -> None:
         self.config, self.steps = preset.pretrain, preset.pretrain.steps
         world = make_world(preset.world)
+        _check_uncertain(self.config.uncertain, world.actions)
         torch.manual_seed(seed)
         self.model = TrajectoryModel(preset.base, world.observation, world.actions).to(device)
         self.fast = FastPath(self.model, self.config.precision)
@@ -141,6 +147,14 @@ class PretrainJob:
         self.model.load_weights(parts["model"])
         self.optimizer.load(parts["optimizer"])
         self._recent = float(parts["recent"]["nll"]) if parts["recent"] else None
+
+
+def _check_uncertain(beta: float, actions: ActionSpec) -> None:
+    if beta and isinstance(actions, DiscreteActions):
+        raise UserError(
+            f"pretrain.uncertain={beta:g} weighs steps by the deviations of continuous actions, and "
+            f"this world has {actions.described()}; leave it at 0"
+        )
 
 
 def predictions(

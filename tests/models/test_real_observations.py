@@ -124,21 +124,29 @@ def test_other_actions_are_another_world() -> None:
         model_of(WORLDS["real"]).check_fits(other)
 
 
-def test_the_loss_of_the_next_observation_is_that_of_its_equation() -> None:
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_the_loss_of_observations_ahead_is_that_of_its_equation(ahead: int) -> None:
     world = WORLDS["mixed"]
     model, batch = model_of(world), world.demonstrate(4, 0)
     with torch.no_grad():
-        _, found = predictions(model, FastPath(model), batch)
+        _, found = predictions(model, FastPath(model), batch, ahead)
         stream = FastPath(model).final(torch.from_numpy(batch.observations))
         predicted = model.next_observation(stream)
     expected = []
     for row, length in enumerate(batch.lengths):
-        for t in range(length - 1):
-            following, x = batch.observations[row, t + 1], predicted[row, t]
+        for t in range(length - ahead):
+            following, x = batch.observations[row, t + ahead], predicted[row, t]
             category = -x[:3].log_softmax(0)[int(following[0])]
             numbers = (torch.from_numpy(following[1:]) / 0.5 - x[3:]).square().sum() / 2
             expected.append(category + numbers)
     torch.testing.assert_close(found, torch.stack(expected), atol=1e-4, rtol=1e-4)
+
+
+def test_beyond_the_end_of_all_episodes_nothing_is_predicted() -> None:
+    world = WORLDS["mixed"]
+    model, batch = model_of(world), world.demonstrate(4, 0)
+    _, found = predictions(model, FastPath(model), batch, int(batch.lengths.max()))
+    assert found.shape == (0,)
 
 
 def test_only_predicted_columns_are_predicted() -> None:

@@ -97,7 +97,7 @@ ALTERNATIVES = {
     "base": "d_model=16 n_layers=3 n_heads=4 d_mlp=16 act_fn=gelu",
     "pretrain": "steps=3 batch=12 chunk=8 optimizer=muon lr=2e-2 weight_decay=0.5 betas=0.5,0.9 "
     "schedule=cosine warmup=3 targets=policy observation_weight=1 epsilon=0.3 clip=0.01 "
-    "precision=bfloat16 uses=2",
+    "precision=bfloat16 uses=2 ahead=2",
     "controllers": "layers=2 label=visit kind=full rank=3 steps=3 batch=12 lr=2e-2 "
     "weight_decay=0.5 init=0.5 targets=policy schedule=cosine",
     "discovery": "layer=2 history=5 sequence=5 lookahead=2 hidden=5 latent=3 decoder=linear "
@@ -129,8 +129,8 @@ BESIDE = {
     "compile_rl.solvable": ("world.walls=3",),
 }
 """What else has to be set for a setting to matter."""
-CONTINUOUS = {"base.deviation", "base.components"}
-"""Settings of continuous actions only, tried in tests/training/test_point_world.py."""
+CONTINUOUS = {"base.deviation", "base.components", "pretrain.uncertain"}
+"""Settings of continuous actions only: tests/training/test_point_world.py and test_point_chain."""
 CASES = [f"{part}.{one}" for part, all_of in ALTERNATIVES.items() for one in all_of.split()]
 PLAYED = ("internal_rl", "raw_rl", "compile_rl", "evaluation")
 """Parts for which episodes are played, a second or two each."""
