@@ -2,9 +2,9 @@
 
     L = mean over valid t of [ -w_t ln p(a_t | o_1..t) - lambda * ln p(o_{t+k} | o_1..t) ]
 
-(arXiv 2512.20605, App. B, Table A4), where k is 1 and no step weighs more than another. Every batch is fresh when it is first used, so the training
-NLL of first uses is an honest estimate of the NLL on new boards, and its distance to the exact
-Bayes filter's is shown.
+(arXiv 2512.20605, App. B, Table A4), where k is 1 and all steps weigh alike. Every batch is fresh
+when it is first used, so the training NLL of first uses is an honest estimate of the NLL on new
+boards, and its distance to the exact Bayes filter's is shown.
 """
 
 from __future__ import annotations
@@ -152,8 +152,8 @@ class PretrainJob:
 def _check_uncertain(beta: float, actions: ActionSpec) -> None:
     if beta and isinstance(actions, DiscreteActions):
         raise UserError(
-            f"pretrain.uncertain={beta:g} weighs steps by the deviations of continuous actions, and "
-            f"this world has {actions.described()}; leave it at 0"
+            f"pretrain.uncertain={beta:g} weighs steps by the deviations of continuous actions, "
+            f"and this world has {actions.described()}; leave it at 0"
         )
 
 
