@@ -144,6 +144,9 @@ class DiscoveryConfig:
     """Width of the recurrent block that reads the sequence in the encoder."""
     lookahead: Annotated[int, Range(0, MAX_HORIZON)] = 0
     """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
+    stride: Steps = 1
+    """Every how many-th of these steps it reads: where little changes from step to step, the same
+    future is read for less."""
     hidden: Width = 64
     """Width of the hidden layers of encoder and gate."""
     latent: Width = 8

@@ -59,11 +59,12 @@ class LookAhead(nn.Module):
         d_model: Width of the stream.
         size: Numbers that are kept of what was read.
         steps: How far ahead it sees.
+        stride: Every how many-th of these steps it reads, and the step itself.
     """
 
-    def __init__(self, d_model: int, size: int, steps: int) -> None:
+    def __init__(self, d_model: int, size: int, steps: int, stride: int = 1) -> None:
         super().__init__()
-        self.gru, self.steps = GRU(d_model, size), steps
+        self.gru, self.steps, self.stride = GRU(d_model, size), steps, stride
 
     def forward(
         self, stream: Float[Tensor, "steps batch d_model"], lengths: Int[Tensor, " batch"]
@@ -73,7 +74,7 @@ class LookAhead(nn.Module):
         steps = torch.arange(n, device=stream.device)
         happened = (steps.unsqueeze(1) < lengths).unsqueeze(-1)
         state = drive.new_zeros(*drive.shape[:2], self.gru.size)
-        for ahead in range(min(self.steps, n - 1), -1, -1):
+        for ahead in reversed(range(0, min(self.steps, n - 1) + 1, self.stride)):
             before = state[: n - ahead]
             after = self.gru.update(drive[ahead:], before)
             read = torch.where(happened[ahead:], after, before)
@@ -121,7 +122,7 @@ class Metacontroller(CausalHalf):
         super().__init__(config.layer, GRU(d_model, config.history), _decoder(config, d_model))
         self.config = config
         self.embedder = (
-            LookAhead(d_model, config.sequence, config.lookahead)
+            LookAhead(d_model, config.sequence, config.lookahead, config.stride)
             if config.lookahead
             else SequenceEmbedder(d_model, config.sequence)
         )

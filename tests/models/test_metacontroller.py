@@ -170,6 +170,18 @@ def test_looking_ahead_sees_the_next_steps_and_no_others() -> None:
         assert differs.tolist() == [t <= moved <= t + 3 for t in range(STEPS)]
 
 
+def test_looking_ahead_in_strides_sees_the_step_and_every_so_many_th_after_it() -> None:
+    torch.manual_seed(0)
+    ahead = LookAhead(D_MODEL, 4, steps=5, stride=2)
+    stream, lengths = _stream().transpose(0, 1), torch.full((ROWS,), STEPS)
+    before = ahead(stream, lengths)
+    for moved in range(STEPS):
+        changed = stream.clone()
+        changed[moved] *= -1
+        differs = (ahead(changed, lengths) != before).any(-1).any(-1)
+        assert differs.tolist() == [moved in (t, t + 2, t + 4) for t in range(STEPS)]
+
+
 def test_looking_ahead_is_the_same_gru_backwards() -> None:
     torch.manual_seed(0)
     ahead = LookAhead(D_MODEL, 4, steps=3)

@@ -100,7 +100,7 @@ ALTERNATIVES = {
     "precision=bfloat16 uses=2 ahead=2",
     "controllers": "layers=2 label=visit kind=full rank=3 steps=3 batch=12 lr=2e-2 "
     "weight_decay=0.5 init=0.5 targets=policy schedule=cosine",
-    "discovery": "layer=2 history=5 sequence=5 lookahead=2 hidden=5 latent=3 decoder=linear "
+    "discovery": "layer=2 history=5 sequence=5 lookahead=2 stride=2 hidden=5 latent=3 decoder=linear "
     "decoder_hidden=5 rank=3 steps=3 batch=12 lr=2e-2 decoder_lr=1e-3 base_lr=1e-3 "
     "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
@@ -123,6 +123,7 @@ BESIDE = {
     "internal_rl.clip": ("internal_rl.epochs=3",),
     "raw_rl.clip": ("raw_rl.epochs=3",),
     "compile_rl.clip": ("compile_rl.epochs=3",),
+    "discovery.stride": ("discovery.lookahead=2",),
     "discovery.gate": ("codes.steps=0",),
     "internal_rl.solvable": ("world.walls=3",),
     "raw_rl.solvable": ("world.walls=3",),
