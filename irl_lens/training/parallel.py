@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens.models.weights import set_gradient
+
 Figures = dict[str, float]
 Piece = tuple[int, int, int]
 """First row, end row and steps of a slice of a batch."""
@@ -68,7 +70,7 @@ def backward(
 
 def _add(parameter: Tensor, *terms: Tensor) -> None:
     total = sum(terms[1:], start=terms[0].float())
-    parameter.grad = total.to(parameter.dtype)  # type: ignore[union-attr]
+    set_gradient(parameter, total)  # type: ignore[union-attr]
 
 
 def summed(
