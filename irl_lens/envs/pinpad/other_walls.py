@@ -1,8 +1,8 @@
 """Boards with more or fewer walls than a model was made for, as that model can read them.
 
 An observation is multi-hot, and a model has one column for each wall that it was made for. Wall i
-of other boards stands in column i mod W of the W there are: of more walls some share a column, which
-then has two entries, and columns of missing ones are empty. No model has seen either.
+of other boards stands in column i mod W of the W there are: of more walls some share a column,
+which then has two entries, and columns of missing ones are empty. No model has seen either.
 """
 
 from __future__ import annotations
