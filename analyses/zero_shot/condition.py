@@ -113,7 +113,7 @@ class Measurement:
             world: Where.
             name: What is other there.
         """
-        shown = draw(world, self.loaded.run.seed, "zero-shot", self.episodes).trajectories
+        shown = draw(world, self.loaded.run.seed, "test", self.episodes).trajectories
         trace = encode(self.meta, self.loaded.base, shown)
         gate = score_gate(trace.switches, shown.boundaries(), shown.mask, tolerance=shown.tolerance)
         codes, labels = switched(trace, shown)
