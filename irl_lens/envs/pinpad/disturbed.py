@@ -74,11 +74,12 @@ class MovingVectorEnv(GridPinpadVectorEnv):
 
     def _move(self, rows: Rows) -> None:
         """Tries one cell after the other, each row in an order of its own."""
-        order = np.stack([self._generator(r).permutation(self._episodes.board.cells) for r in rows])
+        cells = self._episodes.board.cells
+        order = np.stack([self._generator(row).permutation(cells) for row in rows.tolist()])
         for tried in range(order.shape[1]):
-            cells = order[:, tried]
-            can = self._possible(rows, cells)
-            self._episodes.move(rows[can], self._wanted(rows[can]), cells[can])
+            there = order[:, tried]
+            can = self._possible(rows, there)
+            self._episodes.move(rows[can], self._wanted(rows[can]), there[can])
             self.moved[rows[can]] = True
             rows, order = rows[~can], order[~can]
             if not len(rows):
