@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from irl_lens.analyses.core.analysis import METACONTROLLER, Analysis
 from irl_lens.analyses.core.lookup import look_up
-from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable
+from irl_lens.envs.contracts import DISCRETE, LABELS, Filtered, Roamable, Stageable, Varied
 from irl_lens.errors import UserError
 
 ANALYSES: dict[str, Analysis] = {
@@ -79,6 +79,14 @@ ANALYSES: dict[str, Analysis] = {
             "The held-out task after reinforcement learning",
             either=("internal-rl", "raw-rl"),
             scanned=False,
+        ),
+        Analysis(
+            "zero-shot",
+            "irl_lens.analyses.zero_shot.zero_shot:zero_shot",
+            "What carries over, untrained, to other tasks, boards and experts",
+            needs=(METACONTROLLER,),
+            scanned=False,
+            asks=(LABELS, Varied),
         ),
         Analysis(
             "learning",

@@ -18,6 +18,8 @@ from irl_lens.envs.contracts import offers
 from irl_lens.errors import NotOffered
 
 SMALL = {"pairs": 4, "pool": 2, "lags": 2}
+SMALLER = {"zero-shot": {"episodes": 8, "boards": 4}}
+"""Options of those that measure the same in several worlds."""
 
 
 def every_analysis(loaded: LoadedRun, but: Collection[str] = ()) -> dict[str, Result]:
@@ -44,4 +46,5 @@ def every_analysis(loaded: LoadedRun, but: Collection[str] = ()) -> dict[str, Re
 
 def _small(one: Analysis) -> dict[str, Any]:
     there = options_of(one.function)
-    return options(one) | {name: number for name, number in SMALL.items() if name in there}
+    small = {name: number for name, number in SMALL.items() if name in there}
+    return options(one) | small | SMALLER.get(one.name, {})

@@ -22,7 +22,14 @@ from jaxtyping import Bool, Float
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.core.result import Result
-from irl_lens.analyses.core.switch_codes import Centroids, Codes, Labels, class_means, nearest
+from irl_lens.analyses.core.switch_codes import (
+    Centroids,
+    Codes,
+    Labels,
+    class_means,
+    commonest,
+    nearest,
+)
 from irl_lens.analyses.core.trial import Outcome, Trial, percent
 from irl_lens.analyses.figures.style import INK, styled, subgoal_colours
 from irl_lens.analyses.stats.estimates import Estimate, ratio
@@ -150,18 +157,16 @@ def codes_at_switches(
         meta: The metacontroller.
         trial: How the held-out task is played.
     """
-    centroids = class_means(*_switched(*fit), classes=len(names))
-    seen, labels = _switched(*test)
+    centroids = class_means(*switched(*fit), classes=len(names))
+    seen, labels = switched(*test)
     guesses, trace = nearest(seen, centroids), test[0]
-    # What the oracle gives for a subgoal that was never seen can be no guess at it.
-    given = np.where(np.isfinite(centroids), centroids, np.nanmean(centroids, axis=0))
-    oracle = OracleCodes(torch.from_numpy(given).float(), meta)
+    oracle = centroid_oracle(centroids, meta)
     later = trace.switches.copy()
     later[:, 0] = False
     return CodesResult(
         accuracy(guesses == labels, trace.switches, trace.switches),
         accuracy(guesses == labels, trace.switches, later),
-        float(np.bincount(labels, minlength=len(names)).max() / len(labels)),
+        commonest(labels),
         _confusion(labels, guesses, len(names)),
         centroids,
         seen[:SHOWN],
@@ -179,7 +184,15 @@ def _steered(trial: Trial, base: FastPath, oracle: OracleCodes) -> Outcome | Non
         return None
 
 
-def _switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
+def centroid_oracle(centroids: Centroids, meta: CausalHalf) -> OracleCodes:
+    """Returns the actor that puts in the true subgoal's centroid when the gate opens."""
+    # What it gives for a subgoal that was never seen can be no guess at it.
+    given = np.where(np.isfinite(centroids), centroids, np.nanmean(centroids, axis=0))
+    return OracleCodes(torch.from_numpy(given).float(), meta)
+
+
+def switched(trace: MetaTrace, trajectories: Trajectories) -> tuple[Codes, Labels]:
+    """Returns the codes at all switches, and the subgoals pursued there."""
     return trace.z[trace.switches], trajectories.require("subgoals")[trace.switches]
 
 

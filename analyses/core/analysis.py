@@ -124,6 +124,8 @@ class Analysis:
     ) -> None:
         """Writes a result and what it was made with; see :func:`result.write`."""
         defaults = {key: option.default for key, option in options_of(self.function).items()}
-        made = {"analysis": self.name, "runs": [str(run.folder) for run in runs]}
+        # Where a bundled model lies is another place in every installation: its name finds it.
+        names = [run.folder.name if run.bundled else str(run.folder) for run in runs]
+        made = {"analysis": self.name, "runs": names, "seeds": [run.seed for run in runs]}
         made |= {"options": defaults | dict(options)} | describe(runs[0].device)
         write_result(result, path, self.title, made, files)

@@ -75,3 +75,8 @@ def nearest(codes: Codes, centroids: Centroids) -> Labels:
     """Returns the nearest centroid of each code (Euclidean); never one that is NaN."""
     distances = np.square(codes[:, None] - centroids).sum(axis=2)
     return np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
+
+
+def commonest(labels: Labels) -> float:
+    """Returns the share of the most frequent label: what always guessing it would reach."""
+    return float(np.bincount(labels).max() / len(labels))

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 def evaluate(
     run_name: tyro.conf.Positional[RunName],
     /,
+    task: Annotated[str | None, tyro.conf.arg(metavar="A-B-..")] = None,
     out: OutFile = None,
     device: Device = None,
     as_json: Json = False,
@@ -43,12 +44,14 @@ def evaluate(
     """Measures a run afresh and prints every measurement.
 
     Args:
+        task: Measure what carries over, untrained, to another task than the held-out one: its
+            subgoals in order, joined by dashes, as many as you like.
         out: Where to write them (JSON); evaluation.json in the run's folder when not given,
-            or in the working folder for a bundled model.
+            or in the working folder for a bundled model; evaluation-TASK.json of another task.
     """
     opened = load(run_name, device)
-    path = out or opened.beside("evaluation.json")
-    measured(looking.evaluate(opened, out=path), [path], as_json)
+    path = out or opened.beside(f"evaluation-{task}.json" if task else "evaluation.json")
+    measured(looking.evaluate(opened, task=task, out=path), [path], as_json)
 
 
 def analyze(

@@ -25,6 +25,7 @@ Size = str | tuple[int, int] | None
 def evaluate(
     run: Run | Path | str,
     *,
+    task: str | None = None,
     out: Path | str | None = None,
     device: torch.device | str | None = None,
 ) -> dict[str, float]:
@@ -32,6 +33,9 @@ def evaluate(
 
     Args:
         run: A run, its folder, or a bundled model's name.
+        task: Another task than the held-out one: its subgoals in order, joined by dashes, such as
+            ``"B-C-D-A"``. Then it is measured what carries over to it without more training, as
+            :mod:`irl_lens.analyses.zero_shot` does.
         out: Where to write the measurements too (JSON); ``evaluation.json`` in the run's folder
             is what a summary reads.
         device: Where it computes; see :func:`irl_lens.load`.
@@ -39,11 +43,30 @@ def evaluate(
     Returns:
         Every measurement by its name, NaN where there was nothing to measure; what needs a
         stage that is not finished is left out.
+
+    Raises:
+        UserError: There is no such task, or the stages that it needs are not finished.
     """
     opened = load(run, device)
+    if task is not None:
+        return _on_task(opened, task, out)
     if out is not None:
         require_writable(out)
     return measure(opened, out, None)
+
+
+def _on_task(opened: Run, task: str, out: Path | str | None) -> dict[str, float]:
+    from irl_lens.analyses.zero_shot.on_task import asked, on_task
+    from irl_lens.runs.seed_summary import write_evaluation
+
+    world = asked(opened, task)
+    if out is not None:
+        require_writable(out)
+    with showing_progress() as shown:
+        measured = on_task(opened, world, shown)
+    if out is not None:
+        write_evaluation(Path(out), measured)
+    return measured
 
 
 @overload

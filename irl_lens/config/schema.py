@@ -37,6 +37,8 @@ Decay = Annotated[float, Range(0, 1e6)]
 LogSigma = Annotated[float, Range(-20, 10)]
 Knots = Annotated[tuple[tuple[float, float], ...], Range(0, 1e6)]
 Temperature = Annotated[float, Range(1e-3, 1e3)]
+Epsilon = Annotated[float, Range(0, 1, below=True)]
+"""Probability a step of a random non-terminating action of the expert."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class PretrainConfig:
     uncertain: Annotated[float, Range(0, 1)] = 0.0
     """How much more steps count at which the base itself is uncertain which continuous action comes
     next: see :meth:`irl_lens.training.pretrain.PretrainJob.weights`."""
-    epsilon: Annotated[float, Range(0, 1, below=True)] = 0.0
+    epsilon: Epsilon = 0.0
     """Probability that the expert takes a random non-terminating action."""
     uses: Annotated[int, Range(1, 64)] = 1
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
@@ -179,6 +181,9 @@ class DiscoveryConfig:
     log_sigma: LogSigma = 0.0
     """Initial log standard deviation of the encoder."""
     targets: Targets = "actions"
+    epsilon: Epsilon = 0.0
+    """Probability of a random non-terminating action in the demonstrations that are read; the
+    paper's have none. A gate that has never seen a move fail opens where one does."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +217,8 @@ class CodesConfig:
     log_sigma: LogSigma = -2.0
     """Initial log standard deviation of the encoder."""
     targets: Targets = "policy"
+    epsilon: Epsilon = 0.0
+    """As :attr:`DiscoveryConfig.epsilon`, of the demonstrations whose segments are read."""
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,17 @@ def try_world(preset: Preset, world: World) -> None:
     Raises:
         UserError: If next to no task can be done, or noise keeps the expert from doing them.
     """
+    read = "codes", "discovery", "pretrain"
+    for epsilon, part in {getattr(preset, part).epsilon: part for part in read}.items():
+        try:
+            world.demonstrate(TRIED, 0, epsilon=epsilon)
+        except ValueError as error:
+            raise UserError(f"world, {part}.epsilon: {error}") from error
     try:
-        world.demonstrate(TRIED, 0, epsilon=preset.pretrain.epsilon)
         if any(rl.solvable for rl in (preset.internal_rl, preset.raw_rl, preset.compile_rl)):
             world.vector_env(TRIED, solvable=True).reset(seed=0)
     except ValueError as error:
-        raise UserError(f"world, pretrain.epsilon: {error}") from error
+        raise UserError(f"world: {error}") from error
 
 
 def check_types(part: Any, path: str) -> None:

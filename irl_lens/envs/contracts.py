@@ -10,6 +10,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Roamable    rows on which nothing is asked for
     Eventful    events that its observations show, of which a boundary may be one
     Paired      pairs of episodes, clean and corrupted
+    Varied      worlds with one thing other, that the same model can read
     Recorded    demonstrations that were recorded, in parts that share nothing
     Fallible    how often its expert succeeds
     Practising  a skill of its expert that is trained
@@ -182,6 +183,27 @@ class Paired(Protocol):
 
 
 @runtime_checkable
+class Varied(Protocol):
+    """A world of which there are others that the same model can read."""
+
+    @property
+    def variations(self) -> tuple[str, ...]:
+        """What to vary when nothing else is asked for; each is one thing, such as ``task=B-C``."""
+        ...
+
+    def varied(self, variation: str) -> World:
+        """Returns the world with one thing other: its task, its experts, what happens in it.
+
+        Args:
+            variation: What is other: one word, or NAME=VALUE.
+
+        Raises:
+            UserError: There is no such thing, or a model made for the world could not read it.
+        """
+        ...
+
+
+@runtime_checkable
 class Recorded(Protocol):
     """A world whose demonstrations may be recorded ones, of which there are only so many."""
 
@@ -235,6 +257,7 @@ _OFFERS: dict[Offer, str] = {
     Roamable: "rows without a task to roam on",
     Eventful: "events that its observations show",
     Paired: "pairs of clean and corrupted episodes",
+    Varied: "things to vary: tasks, experts",
     Recorded: "recorded demonstrations",
     Fallible: "an expert that may fail",
     Practising: "a skill of its expert to train",

@@ -85,7 +85,7 @@ class CodesJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.discovered, self.steps = discovered, config.steps
-        stream = Demonstrations(world, seed, "codes", config.batch)
+        stream = Demonstrations(world, seed, "codes", config.batch, config.epsilon)
         self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -105,7 +105,8 @@ class CodesJob:
 
     def _threshold(self) -> float:
         """What tells the open gates of demonstrations from the closed ones."""
-        sample = Demonstrations(self.world, self.seed, "codes-threshold", GATES_OF)[0]
+        epsilon = self.config.epsilon
+        sample = Demonstrations(self.world, self.seed, "codes-threshold", GATES_OF, epsilon)[0]
         trace = encode(self.discovered, self.base, sample)
         return two_levels(trace.beta[:, 1:][trace.mask[:, 1:]])
 

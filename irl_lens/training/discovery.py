@@ -162,7 +162,7 @@ class DiscoveryJob:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
-        stream = Demonstrations(world, seed, "discovery", config.batch)
+        stream = Demonstrations(world, seed, "discovery", config.batch, config.epsilon)
         self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -123,7 +123,8 @@ def test_figure_table_and_numbers_are_written_with_what_they_were_made_with(
     assert written["caption"] == result.caption() and written["layer"] == 2
     made = written["provenance"]
     assert made["options"] == {"layer": 2, "episodes": 64, "iterations": 100}
-    assert made["analysis"] == "belief" and made["runs"] == [str(find_run("grid").folder)]
+    assert made["analysis"] == "belief" and made["runs"] == ["grid"]
+    assert made["seeds"] == [find_run("grid").seed]
     assert {"command", "versions", "commit"} <= made.keys()
     assert len(pd.read_csv(tmp_path / "belief.csv")) == 3
     assert result.caption() in (tmp_path / "belief.html").read_text()

@@ -35,6 +35,7 @@ ZERO_TAKEN = {
     *(f"{part}.weight_decay" for part in TRAINED + PLAYED),
     *("compile.kl_codes", "compile.kl_boundaries"),
     *("pretrain.warmup", "pretrain.observation_weight", "pretrain.epsilon", "controllers.init"),
+    *("discovery.epsilon", "codes.epsilon"),
     *("discovery.lookahead", "discovery.base_lr", "discovery.log_sigma", "codes.log_sigma"),
 }
 
@@ -144,7 +145,8 @@ def test_settings_that_do_not_fit_together_are_refused(settings: str, said: str)
     [
         ("world.horizon=3", "boards drawn are solvable within horizon 3"),
         ("world.walls=20", "boards drawn are solvable"),
-        ("pretrain.epsilon=0.999", "noise of 0.999 lets .* games end within horizon 40"),
+        ("pretrain.epsilon=0.999", "pretrain.epsilon: noise of 0.999 lets .* games end within"),
+        ("codes.epsilon=0.999", "codes.epsilon: noise of 0.999 lets .* games end within"),
     ],
 )
 def test_worlds_in_which_next_to_nothing_can_be_done_are_refused(settings: str, said: str) -> None:

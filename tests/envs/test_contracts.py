@@ -12,6 +12,7 @@ from irl_lens.envs.contracts import (
     Paired,
     Retraceable,
     Roamable,
+    Varied,
     ask,
     require,
 )
@@ -34,8 +35,8 @@ from tests.point_world import PointConfig, PointWorld
 
 def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
     world = make_world(SMALL_GRID)
-    kept = (World, Filtered, Mapped, Stageable, Retraceable, Walkable, Roamable, Eventful)
-    for contract in kept:
+    maps = (Mapped, Stageable, Retraceable, Walkable, Roamable)
+    for contract in (World, Filtered, *maps, Eventful, Varied):
         assert isinstance(world, contract)
     assert not isinstance(world, Paired)
     situation = ask(world, Stageable, "a test").situation(seed=0)
@@ -55,6 +56,7 @@ def test_the_grid_keeps_all_but_that_of_pairs_of_its_own() -> None:
         (Roamable, "no roaming, training_tasks, transitions;"),
         (Eventful, "events that its observations show, .* no event_names, events;"),
         (Paired, "no edits, pairs;"),
+        (Varied, "offer things to vary: tasks, experts, .* no variations, varied;"),
     ],
 )
 def test_a_world_of_the_necessary_alone_is_refused(contract: type, message: str) -> None:

@@ -102,9 +102,11 @@ ALTERNATIVES = {
     "weight_decay=0.5 init=0.5 targets=policy schedule=cosine",
     "discovery": "layer=2 history=5 sequence=5 lookahead=2 stride=2 hidden=5 latent=3 decoder=linear "
     "decoder_hidden=5 rank=3 steps=3 batch=12 lr=2e-2 decoder_lr=1e-3 base_lr=1e-3 "
-    "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open",
+    "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open "
+    "epsilon=0.3",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
-    "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions",
+    "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions "
+    "epsilon=0.3",
     "internal_rl": "episodes=48 batch=32 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
     "temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 start=posterior "
     "decoder=random switching=true",

@@ -22,13 +22,14 @@ from irl_lens.envs.ant.spec import AntSpec
 from irl_lens.envs.ant.stance import stance_of
 from irl_lens.envs.ant.success import played
 from irl_lens.envs.ant.taskless import Roaming
+from irl_lens.envs.ant.variations import usual_variations, vary
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.pinpad.witnessed import task_of
-from irl_lens.envs.protocol import Floor, Seed
+from irl_lens.envs.protocol import Floor, Seed, World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 
@@ -190,6 +191,15 @@ class AntWorld(AntSpec):
         """Returns what bodies would see in another arena."""
         alike = Sights.of(self, situation.layouts).rows(np.zeros(rows.num_envs, np.int64))
         return alike.observe(*rows.bodies)
+
+    @property
+    def variations(self) -> tuple[str, ...]:
+        """What to vary when nothing else is asked for."""
+        return usual_variations(self)
+
+    def varied(self, variation: str) -> World:
+        """Returns the world with one thing other, see :mod:`irl_lens.envs.ant.variations`."""
+        return vary(self, variation, AntWorld)
 
     def stage(self, plain: dict[str, Any]) -> AntSituation:
         """Builds a situation from the plain values that it gave."""

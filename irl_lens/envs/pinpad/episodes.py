@@ -104,9 +104,24 @@ class Episodes:
         for counter in (state.displacement, state.progress, state.steps):
             counter[rows] = 0
         state.terminated[rows] = state.truncated[rows] = False
+        self._survey(rows)
+        self.begun = self.begun or bool((state.start >= 0).all())
+
+    def move(
+        self,
+        rows: Int[NDArray[np.intp], " k"],
+        objects: Int[NDArray[np.int64], " k"],
+        cells: Int[NDArray[np.int64], " k"],
+    ) -> None:
+        """Moves one colour or wall of each row, in mid-episode, to a cell that is free."""
+        self._state.objects[rows, objects] = cells
+        self._survey(rows)
+
+    def _survey(self, rows: Int[NDArray[np.intp], " k"]) -> None:
+        """Takes up what the rules need to know of boards."""
+        state = self._state
         fresh = terrain(self.board, Layouts(state.objects[rows], state.start[rows]))
         self._terrain.reach[rows], self._terrain.colours[rows] = fresh.reach, fresh.colours
-        self.begun = self.begun or bool((state.start >= 0).all())
 
     def step(self, actions: Int[NDArray[np.int64], " n"]) -> Float[NDArray[np.float64], " n"]:
         """Plays one step in every row that is not over; returns the rewards.

@@ -215,7 +215,7 @@ def play(
         if epsilon:
             safe = harmless_actions(games.distance, blocked, goal, cell, moves)
         policy = mix(optimal, safe, epsilon)
-        action = _draw(policy, rng)
+        action = draw_actions(policy, rng)
         record.append((cell, last, action, policy, stage, stage < n_visits))
         there = moves[cell, action]
         there = np.where(blocked[rows, there], cell, there)
@@ -226,7 +226,7 @@ def play(
     return Walk(*columns, finished=stage >= n_visits)
 
 
-def _draw(
+def draw_actions(
     probabilities: Float[NDArray[np.float64], "n actions"], rng: np.random.Generator
 ) -> Int[NDArray[np.int64], " n"]:
     """Samples one action a row; rows of zeros give action 0."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -82,6 +83,7 @@ def rows_of(
     task: str | Task = "heldout",
     prefix: int | None = None,
     solvable: bool = True,
+    made: Callable[..., GridPinpadVectorEnv] = GridPinpadVectorEnv,
 ) -> GridPinpadVectorEnv:
     """Returns ``n`` boards to act on, with sparse observations and no autoreset.
 
@@ -91,6 +93,8 @@ def rows_of(
         task: ``"train"``, ``"heldout"`` or one task.
         prefix: Keep this many abstract subgoals of it.
         solvable: Draw only boards on which it can be done.
+        made: What makes them: the class, or one of those of
+            :mod:`irl_lens.envs.pinpad.disturbed`.
     """
     options = {"task": task, "prefix": prefix, "solvable": solvable, "sparse": True}
-    return GridPinpadVectorEnv(n, "Disabled", **asdict(config), **options)
+    return made(n, "Disabled", **asdict(config), **options)

@@ -17,9 +17,10 @@ from irl_lens.envs.pinpad.situation import DIRECTIONS, PinpadSituation
 from irl_lens.envs.pinpad.spec import PinpadSpec
 from irl_lens.envs.pinpad.taskless import Roaming
 from irl_lens.envs.pinpad.tasks import Task
+from irl_lens.envs.pinpad.variations import usual_variations, vary
 from irl_lens.envs.pinpad.vector_env import GridPinpadVectorEnv, rows_of
 from irl_lens.envs.pinpad.witnessed import task_of, witnessed
-from irl_lens.envs.protocol import Floor, Seed
+from irl_lens.envs.protocol import Floor, Seed, World
 from irl_lens.envs.scenes import Move
 from irl_lens.envs.trajectories import Trajectories
 
@@ -165,6 +166,15 @@ class PinpadWorld(PinpadSpec):
     ) -> Int[NDArray[np.int32], "n columns"]:
         """Returns what agents would see on another board."""
         return situation.watch(np.maximum(rows.path[:, -2:], 0))[:, -1]
+
+    @property
+    def variations(self) -> tuple[str, ...]:
+        """What to vary when nothing else is asked for."""
+        return usual_variations(self)
+
+    def varied(self, variation: str) -> World:
+        """Returns the world with one thing other, see :mod:`irl_lens.envs.pinpad.variations`."""
+        return vary(self, variation, PinpadWorld)
 
     def stage(self, plain: dict[str, Any]) -> PinpadSituation:
         """Builds a situation from the plain values that it gave."""

@@ -168,7 +168,7 @@ class GymnasiumWorld:
             UserError: Nothing is recorded in that part, or noise is asked for.
         """
         if epsilon:
-            raise UserError("recorded episodes are as they are; take pretrain.epsilon = 0")
+            raise UserError("recorded episodes are as they are; take epsilon = 0")
         low, high = (round(share * len(self._recorded)) for share in PARTS[part])
         if low == high:
             raise UserError(
