@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens import processes
+
 Figures = dict[str, float]
 Piece = tuple[int, int, int]
 """First row, end row and steps of a slice of a batch."""
@@ -45,7 +47,7 @@ def in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:
 def backward(
     parameters: Iterable[Tensor], losses: Sequence[Callable[[], tuple[Tensor, Figures]]]
 ) -> list[Figures]:
-    """Sets the gradient of a sum of losses.
+    """Sets the gradient of a sum of losses, over all processes that train together.
 
     Args:
         parameters: What is trained, leaf tensors of any type; their gradients are replaced, by
@@ -62,13 +64,14 @@ def backward(
         return list(torch.autograd.grad(value, trained)), figures
 
     gradients, figures = zip(*in_threads([partial(run, loss) for loss in losses]), strict=True)
-    in_threads([partial(_add, *each) for each in zip(trained, *gradients, strict=True)])
+    sums = in_threads([partial(_sum, *terms) for terms in zip(*gradients, strict=True)])
+    for parameter, total in zip(trained, processes.summed(sums), strict=True):
+        parameter.grad = total.to(parameter.dtype)
     return list(figures)
 
 
-def _add(parameter: Tensor, *terms: Tensor) -> None:
-    total = sum(terms[1:], start=terms[0].float())
-    parameter.grad = total.to(parameter.dtype)  # type: ignore[union-attr]
+def _sum(first: Tensor, *others: Tensor) -> Tensor:
+    return sum(others, start=first.float())
 
 
 def summed(
