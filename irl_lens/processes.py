@@ -13,8 +13,10 @@ A process that was started alone is the first of one, and its sums are what it h
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from irl_lens.errors import UserError
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 STARTED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What ``torchrun`` sets in the environment of each process."""
+
+PATIENCE = timedelta(days=1)
+"""Most time that processes wait for each other, as while the first evaluates what all trained. One
+that ends is noticed at once."""
 
 
 class LostProcessError(UserError):
@@ -79,8 +85,9 @@ def joined(device: torch.device) -> Iterator[None]:
     if not all(name in os.environ for name in STARTED) or distributed.is_initialized():
         yield
         return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _together():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
+        distributed.init_process_group(backend, timeout=PATIENCE)
     try:
         yield
     finally:
@@ -89,16 +96,15 @@ def joined(device: torch.device) -> Iterator[None]:
 
 def here() -> tuple[int, int]:
     """Number of this process among those that train together, and how many these are."""
-    from torch import distributed
-
-    if not distributed.is_available() or not distributed.is_initialized():
+    distributed = sys.modules.get("torch.distributed")  # who did not import it has not joined
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
 
 
 def leads() -> bool:
-    """Whether this is the process that writes files and shows progress."""
-    return here()[0] == 0
+    """Whether this is the process that writes files and shows what there is to show."""
+    return here()[0] == 0 and started()[0] == 0
 
 
 def own_rows(rows: int) -> slice:
