@@ -165,8 +165,7 @@ def _together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        number, count = here()
         raise LostProcessError(
-            f"process {number} of {count} has lost another one, which ended or cannot be reached "
+            f"of {started()[1]} processes that train together one has ended, or cannot be reached "
             f"({error}); what was saved is kept: give the same command again to continue"
         ) from error

@@ -146,7 +146,7 @@ def train_expert(
         name, value = given[0], refused[given[0]]
         raise UserError(f"--{name} {value}: an expert is trained without; leave it out")
     if (count := started()[1]) > 1:
-        raise UserError(f"{count} processes: an expert is trained by one; start it without torchrun")
+        raise UserError(f"{count} processes: an expert is trained by one, without torchrun")
     chosen = _checked(preset, settings, seed)
     from irl_lens.envs.contracts import Practising, ask
     from irl_lens.envs.registry import make_world, world_values

@@ -19,6 +19,7 @@ from irl_lens.rl.recorder import Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.training.parallel import in_threads
 
+
 class ParallelRollouts:
     """Runners of one model and hook, each with environments of its own.
 

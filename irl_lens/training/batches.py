@@ -123,8 +123,9 @@ class Batch:
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
-        Of a batch that processes share, what these rows add to the mean over all of it. With ``targets`` "policy", its expectation over the actions the expert might have drawn,
-        where that is known.
+        Of a batch that processes share, what these rows add to the mean over all of it. With
+        ``targets`` "policy", its expectation over the actions the expert might have drawn, where
+        that is known.
         """
         loss_of, wanted = self._imitated(base, targets)
 

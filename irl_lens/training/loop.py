@@ -60,7 +60,8 @@ def train(
     """Runs a job from where its stage stands to its end.
 
     Ctrl-C takes effect at the end of the step: the state is saved, then KeyboardInterrupt is
-    raised; in all processes that train together, at the same step. After the last step the state is saved too; :func:`finish` is the caller's.
+    raised; in all processes that train together, at the same step. After the last step the state
+    is saved too; :func:`finish` is the caller's.
 
     Args:
         stage: Where the checkpoint and the log are.
