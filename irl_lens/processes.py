@@ -138,10 +138,9 @@ def summed(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def sum_gradients(parameters: Iterable[Tensor]) -> None:
     """Puts sums over all processes in the place of gradients."""
-    trained = [parameter for parameter in parameters if parameter.grad is not None]
-    gradients = summed([parameter.grad for parameter in trained if parameter.grad is not None])
-    for parameter, gradient in zip(trained, gradients, strict=True):
-        parameter.grad = gradient
+    own = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    for gradient, total in zip(own, summed(own), strict=True):
+        gradient.copy_(total)  # which leaves it lying in memory as it does
 
 
 def totals(figures: Mapping[str, float]) -> dict[str, float]:

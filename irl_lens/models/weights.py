@@ -109,7 +109,7 @@ class FusedWeights:
             self._leaves = None
         gradients = torch.autograd.grad(fused, self.parameters, [leaf.grad for leaf in leaves])
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
-            parameter.grad = gradient
+            set_gradient(parameter, gradient)
 
     def _fuse(self, layer: int) -> BlockWeights:
         block = self._model.hooked.blocks[layer]
@@ -118,6 +118,15 @@ class FusedWeights:
         qkv_bias = torch.cat([a.b_Q, a.b_K, a.b_V]).flatten()
         fused = (qkv, qkv_bias, a.W_O.flatten(0, 1).T, a.b_O, m.W_in.T, m.b_in, m.W_out.T, m.b_out)
         return BlockWeights(*(weight.to(self.dtype) for weight in fused))  # type: ignore[union-attr]
+
+
+def set_gradient(weight: Tensor, gradient: Tensor) -> None:
+    """Sets a weight's gradient, of its type and lying in memory as it does.
+
+    Fused optimisers go through both in the order of memory. Where that differs, those of torch on
+    a processor take the gradient of one entry for another's, without a word.
+    """
+    weight.grad = torch.empty_like(weight).copy_(gradient)
 
 
 def _stacked(weights: list[Tensor]) -> Tensor:

@@ -105,11 +105,12 @@ class CodesJob:
         own = own_rows(self.config.batch)
         terms = self.terms(Batch.of(self.stream[i], device=self.base.device, own=own), i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
-        figures = totals({name: float(value) for name, value in vars(terms).items()})
-        both, either = figures.pop("both"), figures.pop("either")
+        figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
+        sums = totals({**figures, "both": terms.both, "either": terms.either})
+        both, either = sums.pop("both"), sums.pop("either")
         # F1 of the gate's switches with those to learn
         agreement = {"agreement": 2 * both / either} if either else {}
-        return figures | {"alpha": alpha} | agreement
+        return sums | {"alpha": alpha} | agreement
 
     def _threshold(self) -> float:
         """What tells the open gates of demonstrations from the closed ones."""

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from irl_lens import processes
+from irl_lens.models.weights import set_gradient
 
 Figures = dict[str, float]
 Piece = tuple[int, int, int]
@@ -66,7 +67,7 @@ def backward(
     gradients, figures = zip(*in_threads([partial(run, loss) for loss in losses]), strict=True)
     sums = in_threads([partial(_sum, *terms) for terms in zip(*gradients, strict=True)])
     for parameter, total in zip(trained, processes.summed(sums), strict=True):
-        parameter.grad = total.to(parameter.dtype)
+        set_gradient(parameter, total)
     return list(figures)
 
 
