@@ -13,6 +13,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 import tests.easy_grammar  # noqa: F401
 from irl_lens.cli import main
 from irl_lens.processes import leads, started
@@ -43,7 +45,7 @@ def sweep(folder: Path, device: str) -> None:
     main(["sweep", *STAGES, "--preset", "smoke", *given])
 
 
-def dying(step: pretrain.PretrainJob, i: int, folder: Path) -> None:
+def dying(i: int, folder: Path) -> None:
     """Kills the second process once, and keeps the checkpoint of the step before."""
     if i != LOST or os.environ["TORCHELASTIC_RESTART_COUNT"] != "0":
         return
@@ -59,9 +61,10 @@ if __name__ == "__main__":
 
     def step(job: pretrain.PretrainJob, i: int) -> dict[str, float]:
         """A step that one process may not survive."""
-        dying(job, i, out)
+        dying(i, out)
         return whole_step(job, i)
 
-    pretrain.PretrainJob.step = step
-    pretrain.train = partial(loop.train, checkpoint_seconds=0)
-    sweep(out, where)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretrain.PretrainJob, "step", step)
+        patch.setattr(pretrain, "train", partial(loop.train, checkpoint_seconds=0))
+        sweep(out, where)

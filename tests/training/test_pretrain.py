@@ -66,9 +66,13 @@ def test_a_step_is_that_of_an_optimizer_that_is_not_fused(take: str) -> None:
     job.backward(losses) if take == "fused once" else backward(parameters, losses)
     for other, parameter in zip(plain.parameters(), parameters, strict=True):
         other.grad = None if parameter.grad is None else parameter.grad.contiguous()
-    config = job.config
-    options = {"lr": 1e-2, "betas": config.betas, "weight_decay": config.weight_decay}
-    torch.optim.AdamW(plain.parameters(), **options, fused=False).step()
+    torch.optim.AdamW(
+        plain.parameters(),
+        lr=1e-2,
+        betas=job.config.betas,
+        weight_decay=job.config.weight_decay,
+        fused=False,
+    ).step()
     job.optimizer.step(1e-2)
     for name, weight in plain.named_parameters():
         found = job.model.get_parameter(name)

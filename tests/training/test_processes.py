@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from tests.training.in_processes import LOST, SETTINGS, STAGES, sweep
 ROOT = Path(__file__).parents[2]
 BEGUN = 2
 """Steps of the base that one process has taken before two go on."""
-WITHIN = {"atol": 1e-5, "rtol": 1e-5}
+assert_close = partial(torch.testing.assert_close, atol=1e-5, rtol=1e-5)
 
 
 def torchrun(arguments: Sequence[str], processes: int = 2) -> subprocess.CompletedProcess[str]:
@@ -79,7 +80,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def compare(one: Run, two: Run, stage: str) -> None:
     """Compares weights and logs; times differ."""
-    torch.testing.assert_close(two.stage(stage).weights(), one.stage(stage).weights(), **WITHIN)
+    assert_close(two.stage(stage).weights(), one.stage(stage).weights())
     logs = [
         [{k: v for k, v in row.items() if "second" not in k} for row in run.stage(stage).metrics()]
         for run in (one, two)
@@ -113,7 +114,7 @@ def test_one_goes_on_where_two_stopped(trained: Trained, tmp_path: Path) -> None
     assert found is not None and found[0] == LOST
     pretrain(run, QuietProgress())
     expected = trained.one.stage("base").weights()
-    torch.testing.assert_close(run.stage("base").weights(), expected, **WITHIN)
+    assert_close(run.stage("base").weights(), expected)
 
 
 def test_what_each_process_has_of_a_batch_adds_up(world: World, base: FastPath) -> None:
@@ -124,7 +125,7 @@ def test_what_each_process_has_of_a_batch_adds_up(world: World, base: FastPath) 
     def nll(batch: Batch) -> torch.Tensor:
         return batch.nll(base, batch.residuals(base, (1,))[1], 1)
 
-    torch.testing.assert_close(torch.stack([nll(part) for part in parts]).sum(), nll(whole))
+    assert_close(torch.stack([nll(part) for part in parts]).sum(), nll(whole))
     noise = noise_of(0, "test", 0, whole, 4)
     for k, part in enumerate(parts):
         own = noise[k::3, : part.mask.shape[1]]
