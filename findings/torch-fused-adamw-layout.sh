@@ -3,9 +3,8 @@
 # says nothing, where a gradient does not lie in memory as its parameter does. Such gradients come of
 # torch.autograd.grad, as of a weight that is used transposed; loss.backward() lays them out anew.
 #
-# Seen on Python 3.11, of w - gradient * rate with w (4, 2) and gradients of another order:
-#   not fused: every entry goes against its gradient
-#   fused: 4 of 8 entries do
+# Seen on Python 3.11:
+#   entries of 8 that go against their gradient: 8 not fused, 4 fused
 #
 # Exits with 1 if it is no longer so.
 set -euo pipefail
