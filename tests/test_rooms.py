@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    "arrays", "errors", "progress", "envs", "hooks", "files", "config", "data", "models",
-    "runs", "training", "rl", "conformance", "analyses", "commands", "__init__", "cli",
+    "arrays", "errors", "progress", "processes", "envs", "hooks", "files", "config", "data",
+    "models", "runs", "training", "rl", "conformance", "analyses", "commands", "__init__", "cli",
     "__main__",
 )  # fmt: skip
 """The rooms of ``irl_lens``, lowest first: each may import those before it."""

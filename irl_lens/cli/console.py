@@ -1,4 +1,4 @@
-"""How a command ends, and what it says then."""
+"""How a command ends, and what it says then; of processes started together the first says it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
+
+from irl_lens.processes import leads, started
 
 
 def one_line(error: Exception | str) -> str:
@@ -17,7 +19,9 @@ def one_line(error: Exception | str) -> str:
 
 def leave(code: int, message: str) -> NoReturn:
     """Ends the command with a message on standard error."""
-    print(f"irl-lens: {message}", file=sys.stderr)
+    number, count = started()
+    who = "irl-lens" if count == 1 else f"irl-lens, process {number} of {count}"
+    print(f"{who}: {message}", file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -25,7 +29,8 @@ def as_object(values: dict[str, Any]) -> None:
     """Prints a result as one JSON object; a number that is not finite is null."""
     from irl_lens.hooks.files.json_text import to_json
 
-    print(to_json(values, indent=2))
+    if leads():
+        print(to_json(values, indent=2))
 
 
 def written(paths: Iterable[Path], as_json: bool) -> None:
@@ -33,7 +38,7 @@ def written(paths: Iterable[Path], as_json: bool) -> None:
     told = []
     for path in paths:
         told.append(str(path))
-        if not as_json:
+        if leads() and not as_json:
             print(path, flush=True)
     if as_json:
         as_object({"written": told})
@@ -44,6 +49,6 @@ def measured(values: Mapping[str, float], files: Sequence[Path], as_json: bool) 
     if as_json:
         as_object({"measured": dict(sorted(values.items())), "written": [*map(str, files)]})
         return
-    for name, value in sorted(values.items()):
-        print(f"{name} {value:.6g}")
+    if leads():
+        print("\n".join(f"{name} {value:.6g}" for name, value in sorted(values.items())))
     written(files, False)

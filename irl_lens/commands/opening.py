@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from irl_lens.processes import leads
+
 if TYPE_CHECKING:
     import torch
 
@@ -49,10 +51,13 @@ def load(run: Run | Path | str, device: torch.device | str | None = None) -> Run
 
 @contextmanager
 def showing_progress() -> Iterator[Progress]:
-    """Shows progress: bars on a terminal and in a notebook, lines elsewhere."""
-    from irl_lens.progress import progress_display
+    """Shows progress: bars on a terminal and in a notebook, lines elsewhere.
 
-    display = progress_display()
+    Of processes that train together the first shows it.
+    """
+    from irl_lens.progress import QuietProgress, progress_display
+
+    display = progress_display() if leads() else QuietProgress()
     try:
         yield display
     finally:

@@ -13,6 +13,7 @@ from irl_lens.commands.looking import measure
 from irl_lens.commands.opening import load, showing_progress
 from irl_lens.errors import UserError
 from irl_lens.files.targets import require_writable
+from irl_lens.processes import here, joined, leads, own_device, started, wait
 from irl_lens.runs.chain import READS
 from irl_lens.runs.tracking import check_trackers
 
@@ -39,7 +40,8 @@ def run(
 ) -> Run:
     """Runs the whole chain, evaluates it and writes its report. The same call continues.
 
-    Ctrl-C loses nothing: the stage's state is saved at the end of the step.
+    Ctrl-C loses nothing: the stage's state is saved at the end of the step. Processes that
+    ``torchrun`` started train together; the first of them evaluates.
 
     Args:
         preset: ``"grid"``, ``"smoke"``, ``"paper-grid"``, or one of your own.
@@ -65,7 +67,9 @@ def run(
         require_writable(evaluation)
         require_writable(page)
         _run_stages(opened.chain, opened)
-        measure(opened, evaluation, page)
+        if leads():
+            measure(opened, evaluation, page)
+        wait()
         return opened
 
 
@@ -141,6 +145,8 @@ def train_expert(
     if given := [name for name, value in refused.items() if value is not None]:
         name, value = given[0], refused[given[0]]
         raise UserError(f"--{name} {value}: an expert is trained without; leave it out")
+    if (count := started()[1]) > 1:
+        raise UserError(f"{count} processes: an expert is trained by one, without torchrun")
     chosen = _checked(preset, settings, seed)
     from irl_lens.envs.contracts import Practising, ask
     from irl_lens.envs.registry import make_world, world_values
@@ -228,7 +234,10 @@ def swept(
 
 def _run_stages(stages: Sequence[str], opened: Run) -> None:
     from irl_lens.commands.chain import run_stage
+    from irl_lens.config.validation import check_processes
 
+    parts = [part for name in stages if not opened.stage(name).done for part in READS[name]]
+    check_processes(opened.preset, parts, here()[1])
     with showing_progress() as shown:
         for name in stages:
             run_stage(name, opened, shown)
@@ -259,17 +268,29 @@ def _opened_for_training(
         from irl_lens.models.device import find_device
         from irl_lens.runs.run import Run
 
-        where = find_device(device)
+        where = own_device(find_device(device))
         source = None if base is None else load(base, where)
         folder = Path("runs") / f"{chosen.name}-seed{seed}" if out is None else Path(out)
-        Run.create(folder, chosen, seed)  # which leaves no lock in the folder of something else
-        with locked(folder):
-            # Its settings are nobody else's to change.
-            opened = Run.create(folder, chosen, seed).on(where)
-            if source is not None:
-                opened.take_base(source)
-            with opened.tracked(track):
-                yield opened
+        with joined(where):
+            if leads():
+                Run.create(folder, chosen, seed)  # which leaves no lock in the folder of another
+            with locked(folder):
+                # Its settings are nobody else's to change.
+                opened = _prepared(folder, chosen, seed, source).on(where)
+                with opened.tracked(track if leads() else ()):
+                    yield opened
+
+
+def _prepared(folder: Path, chosen: Preset, seed: int, source: Run | None) -> Run:
+    """The run, its files made by the first process before the others open it."""
+    from irl_lens.runs.run import Run
+
+    if leads():
+        opened = Run.create(folder, chosen, seed)
+        if source is not None:
+            opened.take_base(source)
+    wait()
+    return Run.open(folder)
 
 
 def _checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:

@@ -267,6 +267,9 @@ class RLConfig:
     """Episodes in all."""
     batch: Rows = 1024
     """Episodes a step."""
+    share: Rows = 512
+    """Most episodes that are played in one go, by one thread or process; each share has noise of
+    its own, so another size gives other episodes."""
     lr: LearningRate = 3e-5
     """Learning rate."""
     weight_decay: Decay = 0.0

@@ -6,11 +6,12 @@ asks of another, and of the world.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import is_dataclass
 from typing import Any
 
 from irl_lens.config.ranges import Range, check, describe, kinds
-from irl_lens.config.schema import Preset
+from irl_lens.config.schema import Preset, RLConfig
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import (
     VARIABLE,
@@ -75,6 +76,33 @@ def try_world(preset: Preset, world: World) -> None:
             world.vector_env(TRIED, solvable=True).reset(seed=0)
     except ValueError as error:
         raise UserError(f"world: {error}") from error
+
+
+def check_processes(preset: Preset, parts: Sequence[str], count: int) -> None:
+    """Checks that each of several processes has something to compute.
+
+    Args:
+        preset: Possible settings.
+        parts: Those of what will be trained.
+        count: How many processes train together.
+
+    Raises:
+        UserError: Some batch has fewer rows, or shares of episodes; names it.
+    """
+    for part in parts:
+        settings = getattr(preset, part)
+        if not hasattr(settings, "batch"):
+            continue
+        share = getattr(settings, "share", 1)  # of demonstrations each row can be another's
+        most = -(-settings.batch // share)
+        if most < count:
+            episodes = isinstance(settings, RLConfig)
+            pieces = f"shares of {part}.share = {share}" if episodes else "rows"
+            raise UserError(
+                f"{count} processes for {part}.batch = {settings.batch}, which is {most} {pieces}; "
+                f"start at most {most} with --nproc-per-node, or take a "
+                f"{'smaller share' if episodes else 'larger batch'}"
+            )
 
 
 def check_types(part: Any, path: str) -> None:

@@ -104,12 +104,16 @@ class Trajectories:
             self, **cut, extras={name: array[index] for name, array in self.extras.items()}
         )
 
-    def chunks(self, rows: int) -> list[Trajectories]:
+    def chunks(self, rows: int, own: slice = slice(None)) -> list[Trajectories]:
         """Cuts the batch, sorted by length, into chunks of at most ``rows`` rows.
 
         Each is as long as its longest row, so that next to no padding is left; a loss
         summed over the chunks has exactly the gradient of the padded batch.
+
+        Args:
+            rows: Most rows of a chunk.
+            own: Which of the sorted rows are wanted.
         """
         # The longest first: whoever computes several at a time ends sooner that way.
-        order = np.argsort(-self.lengths, kind="stable")
+        order = np.argsort(-self.lengths, kind="stable")[own]
         return [self.rows(order[i : i + rows]) for i in range(0, len(order), rows)]

@@ -20,6 +20,7 @@ from irl_lens.errors import UserError
 from irl_lens.files.json_files import read_json, write_json
 from irl_lens.files.targets import alive, make_folder
 from irl_lens.files.tensors import CheckpointError
+from irl_lens.processes import leads
 
 FILES = (".lock", ".lock.json")
 """What a lock leaves in the folder."""
@@ -34,6 +35,8 @@ class BusyError(UserError):
 def locked(folder: Path) -> Iterator[None]:
     """Keeps others from training in a run's folder; a thread may lock one again.
 
+    Of processes that train together the first has it for all.
+
     Args:
         folder: The run's folder, made when it is missing.
 
@@ -42,6 +45,9 @@ def locked(folder: Path) -> Iterator[None]:
         UserError: If the file system has no locks.
         OSError: If the folder cannot be written to.
     """
+    if not leads():
+        yield
+        return
     lock_file, holder = (folder.resolve() / name for name in FILES)
     make_folder(lock_file)
     # The same path gives the same lock: what it counts are the times that this thread has it.

@@ -11,6 +11,8 @@ with no groups, no reference policy and AdamW without weight decay. The clip ran
 the number of epochs are not stated in the paper and are configuration. A batch whose
 advantages are all zero (every episode failed, or every one succeeded) carries no signal
 and makes no update at all: not even the optimizer's momentum moves the policy.
+
+Processes that train together each have some of the trajectories: sums go over all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from irl_lens.config.schema import RLConfig
+from irl_lens.processes import totals
 from irl_lens.training.parallel import backward, in_threads
 
 SPREAD_FLOOR = 1e-3
@@ -86,18 +89,21 @@ def update(
         the update, ``kl`` (nats a decision, from the one that acted to it) and ``clipped``
         (share of decisions whose ratio has left the clip range).
     """
-    old = torch.cat([chunk.old[chunk.mask] for chunk in chunks])
-    figures = {"kl": 0.0, "clipped": 0.0, "entropy": -float(old.mean())}
-    if not any(bool(chunk.advantages.any()) for chunk in chunks):
+    old = torch.cat([chunk.old[chunk.mask] for chunk in chunks]).double()
+    advantages = torch.cat([chunk.advantages for chunk in chunks])
+    sums = {"log_prob": float(old.sum()), "decisions": len(old), "rows": len(advantages)}
+    sums = totals({**sums, "signal": float(advantages.count_nonzero())})
+    figures = {"kl": 0.0, "clipped": 0.0, "entropy": -sums["log_prob"] / sums["decisions"]}
+    if not sums["signal"]:
         return figures
     for _ in range(config.epochs):
-        _epoch(chunks, optimizer, config)
+        _epoch(chunks, optimizer, config, sums["rows"])
     return {**figures, **drift(chunks, config.clip)}
 
 
-def _epoch(chunks: Sequence[Chunk], optimizer: torch.optim.Optimizer, config: RLConfig) -> None:
-    rows = sum(len(chunk.advantages) for chunk in chunks)
-
+def _epoch(
+    chunks: Sequence[Chunk], optimizer: torch.optim.Optimizer, config: RLConfig, rows: float
+) -> None:
     def loss(chunk: Chunk) -> tuple[Tensor, dict[str, float]]:
         log_prob, entropy = chunk.evaluate()
         gain = surrogate(log_prob, chunk.old, chunk.mask, chunk.advantages, config.clip)
@@ -122,7 +128,6 @@ def drift(chunks: Sequence[Chunk], clip: float) -> dict[str, float]:
 
     log_ratio = torch.cat(in_threads([partial(drifted, chunk) for chunk in chunks])).double()
     ratio = log_ratio.exp()
-    return {
-        "kl": float((ratio - 1 - log_ratio).mean()),
-        "clipped": float(((ratio - 1).abs() > clip).double().mean()),
-    }
+    kl, clipped = (ratio - 1 - log_ratio).sum(), ((ratio - 1).abs() > clip).sum()
+    sums = totals({"kl": float(kl), "clipped": float(clipped), "decisions": len(ratio)})
+    return {name: sums[name] / sums["decisions"] for name in ("kl", "clipped")}

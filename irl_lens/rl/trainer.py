@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from irl_lens.arrays import NDArray
 from irl_lens.config.schema import RLConfig
 from irl_lens.data.demonstrations import stream_seed
 from irl_lens.envs.protocol import World
@@ -27,6 +28,7 @@ from irl_lens.files.tensors import (
     split_parts,
     unpack_optimizer,
 )
+from irl_lens.processes import summed
 from irl_lens.rl.parallel_rollouts import ParallelRollouts
 from irl_lens.rl.ppo import Chunk, advantages, update
 from irl_lens.rl.recorder import Rollout
@@ -87,7 +89,7 @@ class RLJob:
     ) -> None:
         self.agent, self.world, self.config = agent, world, config
         self.seed, self.purpose, self.prefix = seed, purpose, prefix
-        self.parallel = self._parallel(agent.runner, config.batch, config.solvable)
+        self.parallel = self._parallel(agent.runner, config.batch, config.solvable, apart=True)
         self.silent, self._recent = 0, [0.0] * RECENT
         self.optimizer = torch.optim.AdamW(
             [p for p in agent.trained.parameters() if p.requires_grad],
@@ -113,12 +115,14 @@ class RLJob:
             of other episodes, played without exploring after the update.
         """
         rollout = self._play(self.parallel, self.purpose, i)
-        returns = torch.from_numpy(rollout.rewards).float()
-        chunks = self.agent.chunks(rollout, advantages(returns))
-        learned = update(chunks, self.optimizer, self.config)
+        episodes = of_all_processes(tallies(rollout), self.parallel.index, self.config.batch)
+        returns = torch.from_numpy(episodes["rewards"]).float()
+        own = advantages(returns)[torch.from_numpy(self.parallel.index)]
+        learned = update(self.agent.chunks(rollout, own), self.optimizer, self.config)
         self.silent += not returns.any()
-        self._recent = [*self._recent[1:], float(rollout.success.mean())]
-        figures = {"episodes": (i + 1) * self.config.batch, **summarise(rollout)}
+        summary = summarise(episodes)
+        self._recent = [*self._recent[1:], summary["success"]]
+        figures = {"episodes": (i + 1) * self.config.batch, **summary}
         figures |= {**learned, "zero_batches": self.silent / (i + 1)}
         return figures | (self._check(i) if (i + 1) % CHECKED == 0 else {})
 
@@ -145,7 +149,7 @@ class RLJob:
             subgoals = range(1, len(self.world.heldout_subgoals) + 1)
             reached = {f"reached_{k}": float((solvable.reached >= k).mean()) for k in subgoals}
         all_boards = {"success_all": float(rollout.success.mean())}
-        return {**summarise(solvable), **reached, **all_boards}
+        return {**summarise(tallies(solvable)), **reached, **all_boards}
 
     def state(self) -> dict[str, Tensor]:
         """Returns all that the next step depends on."""
@@ -173,9 +177,11 @@ class RLJob:
         success = self._play(parallel, f"{self.purpose}-mean", i).success
         return {"success_mean": float(success.mean())}
 
-    def _parallel(self, runner: RolloutRunner, episodes: int, solvable: bool) -> ParallelRollouts:
+    def _parallel(
+        self, runner: RolloutRunner, episodes: int, solvable: bool, apart: bool = False
+    ) -> ParallelRollouts:
         make = partial(self.world.vector_env, prefix=self.prefix, solvable=solvable)
-        return ParallelRollouts(runner, make, episodes)
+        return ParallelRollouts(runner, make, episodes, self.config.share, apart)
 
     def _play(self, parallel: ParallelRollouts, purpose: str, i: int) -> Rollout:
         return parallel.play(
@@ -194,16 +200,45 @@ def draw_seed(seed: int, purpose: str, index: int) -> int:
     return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def summarise(rollout: Rollout) -> dict[str, float]:
-    """Returns the batch's means: success, subgoals and visits reached, length, switches.
+def tallies(rollout: Rollout) -> dict[str, NDArray[Any]]:
+    """Counts of each episode, by name, each ``[n]``: what the world tells of it, and switches."""
+    counts = {"rewards": rollout.rewards, "subgoals": rollout.reached, "visits": rollout.visited}
+    counts["length"] = rollout.lengths
+    if rollout.decisions is not None:
+        # The first switch is forced and says nothing about the gate.
+        counts["switches"] = rollout.switches[:, 1:].sum(axis=1)
+        counts["later"] = rollout.mask[:, 1:].sum(axis=1)
+    return {name: each for name, each in counts.items() if each is not None}
+
+
+def of_all_processes(
+    counts: Mapping[str, NDArray[Any]], index: Int[NDArray[np.int64], " own"], episodes: int
+) -> dict[str, NDArray[np.float64]]:
+    """The counts of all episodes of a batch, which processes that train together share.
+
+    Args:
+        counts: Those of some.
+        index: Which these are.
+        episodes: How many there are in all.
+    """
+    table = torch.zeros(len(counts), episodes, dtype=torch.float64)
+    for row, each in zip(table, counts.values(), strict=True):
+        row[torch.from_numpy(index)] = torch.from_numpy(each).double()
+    (table,) = summed([table])
+    return dict(zip(counts, table.numpy(), strict=True))
+
+
+def summarise(counts: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Returns means over episodes: success, subgoals and visits reached, length, switches.
 
     What the world does not tell is left out.
+
+    Args:
+        counts: See :func:`tallies`.
     """
-    counts = {"success": rollout.success, "subgoals": rollout.reached, "visits": rollout.visited}
-    counts["length"] = rollout.lengths
-    figures = {name: float(each.mean()) for name, each in counts.items() if each is not None}
-    if rollout.decisions is None:
-        return figures
-    # The first switch is forced and says nothing about the gate.
-    later = rollout.mask[:, 1:].sum()
-    return {**figures, "switch_rate": float(rollout.switches[:, 1:].sum() / max(later, 1))}
+    named = {"success": counts["rewards"] > 0}
+    named |= {name: counts[name] for name in ("subgoals", "visits", "length") if name in counts}
+    figures = {name: float(each.mean()) for name, each in named.items()}
+    if "switches" in counts:
+        figures["switch_rate"] = float(counts["switches"].sum() / max(counts["later"].sum(), 1))
+    return figures

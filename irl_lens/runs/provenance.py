@@ -14,12 +14,15 @@ from typing import Any
 import torch
 
 from irl_lens.models.device import described
+from irl_lens.processes import here
 
 _LIBRARIES = ("torch", "transformer-lens", "numpy", "gymnasium", "mujoco", "irl-lens")
 
 
 def describe(device: torch.device | None = None) -> dict[str, Any]:
     """Returns command, library versions, commit, cores and threads of this process.
+
+    And how many processes train together, if they do.
 
     Args:
         device: Where a result was computed, which is then told too.
@@ -31,7 +34,9 @@ def describe(device: torch.device | None = None) -> dict[str, Any]:
         "commit": commit(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-    } | ({} if device is None else {"device": described(device)})
+        **({"processes": here()[1]} if here()[1] > 1 else {}),
+        **({} if device is None else {"device": described(device)}),
+    }
 
 
 def _version(library: str) -> str | None:

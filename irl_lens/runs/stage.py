@@ -4,6 +4,7 @@ A stage is done when ``result.json`` is there (:mod:`irl_lens.runs.finished`); t
 last. Until then ``state.safetensors`` is where an interrupted stage continues. Snapshots of
 what it trained, if it keeps any, are for looking back: no stage reads them, and copies of a run
 leave them out. Whatever is read is checked: bits that are not as they were written are refused.
+Of processes that train together the first alone writes, and the others read.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from irl_lens.files.tensors import (
     write_bytes,
 )
 from irl_lens.hooks.files.json_text import to_json
+from irl_lens.processes import leads
 from irl_lens.runs.finished import ARRAYS, LOG, RESULT, WEIGHTS, Finished, mark_finished
 from irl_lens.runs.provenance import describe
 from irl_lens.runs.tracking import Tracker
@@ -91,9 +93,7 @@ class Stage:
         if not self._state_path.exists():
             self._cut(0)
             self._begin(0)
-            for name in (RESULT, self._state_path.name):  # its parts begin afresh too
-                for path in self.folder.glob(f"*/{name}"):
-                    path.unlink()
+            self._remove_parts()
             return None
         afresh = f"delete it to start the stage {self.name!r} afresh"
         tensors, meta = load_tensors(self._state_path, afresh)
@@ -116,6 +116,8 @@ class Stage:
         Raises:
             OSError: If it cannot be written; the previous checkpoint is still there.
         """
+        if not leads():
+            return
         meta = {"step": str(step), "seconds": repr(self.seconds), "stage": self.name}
         save_tensors(self._state_path, tensors, meta)
 
@@ -129,6 +131,8 @@ class Stage:
         Raises:
             OSError: If it cannot be written.
         """
+        if not leads():
+            return
         meta = {"step": str(step), "stage": self.name}
         save_tensors(self._snapshot_path(step), rounded(weights), meta)
 
@@ -164,6 +168,8 @@ class Stage:
             step: Steps completed so far.
             metrics: Scalars.
         """
+        if not leads():
+            return
         row = {"step": step, "seconds": round(self.seconds, 3)}
         row |= {name: float(value) for name, value in metrics.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -199,6 +205,8 @@ class Stage:
             result: JSON-able values.
             arrays: Measurements too large for ``result``.
         """
+        if not leads():
+            return
         files = {WEIGHTS: pack_tensors(weights)}
         if arrays:
             tensors = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
@@ -298,8 +306,18 @@ class Stage:
         for tracker in self.trackers:
             tracker.begin(self.folder, step)
 
+    def _remove_parts(self) -> None:
+        """Has the stages within this one begin afresh too."""
+        if not leads():
+            return
+        for name in (RESULT, self._state_path.name):
+            for path in self.folder.glob(f"*/{name}"):
+                path.unlink()
+
     def _cut(self, step: int) -> None:
         """Drops what came after a step: it will come again, or the run is another one now."""
+        if not leads():
+            return
         for later in self.snapshots:
             if later > step:
                 self._snapshot_path(later).unlink()

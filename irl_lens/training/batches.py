@@ -37,6 +37,10 @@ class Batch:
         policy: The distributions that the expert drew them from, if known.
         mask: True on steps that happened, [rows, steps].
         pieces: (first row, end row, steps) of the slices that the base runs over.
+        own: Which rows these are of the sorted batch that a mean is taken over: all, unless
+            processes share it.
+        shape: Rows and steps of that batch.
+        tokens: Its steps that happened.
     """
 
     trajectories: Trajectories
@@ -45,10 +49,17 @@ class Batch:
     policy: Float[Tensor, "rows steps _"] | None
     mask: Bool[Tensor, "rows steps"]
     pieces: tuple[Piece, ...]
+    own: slice
+    shape: tuple[int, int]
+    tokens: int
 
     @classmethod
     def of(
-        cls, trajectories: Trajectories, chunk: int = 24, device: torch.device | None = None
+        cls,
+        trajectories: Trajectories,
+        chunk: int = 24,
+        device: torch.device | None = None,
+        own: slice = slice(None),
     ) -> Batch:
         """Sorts ``trajectories`` and cuts them into slices of at most ``chunk`` rows.
 
@@ -56,12 +67,14 @@ class Batch:
             trajectories: What to sort.
             chunk: Rows of a slice.
             device: Where the base is that they will run through; the CPU if None.
+            own: Which of the sorted rows are wanted; :func:`irl_lens.processes.own_rows`.
         """
 
         def tensor(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array).to(device)
 
-        ordered = trajectories.rows(np.argsort(-trajectories.lengths, kind="stable"))
+        lengths = trajectories.lengths
+        ordered = trajectories.rows(np.argsort(-lengths, kind="stable")[own])
         starts = range(0, len(ordered), chunk)
         return cls(
             ordered,
@@ -70,6 +83,9 @@ class Batch:
             None if ordered.policy is None else tensor(ordered.policy),
             tensor(ordered.mask),
             tuple((a, min(a + chunk, len(ordered)), int(ordered.lengths[a])) for a in starts),
+            own,
+            (len(trajectories), int(lengths.max(initial=1))),
+            int(lengths.sum()),
         )
 
     @cached_property
@@ -107,8 +123,9 @@ class Batch:
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
-        With ``targets`` "policy", its expectation over the actions the expert might have drawn,
-        where that is known.
+        Of a batch that processes share, what these rows add to the mean over all of it. With
+        ``targets`` "policy", its expectation over the actions the expert might have drawn, where
+        that is known.
         """
         loss_of, wanted = self._imitated(base, targets)
 
@@ -118,7 +135,7 @@ class Batch:
             outputs = base.logits(resid=part, start=layer)
             return loss_of(outputs[mask], wanted[rows, :steps][mask], "sum")
 
-        return summed(stream, self.pieces, loss) / self.mask.sum()
+        return summed(stream, self.pieces, loss) / self.tokens
 
     def _imitated(self, base: FastPath, targets: Targets) -> tuple[Callable[..., Tensor], Tensor]:
         return imitated(base.action_head, targets, self.actions, self.policy)
@@ -152,7 +169,7 @@ class WholeBatch(Batch):
         """As :meth:`Batch.nll`, differentiable in the base too."""
         loss_of, wanted = self._imitated(base, targets)
         outputs = base.logits(resid=stream, start=layer)
-        return loss_of(outputs[self.mask], wanted[self.mask], "mean")
+        return loss_of(outputs[self.mask], wanted[self.mask], "sum") / self.tokens
 
 
 def imitated(

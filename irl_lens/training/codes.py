@@ -32,6 +32,7 @@ from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.models.trace import encode
+from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_base, load_discovered
 from irl_lens.runs.run import Run
@@ -50,17 +51,21 @@ GATES_OF = 512
 class Terms:
     """The terms of the loss on a batch.
 
+    Of a batch that processes share, what its rows add to the means over all of it.
+
     Attributes:
         nll: Mean -ln p(action) over valid steps, under control [nats].
         kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
         gate: Mean -ln p of the switches to learn, the first step left out [nats].
-        agreement: F1 of the gate's switches with those; None where neither switches.
+        both: Switches of the gate that are among those.
+        either: Its switches and those, counted together.
     """
 
     nll: Tensor
     kl: Tensor
     gate: Tensor
-    agreement: float | None
+    both: int
+    either: int
 
 
 class CodesJob:
@@ -97,11 +102,15 @@ class CodesJob:
         """One optimisation step; deterministic in (seed, i) and the state."""
         fraction = i / self.steps
         alpha = kl_weight(self.config.alpha, fraction)
-        terms = self.terms(Batch.of(self.stream[i], device=self.base.device), i)
+        own = own_rows(self.config.batch)
+        terms = self.terms(Batch.of(self.stream[i], device=self.base.device, own=own), i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
         figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
-        agreement = {} if terms.agreement is None else {"agreement": terms.agreement}
-        return figures | {"alpha": alpha} | agreement
+        sums = totals({**figures, "both": terms.both, "either": terms.either})
+        both, either = sums.pop("both"), sums.pop("either")
+        # F1 of the gate's switches with those to learn
+        agreement = {"agreement": 2 * both / either} if either else {}
+        return sums | {"alpha": alpha} | agreement
 
     def _threshold(self) -> float:
         """What tells the open gates of demonstrations from the closed ones."""
@@ -123,8 +132,15 @@ class CodesJob:
         nll = steered_nll(self.meta, self.base, batch, stream, codes, self.config.targets)
         later = batch.mask[:, 1:]
         told, wanted = logits[:, 1:][later], opened[:, 1:][later]
-        gate = F.binary_cross_entropy_with_logits(told, wanted.float())
-        return Terms(nll, codes.kl()[batch.mask].mean(), gate, _f1(told >= 0, wanted))
+        gate = F.binary_cross_entropy_with_logits(told, wanted.float(), reduction="sum")
+        fired = told >= 0
+        return Terms(
+            nll,
+            codes.kl()[batch.mask].sum() / batch.tokens,
+            gate / (batch.tokens - batch.shape[0]),
+            int((fired & wanted).sum()),
+            int(fired.sum() + wanted.sum()),
+        )
 
     def measure(self, rows: int) -> dict[str, float]:
         """Scores on at least ``rows`` fresh demonstrations, by its own gate."""
@@ -137,12 +153,6 @@ class CodesJob:
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Restores what :meth:`state` returned."""
         self.optimizer.load(tensors)
-
-
-def _f1(guessed: Tensor, wanted: Tensor) -> float | None:
-    both = 2 * int((guessed & wanted).sum())
-    either = int(guessed.sum() + wanted.sum())
-    return both / either if either else None
 
 
 @trains("codes")

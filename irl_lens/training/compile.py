@@ -30,6 +30,7 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.compile.encoder import Noise, Segments
 from irl_lens.models.compile.model import CompILE, Terms
+from irl_lens.processes import own_rows, sum_gradients, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, imitated
@@ -73,14 +74,19 @@ class CompileJob:
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
-        batch = Batch.of(self.stream[i], device=self.device)
+        own = own_rows(self.config.batch)
+        batch = Batch.of(self.stream[i], device=self.device, own=own)
         terms, segments = self.terms(batch, self.noise(batch, i), self.config.targets)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * decay(self.config.schedule, i / self.steps)
         self.optimizer.zero_grad(set_to_none=True)
-        self.model.loss(terms).backward()
+        share = len(batch.mask) / batch.shape[0]
+        (share * self.model.loss(terms)).backward()
+        sum_gradients(self.model.parameters())
         self.optimizer.step()
-        return _a_step(_figures(terms, batch)) | _scores([_counts(segments, batch.trajectories)])
+        means = {name: share * value for name, value in _figures(terms, batch).items()}
+        counts = _counts(segments, batch.trajectories)
+        return _a_step(totals(means)) | _scores([counts and counts.of_all_processes()])
 
     def terms(
         self, batch: Batch, noise: Noise | None, targets: Targets = "actions"
@@ -95,15 +101,16 @@ class CompileJob:
         return self.model.terms(batch.observations, batch.actions, mask, action_loss, noise)
 
     def noise(self, batch: Batch, i: int) -> Noise:
-        """What the batch of step ``i`` is drawn with."""
-        rows, steps = batch.mask.shape
+        """What the batch of step ``i`` is drawn with; drawn for all rows of one that is shared."""
+        rows, steps = batch.shape
         draw = np.random.SeedSequence(stream_seed(self.seed, f"{STAGE}-noise", i))
         generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
         shape = self.config.segments, rows
         tiny = torch.finfo(torch.float32).tiny  # of 0 there is no logarithm
         uniform = torch.rand(*shape, steps + 1, generator=generator).clamp(min=tiny)
         normal = torch.randn(*shape, self.config.latent, generator=generator)
-        return Noise(uniform.to(self.device), normal.to(self.device))
+        uniform = uniform[:, batch.own, : batch.mask.shape[1] + 1]
+        return Noise(uniform.to(self.device), normal[:, batch.own].to(self.device))
 
     @torch.no_grad()
     def measure(self, rows: int) -> dict[str, float]:

@@ -30,6 +30,7 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.controllers import bank_weights, controller_banks
 from irl_lens.models.fast import FastPath
+from irl_lens.processes import own_rows, sum_gradients, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
@@ -67,7 +68,8 @@ class ControllersJob:
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step of every bank, one after the other on the same batch."""
-        batch = Batch.of(self.stream[i], device=self.base.device)
+        own = own_rows(self.config.batch)
+        batch = Batch.of(self.stream[i], device=self.base.device, own=own)
         streams = batch.residuals(self.base, self.config.layers)
         self.optimizer.zero_grad(set_to_none=True)
         for group in self.optimizer.param_groups:
@@ -77,8 +79,9 @@ class ControllersJob:
             loss = self._nll(batch, streams[layer], layer, self.config.targets)
             loss.backward()
             figures[f"nll_layer{layer}"] = float(loss.detach())
+        sum_gradients(p for bank in self.banks.values() for p in bank.parameters())
         self.optimizer.step()
-        return figures
+        return totals(figures)
 
     @torch.no_grad()
     def measure(self, rows: int) -> dict[str, float]:

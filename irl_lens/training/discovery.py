@@ -35,6 +35,7 @@ from irl_lens.files.tensors import join_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
+from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
@@ -65,6 +66,8 @@ def kl_weight(knots: Sequence[tuple[float, float]], fraction: float) -> float:
 @dataclass(frozen=True)
 class Terms:
     """The two terms of the loss on a batch, and its switches.
+
+    Of a batch that processes share, what its rows add to the means over all of it.
 
     Attributes:
         nll: Mean -ln p(action) over valid steps, under control [nats].
@@ -107,7 +110,7 @@ def evaluate(
     codes = meta(stream, batch.mask, noise)
     nll = steered_nll(meta, base, batch, stream, codes, targets)
     counts = _switches(codes, batch.trajectories)
-    return Terms(nll, codes.kl()[batch.mask].mean(), counts, len(batch.valid))
+    return Terms(nll, codes.kl()[batch.mask].sum() / batch.tokens, counts, len(batch.valid))
 
 
 def _switches(codes: MetaCodes, truth: Trajectories) -> SwitchCounts | None:
@@ -142,10 +145,11 @@ def measure(
 def noise_of(
     seed: int, purpose: str, i: int, batch: Batch, latent: int
 ) -> Float[Tensor, "rows steps latent"]:
-    """The encoder's noise for the ``i``-th batch of a purpose."""
+    """The encoder's noise for the ``i``-th batch of a purpose, drawn for all of its rows."""
     draw = np.random.SeedSequence(stream_seed(seed, f"{purpose}-noise", i))
     generator = torch.Generator().manual_seed(int(draw.generate_state(1)[0]))
-    return torch.randn(*batch.mask.shape, latent, generator=generator).to(batch.mask.device)
+    noise = torch.randn(*batch.shape, latent, generator=generator)
+    return noise[batch.own, : batch.mask.shape[1]].to(batch.mask.device)
 
 
 class DiscoveryJob:
@@ -174,12 +178,14 @@ class DiscoveryJob:
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
         alpha = kl_weight(self.config.alpha, i / self.steps)
-        batch = self.batches.of(self.stream[i], device=self.base.device)
+        own = own_rows(self.config.batch)
+        batch = self.batches.of(self.stream[i], device=self.base.device, own=own)
         noise = noise_of(self.seed, "discovery", i, batch, self.config.latent)
         terms = evaluate(self.meta, self.base, batch, noise, self.config.targets)
         self.optimizer.step(terms.nll + alpha * terms.kl, i / self.steps)
-        figures = {"nll": float(terms.nll.detach()), "kl": float(terms.kl.detach())}
-        return figures | {"alpha": alpha} | (terms.switches.scores() if terms.switches else {})
+        figures = totals({"nll": float(terms.nll.detach()), "kl": float(terms.kl.detach())})
+        scores = terms.switches.of_all_processes().scores() if terms.switches else {}
+        return figures | {"alpha": alpha} | scores
 
     def measure(self, rows: int) -> dict[str, float]:
         """Scores on at least ``rows`` fresh demonstrations; see :func:`measure`."""

@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a step.
+"""Ctrl-C that waits for the end of a step, and so does SIGTERM, with which schedulers end jobs.
 
 An interrupt in the middle of an optimisation step would leave some parameters updated and
 some not, and no checkpoint of that would resume exactly.
@@ -16,10 +16,10 @@ from types import FrameType
 
 @dataclass
 class Interrupt:
-    """Whether Ctrl-C has been pressed.
+    """Whether training is to stop.
 
     Attributes:
-        pending: True once it has.
+        pending: True once Ctrl-C was pressed, or SIGTERM came.
     """
 
     pending: bool = False
@@ -27,7 +27,7 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Holds the first Ctrl-C back for the body to see; a second one interrupts at once.
+    """Holds the first Ctrl-C or SIGTERM back for the body to see; a second one interrupts at once.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
@@ -41,8 +41,9 @@ def deferred_interrupt() -> Iterator[Interrupt]:
             raise KeyboardInterrupt
         interrupt.pending = True
 
-    previous = signal.signal(signal.SIGINT, handle)
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -13,7 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
+from irl_lens.processes import here, totals, wait
 from irl_lens.progress import Progress
 from irl_lens.runs.stage import Stage
 from irl_lens.training.finite import DivergedError, not_finite
@@ -58,7 +60,8 @@ def train(
     """Runs a job from where its stage stands to its end.
 
     Ctrl-C takes effect at the end of the step: the state is saved, then KeyboardInterrupt is
-    raised. After the last step the state is saved too; :func:`finish` is the caller's.
+    raised; in all processes that train together, at the same step. After the last step the state
+    is saved too; :func:`finish` is the caller's.
 
     Args:
         stage: Where the checkpoint and the log are.
@@ -72,11 +75,14 @@ def train(
 
     Raises:
         CheckpointError: If the checkpoint is damaged, or does not fit the job.
+        LostProcessError: If another of the processes that train together ended.
+        UserError: If these stand at different steps.
         DivergedError: If a figure or anything of the state is not finite; the step's figures are
             not logged, and the last checkpoint stays as it was.
         KeyboardInterrupt: After Ctrl-C.
     """
     completed = saved = _resume(stage, job)
+    _require_same(stage, completed)
     progress.stage(stage.name, job.steps)
     progress.update(completed)
     after(completed)
@@ -94,10 +100,11 @@ def train(
                 stage.log(completed, **figures)
             after(completed)
             due = time.monotonic() - saved_at >= checkpoint_seconds
-            if due or interrupt.pending or over:
+            stopped = totals({"pending": interrupt.pending})["pending"] > 0
+            if due or stopped or over:
                 stage.save_state(completed, state)
                 saved, saved_at = completed, time.monotonic()
-            if interrupt.pending:
+            if stopped:
                 raise KeyboardInterrupt(f"stage {stage.name} stopped after step {completed}")
 
 
@@ -114,6 +121,17 @@ def finish(stage: Stage, weights: Mapping[str, Tensor], result: Mapping[str, Any
             "so it does not count as done; its last checkpoint is kept"
         )
     stage.finish(weights, result)
+    wait()  # no other process reads it before it is there
+
+
+def _require_same(stage: Stage, completed: int) -> None:
+    number, count = here()
+    first = totals({"step": 0 if number else completed})["step"]
+    if totals({"apart": first != completed})["apart"]:
+        raise UserError(
+            f"of {count} processes one stands at step {completed} of stage {stage.name}, and the "
+            f"first at step {first:g}: {stage.folder} must be the same folder on all machines"
+        )
 
 
 def _require_finite(

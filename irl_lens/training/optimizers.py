@@ -26,6 +26,7 @@ from irl_lens.files.tensors import (
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.causal import CausalHalf
+from irl_lens.processes import sum_gradients
 from irl_lens.training.parallel import in_threads
 
 
@@ -120,11 +121,15 @@ class SteeringOptimizer:
         self.adamw = torch.optim.AdamW(groups, fused=True)
 
     def step(self, loss: Tensor, fraction: float) -> None:
-        """Takes a step down the gradient of a loss, ``fraction`` of all steps being done."""
+        """Takes a step down the gradient of a loss, ``fraction`` of all steps being done.
+
+        The loss is summed over all processes that train together.
+        """
         for group, rate in zip(self.adamw.param_groups, self.rates, strict=True):
             group["lr"] = rate * decay(self.config.schedule, fraction)
         self.adamw.zero_grad(set_to_none=True)
         loss.backward()
+        sum_gradients(p for group in self.adamw.param_groups for p in group["params"])
         self.adamw.step()
 
     def state(self) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from irl_lens import processes
 from irl_lens.models.weights import set_gradient
 
 Figures = dict[str, float]
@@ -47,7 +48,7 @@ def in_threads(calls: Sequence[Callable[[], T]]) -> list[T]:
 def backward(
     parameters: Iterable[Tensor], losses: Sequence[Callable[[], tuple[Tensor, Figures]]]
 ) -> list[Figures]:
-    """Sets the gradient of a sum of losses.
+    """Sets the gradient of a sum of losses, over all processes that train together.
 
     Args:
         parameters: What is trained, leaf tensors of any type; their gradients are replaced, by
@@ -64,13 +65,14 @@ def backward(
         return list(torch.autograd.grad(value, trained)), figures
 
     gradients, figures = zip(*in_threads([partial(run, loss) for loss in losses]), strict=True)
-    in_threads([partial(_add, *each) for each in zip(trained, *gradients, strict=True)])
+    sums = in_threads([partial(_sum, *terms) for terms in zip(*gradients, strict=True)])
+    for parameter, total in zip(trained, processes.summed(sums), strict=True):
+        set_gradient(parameter, total)
     return list(figures)
 
 
-def _add(parameter: Tensor, *terms: Tensor) -> None:
-    total = sum(terms[1:], start=terms[0].float())
-    set_gradient(parameter, total)  # type: ignore[union-attr]
+def _sum(first: Tensor, *others: Tensor) -> Tensor:
+    return sum(others, start=first.float())
 
 
 def summed(

@@ -28,6 +28,7 @@ from irl_lens.errors import UserError
 from irl_lens.files.tensors import join_parts, split_parts
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
+from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import imitated
@@ -71,9 +72,9 @@ class PretrainJob:
         """Takes optimisation step ``i`` and returns what to show."""
         began, batch = time.perf_counter(), self.stream[i]
         tokens = int(batch.mask.sum())
-        chunks = batch.chunks(self.config.chunk)
+        chunks = batch.chunks(self.config.chunk, own_rows(len(batch)))
         figures = self.backward([partial(self.loss, chunk, tokens) for chunk in chunks])
-        nll = sum(figure["nll"] for figure in figures)
+        nll = totals({"nll": sum(figure["nll"] for figure in figures)})["nll"]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step(learning_rate(self.config, i))
         self._recent = recent = self._averaged(nll, self.stream.is_fresh(i))

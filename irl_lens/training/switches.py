@@ -10,12 +10,13 @@ The paper shows this by example traces only (arXiv 2512.20605, Fig. 6); here it 
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.processes import totals
 
 Marks = Bool[NDArray[np.bool_], "rows steps"]
 
@@ -49,6 +50,10 @@ class SwitchCounts:
 
     def __add__(self, other: SwitchCounts) -> SwitchCounts:
         return SwitchCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def of_all_processes(self) -> SwitchCounts:
+        """The counts of all processes that train together, added up."""
+        return SwitchCounts(**{name: int(count) for name, count in totals(asdict(self)).items()})
 
     def scores(self) -> dict[str, float]:
         """Returns ``switch_rate`` (a step), ``precision``, ``recall`` and ``f1``.

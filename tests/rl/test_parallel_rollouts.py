@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import irl_lens.rl.parallel_rollouts as module
 from irl_lens.rl.parallel_rollouts import ParallelRollouts
 from irl_lens.rl.recorder import EPISODIC, STEPWISE, Rollout
 from irl_lens.rl.runner import RolloutRunner
@@ -29,14 +28,9 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shares of 10, 10 and 4 episodes."""
-    monkeypatch.setattr(module, "SHARE", 10)
-
-
 def parallel(parts: Parts, runner: RolloutRunner) -> ParallelRollouts:
-    return ParallelRollouts(runner, parts.world.vector_env, EPISODES)
+    """Shares of 10, 10 and 4 episodes."""
+    return ParallelRollouts(runner, parts.world.vector_env, EPISODES, share=10)
 
 
 def runner(parts: Parts, hooked: bool = True) -> RolloutRunner:

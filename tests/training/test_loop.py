@@ -163,11 +163,25 @@ def test_second_ctrl_c_interrupts_at_once_and_keeps_the_last_checkpoint(tmp_path
     assert found is not None and found[0] == 3
 
 
-def test_ctrl_c_works_as_before_afterwards(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_work_as_before_afterwards(tmp_path: Path, number: signal.Signals) -> None:
+    before = signal.getsignal(number)
     with pytest.raises(SystemError):
         _train(tmp_path / "base", Regression(_at(1, _lose_power)))
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
+
+
+def test_sigterm_is_taken_as_ctrl_c_is(
+    tmp_path: Path, straight: tuple[dict[str, Tensor], list[Any]]
+) -> None:
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt, match="base stopped after step 4"):
+        _train(tmp_path / "base", Regression(_at(3, end)))
+    job = Regression()
+    _train(tmp_path / "base", job)
+    assert _same(job.state(), straight[0])
 
 
 def test_trains_outside_the_main_thread(

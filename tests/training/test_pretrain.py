@@ -1,5 +1,6 @@
 """Pretraining: gradients, determinism, resumption, and that it learns."""
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 
@@ -53,6 +54,29 @@ def test_weights_fused_once_a_step_have_the_gradient_of_weights_fused_in_every_p
         assert every is not None
         once, scale = gradients[1][name], every.abs().max()
         torch.testing.assert_close(once, every, atol=near * float(scale), rtol=0)
+
+
+@pytest.mark.parametrize("take", ["fused once", "fused in every pass"])
+def test_a_step_is_that_of_an_optimizer_that_is_not_fused(take: str) -> None:
+    """Fused ones mistake entries where a gradient does not lie in memory as its weight does."""
+    job = PretrainJob(replace(SMOKE, pretrain=replace(SMOKE.pretrain, optimizer="adamw")), 0)
+    batch, plain = job.stream[0], deepcopy(job.model)
+    losses = [partial(job.loss, c, int(batch.mask.sum())) for c in batch.chunks(16)]
+    parameters = list(job.model.parameters())
+    job.backward(losses) if take == "fused once" else backward(parameters, losses)
+    for other, parameter in zip(plain.parameters(), parameters, strict=True):
+        other.grad = None if parameter.grad is None else parameter.grad.contiguous()
+    torch.optim.AdamW(
+        plain.parameters(),
+        lr=1e-2,
+        betas=job.config.betas,
+        weight_decay=job.config.weight_decay,
+        fused=False,
+    ).step()
+    job.optimizer.step(1e-2)
+    for name, weight in plain.named_parameters():
+        found = job.model.get_parameter(name)
+        torch.testing.assert_close(found, weight, atol=1e-5, rtol=0, msg=name)
 
 
 def test_an_error_in_a_pass_leaves_the_model_its_own_weights():

@@ -35,7 +35,7 @@ from irl_lens.config.schema import (
     RLConfig,
 )
 from irl_lens.config.validation import check_preset
-from irl_lens.envs.pinpad.tasks import Grammar, register
+from irl_lens.envs.pinpad.tasks import register
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
@@ -51,17 +51,8 @@ from irl_lens.training.compile import CompileJob
 from irl_lens.training.controllers import ControllersJob, train_controllers
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
+from tests.easy_grammar import EASY
 
-EASY = register(
-    Grammar(
-        name="test-easy",
-        subgoals=((0,), (1,)),
-        subgoal_names=("a", "b"),
-        train=((0, 1), (1, 0), (0,)),
-        heldout=(0, 1, 0),
-    )
-)
-"""So easy that episodes of an untrained model succeed now and then."""
 HARD = register(replace(EASY, name="test-hard", train=((0, 1, 0), (1, 0, 1))))
 
 TINY = Preset(
@@ -100,22 +91,23 @@ ALTERNATIVES = {
     "precision=bfloat16 uses=2 ahead=2",
     "controllers": "layers=2 label=visit kind=full rank=3 steps=3 batch=12 lr=2e-2 "
     "weight_decay=0.5 init=0.5 targets=policy schedule=cosine",
-    "discovery": "layer=2 history=5 sequence=5 lookahead=2 stride=2 hidden=5 latent=3 decoder=linear "
+    "discovery": "layer=2 history=5 sequence=5 lookahead=2 stride=2 hidden=5 latent=3 "
+    "decoder=linear "
     "decoder_hidden=5 rank=3 steps=3 batch=12 lr=2e-2 decoder_lr=1e-3 base_lr=1e-3 "
     "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open "
     "epsilon=0.3",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
     "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions "
     "epsilon=0.3",
-    "internal_rl": "episodes=48 batch=32 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
-    "temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 start=posterior "
-    "decoder=random switching=true",
-    "raw_rl": "episodes=96 batch=16 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
-    "temperature=0.5 solvable=false",
+    "internal_rl": "episodes=48 batch=32 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
+    "entropy=0.1 temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 "
+    "start=posterior decoder=random switching=true",
+    "raw_rl": "episodes=96 batch=16 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
+    "entropy=0.1 temperature=0.5 solvable=false",
     "compile": "segments=2 rate=8 latent=3 hidden=5 width=5 temperature=0.5 kl_codes=1 "
     "kl_boundaries=1 steps=3 batch=12 lr=2e-2 weight_decay=0.5 schedule=cosine targets=policy",
-    "compile_rl": "episodes=96 batch=16 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 entropy=0.1 "
-    "temperature=0.5 solvable=false width=6 initial_std=2 start=posterior",
+    "compile_rl": "episodes=96 batch=16 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
+    "entropy=0.1 temperature=0.5 solvable=false width=6 initial_std=2 start=posterior",
     "evaluation": "trajectories=128 rollouts=48 probe_iterations=1",
 }
 """Another value of each setting, by part."""
