@@ -13,6 +13,7 @@ learned: the mean code is what it thinks best.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,7 +24,9 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, paler, styled
+from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
+from irl_lens.rl.recorder import EPISODIC
 
 MEASURES = {
     "success_solvable": "success, solvable boards",
@@ -118,6 +121,29 @@ def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
 
 
 def _raw(loaded: LoadedRun) -> dict[str, Outcome]:
+    episodes = raw_episodes(loaded)
+    return {
+        player: Outcome.of_episodes(
+            {n.partition(".")[2]: x for n, x in episodes.items() if n.partition(".")[0] == player}
+        )
+        for player in ("raw", "raw_likeliest")
+    }
+
+
+def raw_episodes(loaded: LoadedRun) -> dict[str, NDArray[Any]]:
+    """Episodes of raw-action RL: those that a bundle keeps in place of its weights, or new ones.
+
+    Returns:
+        One number an episode, by ``PLAYER.NAME``: a raw one of :data:`PLAYERS`, and what is known
+        of :data:`irl_lens.rl.recorder.EPISODIC`.
+    """
+    if kept := loaded.run.stage("raw-rl").arrays():
+        return kept
     temperature, base = loaded.run.preset.raw_rl.temperature, FastPath(loaded.run.raw)
     trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
-    return {"raw": trial.play(base), "raw_likeliest": trial.likeliest.play(base)}
+    played = {"raw": trial.rollout(base), "raw_likeliest": trial.likeliest.rollout(base)}
+    return {
+        f"{player}.{name}": array
+        for player, rollout in played.items()
+        for name, array in rollout.known(EPISODIC).items()
+    }
