@@ -108,7 +108,7 @@ def success(loaded: LoadedRun) -> HeldOutSuccess:
     """Plays the held-out task with whatever of a run was trained on it."""
     done = loaded.run.finished()
     internal = _internal(loaded) if "internal-rl" in done else {}
-    return HeldOutSuccess(**internal, **(_raw(loaded) if "raw-rl" in done else {}))
+    return HeldOutSuccess(**internal, **(raw_outcomes(loaded) if "raw-rl" in done else {}))
 
 
 def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
@@ -120,14 +120,13 @@ def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
     }
 
 
-def _raw(loaded: LoadedRun) -> dict[str, Outcome]:
-    episodes = raw_episodes(loaded)
-    return {
-        player: Outcome.of_episodes(
-            {n.partition(".")[2]: x for n, x in episodes.items() if n.partition(".")[0] == player}
-        )
-        for player in ("raw", "raw_likeliest")
-    }
+def raw_outcomes(loaded: LoadedRun) -> dict[str, Outcome]:
+    """Of raw-action RL's ways of playing, by attribute of :class:`HeldOutSuccess`."""
+    players: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in raw_episodes(loaded).items():
+        player, _, name = key.partition(".")
+        players.setdefault(player, {})[name] = array
+    return {player: Outcome.of_episodes(episodes) for player, episodes in players.items()}
 
 
 def raw_episodes(loaded: LoadedRun) -> dict[str, NDArray[Any]]:
