@@ -98,22 +98,21 @@ def test_a_run_is_exported_and_nothing_overwritten(smoke_run: Run, tmp_path: Pat
 
 
 SCRIPT = """
+import runpy
 import sys
 import torch
-sys.path.insert(0, sys.argv[1])
-from native_bridge import load
 from safetensors.torch import load_file, save_file
-bridge, given = load(), load_file("given.safetensors")
-e = given["dense"] @ bridge.W_E + load_file(sys.argv[1] + "/weights.safetensors").get(
-    "embed.b_E", torch.zeros(())
-)
-with torch.no_grad():
-    logits, cache = bridge.run_with_cache(e)
-    ablated = bridge.run_with_hooks(
-        e, fwd_hooks=[("blocks.0.attn.hook_pattern", lambda p, hook: p * given["keep"])]
-    )
-found = {"logits": logits, "stream": cache["LAYER"], "ablated": ablated}
-save_file({n: x.contiguous() for n, x in found.items()}, "found.safetensors")
+for folder in sys.argv[1:]:
+    bridge = runpy.run_path(folder + "/native_bridge.py")["load"]()
+    given = load_file(folder + "/given.safetensors")
+    weights = load_file(folder + "/weights.safetensors")
+    e = given["dense"] @ bridge.W_E + weights.get("embed.b_E", torch.zeros(()))
+    hooks = [("blocks.0.attn.hook_pattern", lambda p, hook: p * given["keep"])]
+    with torch.no_grad():
+        logits, cache = bridge.run_with_cache(e)
+        ablated = bridge.run_with_hooks(e, fwd_hooks=hooks)
+    found = {"logits": logits, "stream": cache["LAYER"], "ablated": ablated}
+    save_file({n: x.contiguous() for n, x in found.items()}, folder + "/found.safetensors")
 """.replace("LAYER", LAYER)
 
 
@@ -129,27 +128,24 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("case", "act_fn"),
-    [("mixed", "gelu"), *(("categorical", name) for name in ("relu", "silu", "gelu_new", *TANH))],
-)
-def test_transformer_lens_4_gives_the_same_logits(
-    case: str, act_fn: str, python: Path, tmp_path: Path
-) -> None:
-    model = made(case, act_fn)
-    export_base(model, tmp_path / "exported", N_CTX)
-    seen, keep = dense(model), (torch.arange(N_CTX) != 1).float()
-    save_file({"dense": seen, "keep": keep}, tmp_path / "given.safetensors")
-    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [python, "-W", "ignore", "-c", SCRIPT, "exported"]
-    subprocess.run(command, check=True, cwd=tmp_path, env=own)
-    found = load_file(tmp_path / "found.safetensors")
-    logits, cache = model.hooked.run_with_cache(seen)
+def test_transformer_lens_4_gives_the_same_logits(python: Path, tmp_path: Path) -> None:
+    keep = (torch.arange(N_CTX) != 1).float()
+    models = {"mixed": made("mixed")}
+    models |= {name: made("categorical", name) for name in ("relu", "silu", "gelu_new", *TANH)}
+    for name, model in models.items():
+        export_base(model, tmp_path / name, N_CTX)
+        save_file({"dense": dense(model), "keep": keep}, tmp_path / name / "given.safetensors")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [python, "-W", "ignore", "-c", SCRIPT, *models]
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment)
     hooks = [("blocks.0.attn.hook_pattern", lambda p, hook: p * keep)]
-    ablated = model.hooked.run_with_hooks(seen, fwd_hooks=hooks)
-    for name, expected in {"logits": logits, "stream": cache[LAYER], "ablated": ablated}.items():
-        torch.testing.assert_close(found[name], expected, atol=2e-5, rtol=2e-5)
-    assert not torch.allclose(found["ablated"], found["logits"], atol=1e-2)
+    for name, model in models.items():
+        found, seen = load_file(tmp_path / name / "found.safetensors"), dense(model)
+        logits, cache = model.hooked.run_with_cache(seen)
+        ablated = model.hooked.run_with_hooks(seen, fwd_hooks=hooks)
+        for kind, own in {"logits": logits, "stream": cache[LAYER], "ablated": ablated}.items():
+            torch.testing.assert_close(found[kind], own, atol=2e-5, rtol=2e-5)
+        assert not torch.allclose(found["ablated"], found["logits"], atol=1e-2)
 
 
 def test_the_script_needs_no_irl_lens() -> None:
