@@ -8,13 +8,13 @@ or edited file is refused.
 from __future__ import annotations
 
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load, save
 
-from irl_lens import __version__
 from irl_lens.config.from_json import restore
 from irl_lens.envs.registry import WorldConfig, world_values
 from irl_lens.envs.trajectories import Trajectories
@@ -44,7 +44,7 @@ def write_trajectories(
         "seed": seed,
         "trajectories": len(trajectories),
         "sha256": hashlib.sha256(data).hexdigest(),
-        "versions": {"irl-lens": __version__, "numpy": np.__version__},
+        "versions": {"irl-lens": version("irl-lens"), "numpy": np.__version__},
     }
     write_sealed(Path(folder) / "manifest.json", "manifest", manifest)
 
