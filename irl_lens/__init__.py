@@ -19,6 +19,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from irl_lens.commands.interchange import convert, demonstrate, export
 from irl_lens.commands.looking import analyze, compare, evaluate, explore, report, scan
 from irl_lens.commands.opening import load
 from irl_lens.commands.publishing import bundle, summary
@@ -35,9 +36,12 @@ __all__ = [
     "bundle",
     "compare",
     "conformance",
+    "convert",
+    "demonstrate",
     "envs",
     "evaluate",
     "explore",
+    "export",
     "hooks",
     "load",
     "report",

@@ -1,15 +1,22 @@
 """The model in the box is a real one: measured here, on boards of the test's own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import irl_lens
+from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.learning.success import raw_outcomes
 from irl_lens.envs.pinpad.bayes import nll
+from irl_lens.files.json_files import read_json
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import encode
 from irl_lens.runs.chain import STAGES
 from irl_lens.training.switches import SwitchCounts
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,23 @@ def base(run):
 
 def test_every_stage_is_there(run):
     assert tuple(run.finished()) == run.chain == STAGES
-    assert all(run.stage(name).weights() for name in STAGES)  # the report plays with all of them
+    acting = "base", "controllers", "codes", "internal-rl"
+    assert all(run.stage(name).weights() for name in acting)  # the report plays with all of them
+
+
+def test_raw_rl_is_shipped_as_the_episodes_that_are_published(run):
+    outcomes = raw_outcomes(LoadedRun(run))
+    published = read_json(ROOT / "results" / "grid" / "bundled.json", "")["measured"]
+    assert outcomes["raw"].success_solvable.value == published["raw_rl.success_solvable"]
+    assert outcomes["raw"].success_all.value == published["raw_rl.success_all"]
+    assert outcomes["raw"].subgoals.value == published["raw_rl.subgoals"]
+    assert outcomes["raw"].visits.value == published["raw_rl.visits"]
+    assert outcomes["raw_likeliest"].success_solvable.value == published["raw_rl.success_argmax"]
+
+
+def test_the_box_is_small(run):
+    sizes = [path.stat().st_size for path in run.folder.parent.rglob("*") if path.is_file()]
+    assert sum(sizes) < 15e6
 
 
 def test_the_base_is_near_the_floor(base):

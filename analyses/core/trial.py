@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import isfinite, nan
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -13,7 +15,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.envs.protocol import World
 from irl_lens.hooks import Intervention
 from irl_lens.models.fast import FastPath
-from irl_lens.rl.recorder import Rollout
+from irl_lens.rl.recorder import EPISODIC, Rollout
 from irl_lens.rl.runner import RolloutRunner
 from irl_lens.rl.trainer import draw_seed
 
@@ -79,11 +81,20 @@ class Outcome:
     @classmethod
     def of(cls, rollout: Rollout) -> Outcome:
         """Averages episodes."""
-        solvable = rollout.solvable
+        return cls.of_episodes(rollout.known(EPISODIC))
+
+    @classmethod
+    def of_episodes(cls, episodes: Mapping[str, NDArray[Any]]) -> Outcome:
+        """Averages episodes.
+
+        Args:
+            episodes: What is known of :data:`irl_lens.rl.recorder.EPISODIC`, by name.
+        """
+        success, solvable = episodes["rewards"] > 0, episodes["solvable"]
         return cls(
-            proportion(rollout.success[solvable]),
-            proportion(rollout.success),
-            *(_counted(count, solvable) for count in (rollout.reached, rollout.visited)),
+            proportion(success[solvable]),
+            proportion(success),
+            *(_counted(episodes.get(name), solvable) for name in ("reached", "visited")),
         )
 
     def sentence(self) -> str:

@@ -13,6 +13,7 @@ learned: the mean code is what it thinks best.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,7 +24,9 @@ from irl_lens.analyses.core.result import Result
 from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, paler, styled
+from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
+from irl_lens.rl.recorder import EPISODIC
 
 MEASURES = {
     "success_solvable": "success, solvable boards",
@@ -105,7 +108,7 @@ def success(loaded: LoadedRun) -> HeldOutSuccess:
     """Plays the held-out task with whatever of a run was trained on it."""
     done = loaded.run.finished()
     internal = _internal(loaded) if "internal-rl" in done else {}
-    return HeldOutSuccess(**internal, **(_raw(loaded) if "raw-rl" in done else {}))
+    return HeldOutSuccess(**internal, **(raw_outcomes(loaded) if "raw-rl" in done else {}))
 
 
 def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
@@ -117,7 +120,29 @@ def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
     }
 
 
-def _raw(loaded: LoadedRun) -> dict[str, Outcome]:
+def raw_outcomes(loaded: LoadedRun) -> dict[str, Outcome]:
+    """Of raw-action RL's ways of playing, by attribute of :class:`HeldOutSuccess`."""
+    players: dict[str, dict[str, NDArray[Any]]] = {}
+    for key, array in raw_episodes(loaded).items():
+        player, _, name = key.partition(".")
+        players.setdefault(player, {})[name] = array
+    return {player: Outcome.of_episodes(episodes) for player, episodes in players.items()}
+
+
+def raw_episodes(loaded: LoadedRun) -> dict[str, NDArray[Any]]:
+    """Episodes of raw-action RL: those that a bundle keeps in place of its weights, or new ones.
+
+    Returns:
+        One number an episode, by ``PLAYER.NAME``: a raw one of :data:`PLAYERS`, and what is known
+        of :data:`irl_lens.rl.recorder.EPISODIC`.
+    """
+    if kept := loaded.run.stage("raw-rl").arrays():
+        return kept
     temperature, base = loaded.run.preset.raw_rl.temperature, FastPath(loaded.run.raw)
     trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
-    return {"raw": trial.play(base), "raw_likeliest": trial.likeliest.play(base)}
+    played = {"raw": trial.rollout(base), "raw_likeliest": trial.likeliest.rollout(base)}
+    return {
+        f"{player}.{name}": array
+        for player, rollout in played.items()
+        for name, array in rollout.known(EPISODIC).items()
+    }

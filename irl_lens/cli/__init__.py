@@ -20,6 +20,7 @@ import tyro
 from irl_lens import __version__
 from irl_lens.cli.about import doctor, settings
 from irl_lens.cli.console import leave, one_line
+from irl_lens.cli.interchange import convert, demonstrate, export
 from irl_lens.cli.looking import analyze, compare, evaluate, explore, report, scan, watch
 from irl_lens.cli.publishing import bundle, conformance, summary
 from irl_lens.cli.training import run, sweep, train
@@ -58,6 +59,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "scan": scan,
     "summary": summary,
     "bundle": bundle,
+    "export": export,
+    "demonstrate": demonstrate,
+    "convert": convert,
     "conformance": conformance,
     "settings": settings,
     "doctor": doctor,

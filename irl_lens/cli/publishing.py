@@ -36,7 +36,7 @@ def bundle(
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
     as_json: Json = False,
 ) -> None:
-    """Copies a finished run to ship: its record, and its weights in half the bytes.
+    """Copies a finished run to ship: its record, and the weights that act in half the bytes.
 
     Args:
         out: An empty folder, or one that is not there yet, or what an interrupted bundle left.

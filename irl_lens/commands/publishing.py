@@ -31,7 +31,9 @@ def summary(runs: Sequence[Run | Path | str], *, out: Path | str) -> Path:
 
 
 def bundle(run: Run | Path | str, *, out: Path | str) -> Path:
-    """Copies a finished run to ship: its record, and its weights in half the bytes.
+    """Copies a finished run to ship: its record, and the weights that act in half the bytes.
+
+    Of raw-action RL the episodes that it plays are kept in place of its weights.
 
     Args:
         run: The run.
@@ -43,6 +45,10 @@ def bundle(run: Run | Path | str, *, out: Path | str) -> Path:
     Raises:
         UserError: A stage is not finished, or something else is in the folder.
     """
-    from irl_lens.runs.copies import write_bundle
+    from irl_lens.analyses.core.loaded_run import LoadedRun
+    from irl_lens.analyses.learning.success import raw_episodes
+    from irl_lens.runs.copies import check_bundle, write_bundle
 
-    return write_bundle(load(run, "cpu"), Path(out))
+    opened = load(run, "cpu")
+    check_bundle(opened, Path(out))
+    return write_bundle(opened, Path(out), raw_episodes(LoadedRun(opened)))

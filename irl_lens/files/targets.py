@@ -72,6 +72,16 @@ def make_folder(file: Path) -> None:
         raise UserError(f"{error.filename} is no folder, so {file} cannot be written") from error
 
 
+def require_empty(folder: Path) -> None:
+    """Makes sure that a folder is not there yet, or has nothing in it.
+
+    Raises:
+        UserError: If something is there.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is not empty; give another folder")
+
+
 def temporary_of(file: Path) -> Path:
     """Where this process writes before it renames."""
     return file.with_name(f".{file.name}.{os.getpid()}.tmp")

@@ -25,6 +25,7 @@ from irl_lens.runs.stage import Stage
 from tests.damage.conftest import files_in, mutate, plain, put_back
 
 SOME, MANY = 300, 2_000
+EPISODES = {"raw.rewards": np.array([0.0, 1.0])}
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def ways_to_load(run: Run) -> dict[str, Callable[[Run, Path], Any]]:
         "policy": lambda run, out: run.policy.state_dict(),
         "curve": lambda run, out: training_curve(run.stage("base")),
         "record": lambda run, out: written(write_record(run, out)),
-        "bundle": lambda run, out: written(write_bundle(run, out)),
+        "bundle": lambda run, out: written(write_bundle(run, out, EPISODES)),
         "take_base": taken,
         "summary": summarised,
         "learning": lambda run, out: {

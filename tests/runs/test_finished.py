@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,8 @@ def test_a_record_says_that_it_has_no_weights(run: Run, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="is a record, without weights; use the"):
             way(record)
     other = Run.create(tmp_path / "other", run.preset, seed=5)
-    for copying in (lambda: other.take_base(record), lambda: write_bundle(record, tmp_path / "b")):
+    bundle = partial(write_bundle, record, tmp_path / "b", {})
+    for copying in (lambda: other.take_base(record), bundle):
         with pytest.raises(CheckpointError, match="is a record, without weights"):
             copying()
     assert not other.stage("base").begun and not (tmp_path / "b").exists()
@@ -165,7 +167,7 @@ def test_a_record_says_that_it_has_no_weights(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", [WEIGHTS, RESULT, "metrics.jsonl"])
 def test_nothing_is_copied_of_a_damaged_run(run: Run, tmp_path: Path, file: str) -> None:
     flip(run.folder / "raw-rl" / file, at=20)
-    for copying in (write_bundle, write_record):
+    for copying in (partial(write_bundle, raw={}), write_record):
         with pytest.raises(CheckpointError, match=file):
             copying(run, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
