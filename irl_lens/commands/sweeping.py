@@ -140,7 +140,7 @@ def swept(
     track: Sequence[str],
 ) -> list[SweptRun]:
     """How the runs of a sweep ended, in their order; see :func:`sweep`."""
-    from irl_lens.commands.workers import check_workers, share_of_threads
+    from irl_lens.commands.workers import check_workers, share_of_memory, share_of_threads
     from irl_lens.models.device import find_device
 
     _check(stages, seeds, track)
