@@ -12,7 +12,9 @@ learned: the mean code is what it thinks best.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -24,6 +26,7 @@ from irl_lens.analyses.core.trial import Outcome, Trial
 from irl_lens.analyses.figures.intervals import one_legend
 from irl_lens.analyses.figures.style import CONTRAST, MAIN, paler, styled
 from irl_lens.models.fast import FastPath
+from irl_lens.training.parallel import in_threads
 
 MEASURES = {
     "success_solvable": "success, solvable boards",
@@ -104,20 +107,21 @@ class HeldOutSuccess(Result):
 def success(loaded: LoadedRun) -> HeldOutSuccess:
     """Plays the held-out task with whatever of a run was trained on it."""
     done = loaded.run.finished()
-    internal = _internal(loaded) if "internal-rl" in done else {}
-    return HeldOutSuccess(**internal, **(_raw(loaded) if "raw-rl" in done else {}))
+    players = _internal(loaded) if "internal-rl" in done else {}
+    players |= _raw(loaded) if "raw-rl" in done else {}
+    return HeldOutSuccess(**dict(zip(players, in_threads([*players.values()]), strict=True)))
 
 
-def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
+def _internal(loaded: LoadedRun) -> dict[str, Callable[[], Outcome]]:
     base, trial, policy = loaded.base, loaded.trial, loaded.run.policy
     return {
-        "internal": trial.play(base, policy),
-        "internal_mean": trial.play(base, policy.by_mean()),
-        "internal_likeliest": trial.likeliest.play(base, policy.by_mean()),
+        "internal": partial(trial.play, base, policy),
+        "internal_mean": partial(trial.play, base, policy.by_mean()),
+        "internal_likeliest": partial(trial.likeliest.play, base, policy.by_mean()),
     }
 
 
-def _raw(loaded: LoadedRun) -> dict[str, Outcome]:
+def _raw(loaded: LoadedRun) -> dict[str, Callable[[], Outcome]]:
     temperature, base = loaded.run.preset.raw_rl.temperature, FastPath(loaded.run.raw)
     trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
-    return {"raw": trial.play(base), "raw_likeliest": trial.likeliest.play(base)}
+    return {"raw": partial(trial.play, base), "raw_likeliest": partial(trial.likeliest.play, base)}

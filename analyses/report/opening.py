@@ -98,10 +98,10 @@ def _identity(results: Mapping[str, Result]) -> list[str]:
     if not isinstance(result, CodesResult):
         return []
     chance = Estimate(result.chance, result.chance, result.chance)
-    verdict = _than(result.identity, chance, "more", "less")
+    verdict = _than(result.identity, chance, "better", "worse")
     return [
-        f"Its codes name the subgoal in {result.identity}, {verdict} the commonest would, "
-        f"{result.chance:.3f}."
+        f"Its codes name the subgoal with accuracy {result.identity}, {verdict} always naming the "
+        f"commonest, {result.chance:.3f}."
     ]
 
 
@@ -149,7 +149,9 @@ def _than(own: Estimate, other: Estimate, more: str, less: str) -> str:
     """Compares two estimates, as far as their intervals are apart."""
     if own.low > other.high:
         return f"{more} than"
-    return f"{less} than" if own.high < other.low else "which is not told apart from"
+    if own.high < other.low:
+        return f"{less} than"
+    return f"neither {more} nor {less}, by these intervals, than"
 
 
 def _share(estimate: Estimate) -> str:
