@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,22 @@ def test_workers_are_told_the_command() -> None:
 def test_workers_that_there_cannot_be_are_refused(workers: int, backend: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         check_workers(workers, backend)
+
+
+def test_calls_are_made_on_a_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        workers = check_workers(2, "ray")
+        found = dict(in_workers([partial(square, n) for n in range(4)], workers, "ray"))
+        assert found[0] == 0 and found[1] == 1
+        assert str(found[2]) == "2 is refused" and str(found[3]) == "KeyError: 'three'"
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.skipif(bool(find_spec("ray")), reason="Ray is installed")
+def test_a_cluster_needs_ray() -> None:
+    with pytest.raises(UserError, match=r'--backend ray: .*pip install "irl-lens\[ray\]"'):
+        check_workers(None, "ray")
