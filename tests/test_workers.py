@@ -79,9 +79,8 @@ def test_workers_that_there_cannot_be_are_refused(workers: int, backend: str, sa
         check_workers(workers, backend)
 
 
-def test_calls_are_made_on_a_cluster_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_are_made_on_a_cluster_of_this_machine() -> None:
     ray = pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         workers = check_workers(2, "ray")

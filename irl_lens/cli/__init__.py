@@ -27,8 +27,9 @@ from irl_lens.errors import UserError
 
 _DESCRIPTION = (
     "Train sequence models of behaviour, find the abstract actions in their residual stream, "
-    "and do reinforcement learning with them. Exit codes: 0 done, 1 a check or a run of a sweep failed, 2 a mistake "
-    "that can be mended, 130 stopped by Ctrl-C. irl-lens --version tells the version."
+    "and do reinforcement learning with them. Exit codes: 0 done, 1 a check or a run of a sweep "
+    "failed, 2 a mistake that can be mended, 130 stopped by Ctrl-C. irl-lens --version tells the "
+    "version."
 )
 
 
