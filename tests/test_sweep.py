@@ -163,4 +163,8 @@ def test_a_sweep_of_nothing_or_of_what_there_is_not_is_refused(
     stage = (command[0], "base", *command[1:])
     assert "discovery.alpha" in fails(capsys, *stage, "--over", "discovery.alfa=1")
     assert "write KEY=VALUE" in fails(capsys, *stage, "--over", "alpha")
+    assert "--workers 0: take 1 to" in fails(capsys, *stage, "--workers", "0")
+    assert "--threads 0: take 1 to" in fails(capsys, *stage, "--threads", "0")
+    assert "take local or ray" in fails(capsys, *stage, "--backend", "dask")
+    assert "neither a run folder" in fails(capsys, *stage, "--base", "nowhere")
     assert not (tmp_path / "sweep").exists()

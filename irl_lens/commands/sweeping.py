@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from irl_lens.commands.opening import load, showing_progress
-from irl_lens.commands.training import check_stages, checked, opened_for_training, run_stages
+from irl_lens.commands.training import (
+    check_stages,
+    check_threads,
+    checked,
+    opened_for_training,
+    run_stages,
+)
 from irl_lens.errors import UserError
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.chain import READS
@@ -143,7 +149,9 @@ def swept(
     from irl_lens.commands.workers import check_workers, share_of_memory, share_of_threads
     from irl_lens.models.device import find_device
 
-    _check(stages, seeds, track)
+    _check(stages, seeds)
+    check_trackers(track)
+    check_threads(threads)
     several, memory = check_workers(workers, backend), None
     # On a cluster, what there is here says nothing of where the runs will be.
     if backend == "local" and find_device(device).type == "cpu":
@@ -158,13 +166,12 @@ def swept(
     return _one_by_one(jobs) if several == 1 else _at_once(jobs, several, backend, memory)
 
 
-def _check(stages: Sequence[str], seeds: Sequence[int], track: Sequence[str]) -> None:
+def _check(stages: Sequence[str], seeds: Sequence[int]) -> None:
     if not stages:
         raise UserError(f"a sweep needs a stage; the stages are {', '.join(READS)}")
     if not seeds:
         raise UserError("a sweep needs a seed; write --seeds 0, or leave --seeds out")
     check_stages(stages)
-    check_trackers(track)
 
 
 def _runs(

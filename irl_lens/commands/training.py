@@ -219,15 +219,20 @@ def checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:
     return chosen
 
 
-@contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
-    """Lets torch compute with so many threads."""
+def check_threads(threads: int | None) -> None:
+    """Refuses a number of threads that torch cannot start."""
     most = THREADS_A_CORE * (os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most:
         raise UserError(
             f"--threads {threads}: take 1 to {most} here, {THREADS_A_CORE} a core; more than "
             "there are cores make nothing faster"
         )
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Lets torch compute with so many threads."""
+    check_threads(threads)
     import torch
 
     before = torch.get_num_threads()

@@ -40,10 +40,10 @@ def check_workers(workers: int | None, backend: str) -> int:
         raise UserError(f"--backend {backend}: take {' or '.join(BACKENDS)}")
     if backend == "ray":
         _register_ray()
-    most = cpu_count() if backend == "local" else sys.maxsize
-    if workers is not None and not 1 <= workers <= most:
-        limit = f"1 to {most} here, one a core" if backend == "local" else "1 or more"
-        raise UserError(f"--workers {workers}: take {limit}")
+        if workers is not None and workers < 2:  # which joblib would make this process do
+            raise UserError(f"--workers {workers}: take 2 or more with --backend ray")
+    elif workers is not None and not 1 <= workers <= cpu_count():
+        raise UserError(f"--workers {workers}: take 1 to {cpu_count()} here, one a core")
     return workers or (1 if backend == "local" else -1)
 
 
