@@ -211,7 +211,9 @@ def _at_once(
         shown.stage("runs", len(jobs))
         for number, ended in in_workers(calls, workers, backend, memory):
             job = jobs[number]
-            failed = isinstance(ended, UserError)
-            found[number] = job.failed(ended) if failed else replace(ended, folder=job.folder)
+            if isinstance(ended, UserError):
+                found[number] = job.failed(ended)
+            else:
+                found[number] = replace(ended, folder=job.folder)
             shown.update(len(found))
     return [found[number] for number in range(len(jobs))]
