@@ -132,7 +132,7 @@ def test_what_moves_waits_to_be_played(smoke_run: Run, tmp_path: Path) -> None:
     found = scan(smoke_run, QuietProgress(), {"rollout": ANALYSES["rollout"]})
     text = write_scan(found, tmp_path / "scan.html").read_text()
     own = re.sub(r'<script type="text/plain".*?</script>', "", text, flags=re.DOTALL)
-    assert "Plotly.addFrames(" in own and "Plotly.animate(" not in own
+    assert '"frames":[{' in own and "Plotly.animate(" not in own
 
 
 class Interrupted(QuietProgress):
