@@ -11,10 +11,12 @@ from html import escape
 from itertools import pairwise
 
 import numpy as np
+from jaxtyping import Float
 
+from irl_lens.arrays import NDArray
 from irl_lens.envs.contracts import Explanation
 from irl_lens.envs.pinpad.spec import PinpadSpec
-from irl_lens.envs.scenes import Points, Scene, Stageable
+from irl_lens.envs.scenes import Scene, Stageable
 
 SEED = 38
 """In the default grid a board with the task A C B, on which no part of the way crosses itself."""
@@ -24,6 +26,8 @@ INK, LINE = "#141414", "#d7d7d7"
 KEY = "(ring: where a subgoal begins, disc: where it ends)"
 DARK = ("#0072b2", "#9467bd", "#d55e00", "#009e73")
 """Colours on which numbers are white."""
+Way = Float[NDArray[np.float64], "_ 2"]
+"""Points one after the other; each way has a length of its own."""
 
 
 def sentences(spec: PinpadSpec, agent: str, mishaps: str = "") -> str:
@@ -82,9 +86,7 @@ def _in_order(colours: tuple[int, ...]) -> str:
     return " then ".join(map(str, colours))
 
 
-def _drawn(
-    scene: Scene, names: list[str], visits: list[tuple[int, ...]], ways: list[Points]
-) -> str:
+def _drawn(scene: Scene, names: list[str], visits: list[tuple[int, ...]], ways: list[Way]) -> str:
     side = CELL * scene.width
     width = len(ways) * (side + GAP) + GAP
     order = " ".join(str(c) for colours in visits for c in colours)
@@ -116,7 +118,7 @@ def _board(scene: Scene) -> Iterator[str]:
     yield f'<path d="{lines}" stroke="{LINE}" fill="none"/>'
 
 
-def _way(way: Points) -> Iterator[str]:
+def _way(way: Way) -> Iterator[str]:
     """The path, a ring where it begins, a disc where it ends."""
     points = [tuple(int(v) for v in CELL * (point + 0.5)) for point in way]
     line = " ".join(f"{x},{y}" for x, y in points)

@@ -37,7 +37,7 @@ def test_what_was_not_measured_is_said_to_be_so(run: Run) -> None:
     found = opening(run, {})
     assert [about for about, _ in found] == ABOUT
     assert [said for _, said in found[1:4]] == [NOTHING] * 3
-    assert "A B C D A B" in found[0][1]
+    assert "make a task, 0 1 2 3, of them" in found[0][1]
     assert "seed 3" in found[4][1] and "Not finished: base, controllers" in found[4][1]
 
 
