@@ -23,7 +23,8 @@ from irl_lens.commands.interchange import convert, demonstrate, export
 from irl_lens.commands.looking import analyze, compare, evaluate, explore, report, scan
 from irl_lens.commands.opening import load
 from irl_lens.commands.publishing import bundle, summary
-from irl_lens.commands.training import run, sweep, train
+from irl_lens.commands.sweeping import sweep
+from irl_lens.commands.training import run, train
 
 if TYPE_CHECKING:
     from irl_lens import analyses, conformance, envs, hooks

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import irl_lens
 from irl_lens import cli
 from irl_lens.config.overrides import changed, combinations
 from irl_lens.config.presets import PRESETS
+from irl_lens.errors import UserError
 from irl_lens.runs.run import Run
 from irl_lens.training.discovery import kl_weight
 
@@ -65,7 +69,8 @@ def test_a_sweep_is_runs_that_share_a_base(
     folders = swept(tmp_path / "sweep", base, seeds=("0", "3"))
     wanted = [(alpha, seed) for alpha in (0.1, 0.5) for seed in (0, 3)]
     assert [f.name for f in folders] == [f"discovery.alpha=0,{a}_seed{s}" for a, s in wanted]
-    assert sorted(capsys.readouterr().out.split()) == [str(folder) for folder in folders]
+    table = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in table] == [[str(folder), "done"] for folder in folders]
     for folder, (alpha, seed) in zip(folders, wanted, strict=True):
         run = Run.open(folder)
         assert (run.seed, run.preset.discovery.alpha) == (seed, ((0.0, alpha),))
@@ -75,7 +80,34 @@ def test_a_sweep_is_runs_that_share_a_base(
     assert len({weights(folder, "metacontroller") for folder in folders}) == 4
     written = (folders[0] / "metacontroller" / "result.json").stat().st_mtime_ns
     swept(tmp_path / "sweep", base, seeds=("0", "3"))  # done: nothing to do
+    assert capsys.readouterr().out.count("done before") == 4
     assert (folders[0] / "metacontroller" / "result.json").stat().st_mtime_ns == written
+
+
+def test_runs_at_the_same_time_are_the_same_and_one_that_fails_is_no_end_of_the_others(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["pretrain.steps=2", "discovery.steps=2", "evaluation.trajectories=8"]
+    given: dict[str, Any] = {"base": base, "threads": 1, "settings": settings}
+    busy = ["metacontroller", "--preset", "smoke", "--base", str(base), "--threads", "1"]
+    busy += ["--seeds", "0", "1", "--workers", "2", "--out", str(tmp_path / "at-once"), "--json"]
+    (tmp_path / "at-once").mkdir()
+    (tmp_path / "at-once" / "seed1").write_text("a file, where a folder is wanted")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["sweep", *busy, "--set", *settings])
+    told = capsys.readouterr()
+    runs = json.loads(told.out)["runs"]
+    assert stop.value.code == 1 and "1 of 2 runs failed" in told.err
+    assert [run["state"] for run in runs] == ["done", "failed"]
+    assert "seed1" in runs[1]["why"]
+    (one,) = irl_lens.sweep(["metacontroller"], "smoke", out=tmp_path / "alone", **given)
+    assert weights(tmp_path / "at-once" / "seed0", "metacontroller") == weights(
+        one.folder, "metacontroller"
+    )
+    command = Run.open(tmp_path / "at-once" / "seed0").config["command"]
+    assert command == Run.open(one.folder).config["command"]
+    with pytest.raises(UserError, match=r"1 of 1 runs failed.*seed1: "):
+        irl_lens.sweep(["base"], "smoke", seeds=[1], out=tmp_path / "at-once", **given)
 
 
 def test_ctrl_c_loses_nothing(base: Path, tmp_path: Path) -> None:
@@ -132,4 +164,8 @@ def test_a_sweep_of_nothing_or_of_what_there_is_not_is_refused(
     stage = (command[0], "base", *command[1:])
     assert "discovery.alpha" in fails(capsys, *stage, "--over", "discovery.alfa=1")
     assert "write KEY=VALUE" in fails(capsys, *stage, "--over", "alpha")
+    assert "--workers 0: take 1 to" in fails(capsys, *stage, "--workers", "0")
+    assert "--threads 0: take 1 to" in fails(capsys, *stage, "--threads", "0")
+    assert "take local or ray" in fails(capsys, *stage, "--backend", "dask")
+    assert "neither a run folder" in fails(capsys, *stage, "--base", "nowhere")
     assert not (tmp_path / "sweep").exists()

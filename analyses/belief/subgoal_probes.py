@@ -24,7 +24,7 @@ from irl_lens.analyses.core.demonstrations import Sample, per_step
 from irl_lens.analyses.core.labels import by_token
 from irl_lens.analyses.core.linear_probe import (
     LinearProbe,
-    fit_probe,
+    fit_probes,
     layer_streams,
     stream_of_steps,
 )
@@ -165,9 +165,8 @@ def probe_layers(
     generator = torch.Generator().manual_seed(seed)
     shuffled = labels[torch.randperm(len(labels), generator=generator)]
     features = stream_of_steps(base, train)
-    true = [fit_probe(x, labels, classes, iterations) for x in features]
-    control = [fit_probe(x, shuffled, classes, iterations) for x in features]
-    estimates = _test(base, test.trajectories, [*true, *control])
+    probes = [p for y in (labels, shuffled) for p in fit_probes(features, y, classes, iterations)]
+    estimates = _test(base, test.trajectories, probes)
     return ProbeResult(
         tuple(LayerProbe(i, estimates[i], estimates[i + len(layers)]) for i in layers),
         _ceiling(test) if test.has_floor else None,

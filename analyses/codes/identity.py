@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,7 @@ from irl_lens.models.causal import CausalHalf
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.rl.oracle import OracleCodes
+from irl_lens.training.parallel import in_threads
 
 SHOWN = 1_500
 """Codes drawn in the figure."""
@@ -172,8 +174,7 @@ def codes_at_switches(
         seen[:SHOWN],
         labels[:SHOWN],
         tuple(names),
-        _steered(trial, base, oracle),
-        _steered(trial.likeliest, base, oracle),
+        *in_threads([partial(_steered, each, base, oracle) for each in (trial, trial.likeliest)]),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import nan
 
 import numpy as np
@@ -40,6 +41,7 @@ from irl_lens.hooks import (
 from irl_lens.models.fast import FastPath, HookList
 from irl_lens.models.heads.categorical import Categorical
 from irl_lens.rl.oracle import OracleControllers
+from irl_lens.training.parallel import in_threads
 
 Closed = Float[NDArray[np.floating], " n"]
 
@@ -209,7 +211,8 @@ class Trying:
         banks = bank, bank.null()
         nll = [self.nll(one) for one in banks]
         own, other = (self._share(x) for x in nll)
-        runs = [self.trial.rollout(self.base, OracleControllers(x, self.label)) for x in banks]
+        hooks = [OracleControllers(x, self.label) for x in banks]
+        runs = in_threads([partial(self.trial.rollout, self.base, hook) for hook in hooks])
         reached = [run.require("reached")[run.solvable] for run in runs]
         p = permutation_pvalue(reached[0], reached[1]) if len(reached[0]) > 1 else nan
         with_it, random = (Outcome.of(run) for run in runs)

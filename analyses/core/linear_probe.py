@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +21,7 @@ from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import UserError
 from irl_lens.models.base import hook_name
 from irl_lens.models.fast import FastPath
+from irl_lens.training.parallel import in_threads
 
 ROUNDING = 1e-6
 """A feature whose standard deviation is no larger a share of its mean is constant."""
@@ -99,9 +101,16 @@ def fit_probes(
     classes: int,
     iterations: int,
 ) -> list[LinearProbe]:
-    """Fits a probe to each layer's stream, on the tokens that have a label (0 or more)."""
+    """Fits a probe to each layer's stream, on the tokens that have a label (0 or more).
+
+    Several at a time, each on one core: products as narrow as a probe's keep no two busy.
+    """
     kept = labels >= 0
-    return [fit_probe(x[kept], labels[kept], classes, iterations) for x in streams]
+
+    def fit(stream: Float[Tensor, "tokens d_model"]) -> LinearProbe:
+        return fit_probe(stream[kept], labels[kept], classes, iterations)
+
+    return in_threads([partial(fit, stream) for stream in streams])
 
 
 @torch.no_grad()

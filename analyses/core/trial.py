@@ -44,7 +44,7 @@ class Trial:
     def play(
         self, base: FastPath, hook: Intervention | None = None, prefix: int | None = None
     ) -> Outcome:
-        """Plays fresh boards, unsolvable ones among them.
+        """Plays fresh boards, unsolvable ones among them; may be called from several threads.
 
         Args:
             base: The base model.
@@ -59,7 +59,8 @@ class Trial:
         """Returns the episodes of :meth:`play` one by one."""
         env = self.world.vector_env(self.rows, prefix=prefix, solvable=False)
         runner = RolloutRunner(base, self.world.horizon, hook, self.temperature)
-        return runner.play(env, draw_seed(self.seed, "analysis-heldout", 0))
+        # Of its own hook points: others may play with the same base at the same time.
+        return runner.twin().play(env, draw_seed(self.seed, "analysis-heldout", 0))
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float
 from irl_lens.analyses.core.demonstrations import per_step, pieces
 from irl_lens.analyses.core.linear_probe import (
     LinearProbe,
-    fit_probe,
+    fit_probes,
     layer_streams,
     stream_of_steps,
 )
@@ -201,7 +201,7 @@ def probe_f1(base: FastPath, split: Split, iterations: int) -> tuple[tuple[Estim
     fit, test = split
     labels = np.concatenate([piece.boundaries()[piece.mask] for _, piece in pieces(fit)])
     told = torch.from_numpy(labels.astype(np.int64))
-    probes = [fit_probe(stream, told, 2, iterations) for stream in stream_of_steps(base, fit)]
+    probes = fit_probes(stream_of_steps(base, fit), told, 2, iterations)
     seen = [per_step(shown, _reading(base, probes)) for shown in (fit, test)]
     thresholds = [best_threshold(seen[0][..., i], fit) for i in range(len(probes))]
     fitted, found = (

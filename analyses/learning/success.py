@@ -12,7 +12,9 @@ learned: the mean code is what it thinks best.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -27,6 +29,7 @@ from irl_lens.analyses.figures.style import CONTRAST, MAIN, paler, styled
 from irl_lens.arrays import NDArray
 from irl_lens.models.fast import FastPath
 from irl_lens.rl.recorder import EPISODIC
+from irl_lens.training.parallel import in_threads
 
 MEASURES = {
     "success_solvable": "success, solvable boards",
@@ -107,16 +110,17 @@ class HeldOutSuccess(Result):
 def success(loaded: LoadedRun) -> HeldOutSuccess:
     """Plays the held-out task with whatever of a run was trained on it."""
     done = loaded.run.finished()
-    internal = _internal(loaded) if "internal-rl" in done else {}
+    players = _internal(loaded) if "internal-rl" in done else {}
+    internal = dict(zip(players, in_threads([*players.values()]), strict=True))
     return HeldOutSuccess(**internal, **(raw_outcomes(loaded) if "raw-rl" in done else {}))
 
 
-def _internal(loaded: LoadedRun) -> dict[str, Outcome]:
+def _internal(loaded: LoadedRun) -> dict[str, Callable[[], Outcome]]:
     base, trial, policy = loaded.base, loaded.trial, loaded.run.policy
     return {
-        "internal": trial.play(base, policy),
-        "internal_mean": trial.play(base, policy.by_mean()),
-        "internal_likeliest": trial.likeliest.play(base, policy.by_mean()),
+        "internal": partial(trial.play, base, policy),
+        "internal_mean": partial(trial.play, base, policy.by_mean()),
+        "internal_likeliest": partial(trial.likeliest.play, base, policy.by_mean()),
     }
 
 
@@ -140,9 +144,10 @@ def raw_episodes(loaded: LoadedRun) -> dict[str, NDArray[Any]]:
         return kept
     temperature, base = loaded.run.preset.raw_rl.temperature, FastPath(loaded.run.raw)
     trial = Trial(loaded.world, loaded.sizes.rollouts, loaded.run.seed, temperature)
-    played = {"raw": trial.rollout(base), "raw_likeliest": trial.likeliest.rollout(base)}
+    trials = {"raw": trial, "raw_likeliest": trial.likeliest}
+    played = in_threads([partial(trial.rollout, base) for trial in trials.values()])
     return {
         f"{player}.{name}": array
-        for player, rollout in played.items()
+        for player, rollout in zip(trials, played, strict=True)
         for name, array in rollout.known(EPISODIC).items()
     }

@@ -169,7 +169,8 @@ def heatmaps(grids: Sequence[Grid], title: str, unit: str) -> go.Figure:
             axis = "head" if grid.component in BY_HEAD else "layer"
             figure.update_yaxes(title=axis, row=row, col=col)
     figure.update_xaxes(title="step", showgrid=False, title_standoff=4)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    # Each site by its name: where rows are narrow plotly names every other one.
+    figure.update_yaxes(autorange="reversed", showgrid=False, dtick=1)
     return styled(figure, title, height, **_scales(grids, unit))
 
 

@@ -16,6 +16,7 @@ The null sends an unrelated pair's clean z along the path.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,8 +89,10 @@ class PathResult(Result):
                 row=1,
                 col=column,
             )
-        figure.update_xaxes(title="receiving head", showgrid=False, tickangle=-90)
-        figure.update_yaxes(autorange="reversed", showgrid=False)
+        # Each head by its name, where plotly would name every other one.
+        every: dict[str, Any] = {"showgrid": False, "dtick": 1, "tickfont_size": 10}
+        figure.update_xaxes(title="receiving head", tickangle=-90, **every)
+        figure.update_yaxes(autorange="reversed", **every)
         figure.update_yaxes(title="sending head", col=1)
         values = [value[0] for value in self.shares.values()]
         axis = colour_axis(values, "share of the edit's<br>effect restored")

@@ -1,8 +1,9 @@
 """The report of a run: one HTML page with live figures, which needs nothing but a browser.
 
-Measured from the run's weights as it is built. plotly.js is put in once, and nothing is
-fetched from anywhere. Pages that ``irl-lens analyze`` and ``irl-lens scan`` left are linked: in
-the run's folder, or of a bundled model in the working folder.
+Measured from the run's weights as it is built. It opens with five lines, see
+:mod:`irl_lens.analyses.report.opening`. plotly.js is put in once, and nothing is fetched from
+anywhere. Pages that ``irl-lens analyze`` and ``irl-lens scan`` left are linked: in the run's
+folder, or of a bundled model in the working folder.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from irl_lens.analyses.figures.page import drawn, page, plotly_code
 from irl_lens.analyses.registry import ANALYSES
 from irl_lens.analyses.report.evaluate import AGAINST_EXPERT, HEADLINES, numbers
 from irl_lens.analyses.report.headline_results import SECTIONS, UNSAID, headline_results
+from irl_lens.analyses.report.opening import opening
+from irl_lens.envs.contracts import Explained
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.chain import STAGES
@@ -91,10 +94,14 @@ def _links(run: Run, beside: Path) -> list[tuple[str, str]]:
 
 def _page(run: Run, results: Mapping[str, Result], links: list[tuple[str, str]]) -> str:
     shown = sections(results)
+    world = run.world.explanation if isinstance(run.world, Explained) else None
     return page(
         "report",
         title=f"irl-lens: {run.preset.name}, seed {run.seed}",
         plotly=plotly_code(),
+        opening=opening(run, results),
+        world=world,
+        picture=Markup(world.picture) if world else "",
         record=_record(run),
         numbers=_numbers(numbers(run, results)),
         sections=shown,

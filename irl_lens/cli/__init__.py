@@ -2,9 +2,9 @@
 
 Everything heavy is imported inside the sub-commands, so that ``--help`` and mistakes in the
 arguments are answered at once. Results go to standard output, progress and errors to
-standard error. Exit codes: 0; 1 when a conformance oracle or a check of the doctor failed; 2 for
-a mistake the user can mend; 130 after Ctrl-C; 141 when nobody reads what is printed any more.
-Whatever else goes wrong is a bug, shown with its traceback (1).
+standard error. Exit codes: 0; 1 when a conformance oracle, a check of the doctor or a run of a
+sweep failed; 2 for a mistake the user can mend; 130 after Ctrl-C; 141 when nobody reads what is
+printed any more. Whatever else goes wrong is a bug, shown with its traceback (1).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from irl_lens.errors import UserError
 
 _DESCRIPTION = (
     "Train sequence models of behaviour, find the abstract actions in their residual stream, "
-    "and do reinforcement learning with them. Exit codes: 0 done, 1 a check failed, 2 a mistake "
-    "that can be mended, 130 stopped by Ctrl-C. irl-lens --version tells the version."
+    "and do reinforcement learning with them. Exit codes: 0 done, 1 a check or a run of a sweep "
+    "failed, 2 a mistake that can be mended, 130 stopped by Ctrl-C. irl-lens --version tells the "
+    "version."
 )
 
 

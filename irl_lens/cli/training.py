@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import tyro
@@ -20,8 +21,9 @@ from irl_lens.cli.arguments import (
     Track,
     TrainedName,
 )
-from irl_lens.cli.console import measured, written
-from irl_lens.commands import training
+from irl_lens.cli.console import as_object, leave, measured, one_line, written
+from irl_lens.commands import sweeping, training
+from irl_lens.commands.watching import duration
 
 
 def run(
@@ -114,6 +116,8 @@ def sweep(
     over: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KEY=VALUE...")] = (),
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N...")] = (0,),
     out: OutFolder = None,
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
+    backend: Annotated[str, tyro.conf.arg(metavar="local|ray")] = "local",
     threads: Threads = None,
     device: Device = None,
     base: Base = None,
@@ -121,9 +125,10 @@ def sweep(
     track: Track = (),
     as_json: Json = False,
 ) -> None:
-    """Runs stages of one run for each combination of settings and seed, one after the other.
+    """Runs stages of one run for each combination of settings and seed.
 
-    The same command continues. irl-lens compare then looks at all of them.
+    The same command continues, and passes over runs that are finished. A run that fails is no end
+    of the others; then it exits with 1. irl-lens compare looks at all of them.
 
     Args:
         stages: The stages, in their order; those before them must be finished, or come with
@@ -132,13 +137,25 @@ def sweep(
             are run.
         seeds: Seeds of each combination.
         out: Folder of the runs' folders; runs/PRESET-sweep when not given.
+        workers: Runs at a time, each in a process of its own, with a share of cores and memory;
+            one when not given, or as many as a Ray cluster has processors.
+        backend: ray takes the cluster that RAY_ADDRESS names, or makes one of this machine; it
+            needs the extra ray, and a folder that all of it sees.
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """
-    folders = (
-        opened.folder
-        for opened in training.swept(
-            stages, preset_name, over, seeds, out, threads, device, base, settings, track
-        )
-    )
-    written(folders, as_json)
+    given = (out, workers, backend, threads, device, base, settings, track)
+    ended = sweeping.swept(stages, preset_name, over, seeds, *given)
+    folders = [str(run.folder) for run in ended]
+    if as_json:
+        rows = [asdict(run) | {"folder": str(run.folder)} for run in ended]
+        done = [str(run.folder) for run in ended if run.state != "failed"]
+        as_object({"runs": rows, "written": done})
+    else:
+        width = max(map(len, folders))
+        for run, folder in zip(ended, folders, strict=True):
+            told = run.why or duration(run.seconds)
+            print(f"{folder:<{width}}  {run.state:<11}  {one_line(told)}".rstrip())
+    if failed := [run for run in ended if run.state == "failed"]:
+        count = f"{len(failed)} of {len(ended)} runs failed"
+        leave(1, f"{count}; mend that, and give the same command again for these")

@@ -1,11 +1,10 @@
-"""Training: the whole chain, one stage of it, or stages over several settings and seeds."""
+"""Training: the whole chain, or one stage of it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from itertools import product
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from irl_lens.config.schema import Preset
+    from irl_lens.progress import Progress
     from irl_lens.runs.run import Run
 
 THREADS_A_CORE = 16
@@ -62,11 +62,11 @@ def run(
         UserError: A setting is not possible, or the folder holds something else.
         KeyboardInterrupt: After Ctrl-C; names the stage and the step.
     """
-    with _opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
+    with opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
         evaluation, page = (opened.folder / name for name in ("evaluation.json", "report.html"))
         require_writable(evaluation)
         require_writable(page)
-        _run_stages(opened.chain, opened)
+        run_stages(opened.chain, opened)
         if leads():
             measure(opened, evaluation, page)
         wait()
@@ -109,9 +109,9 @@ def train(
         CheckpointError: A stage before is not finished; names the command that runs it.
         KeyboardInterrupt: After Ctrl-C; the same call continues.
     """
-    _check_stages([stage])
-    with _opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
-        _run_stages([stage], opened)
+    check_stages([stage])
+    with opened_for_training(preset, settings, out, seed, threads, device, base, track) as opened:
+        run_stages([stage], opened)
         return opened
 
 
@@ -147,7 +147,7 @@ def train_expert(
         raise UserError(f"--{name} {value}: an expert is trained without; leave it out")
     if (count := started()[1]) > 1:
         raise UserError(f"{count} processes: an expert is trained by one, without torchrun")
-    chosen = _checked(preset, settings, seed)
+    chosen = checked(preset, settings, seed)
     from irl_lens.envs.contracts import Practising, ask
     from irl_lens.envs.registry import make_world, world_values
 
@@ -159,98 +159,37 @@ def train_expert(
         return train_skill(practice, folder, seed, shown, world_values(chosen.world))
 
 
-def sweep(
-    stages: Sequence[str],
-    preset: Preset | str,
-    *,
-    over: Sequence[str] = (),
-    seeds: Sequence[int] = (0,),
-    out: Path | str | None = None,
-    threads: int | None = None,
-    device: torch.device | str | None = None,
-    base: Run | Path | str | None = None,
-    settings: Sequence[str] = (),
-    track: Sequence[str] = (),
-) -> list[Run]:
-    """Runs stages of one run for each combination of settings and seed, one after the other.
-
-    The same call continues. :func:`irl_lens.compare` then looks at all of them.
+def run_stages(stages: Sequence[str], opened: Run, progress: Progress | None = None) -> None:
+    """Runs stages of a run, those that are done aside.
 
     Args:
-        stages: The stages, in their order; those before them must be finished, or come with
-            ``base``.
-        preset: As for :func:`run`.
-        over: Settings that are varied, such as ``"discovery.alpha=0,0.1"``, a key once for each
-            of its values; all combinations are run.
-        seeds: Seeds of each combination.
-        out: Folder of the runs' folders; runs/PRESET-sweep when not given.
-        threads: Threads that torch computes with meanwhile; its own choice when not given.
-        device: Where it trains; see :func:`irl_lens.load`. A run may go on on another one.
-        base: A run whose finished base all share.
-        settings: Settings that replace the preset's in all of them.
-        track: As for :func:`run`.
-
-    Returns:
-        The runs.
-
-    Raises:
-        UserError: There is no such stage, or a setting is not possible; nothing is run then.
-        KeyboardInterrupt: After Ctrl-C; the same call continues.
+        stages: The stages.
+        opened: The run.
+        progress: Told of every step; shown when not given.
     """
-    return list(swept(stages, preset, over, seeds, out, threads, device, base, settings, track))
-
-
-def swept(
-    stages: Sequence[str],
-    preset: Preset | str,
-    over: Sequence[str],
-    seeds: Sequence[int],
-    out: Path | str | None,
-    threads: int | None,
-    device: torch.device | str | None,
-    base: Run | Path | str | None,
-    settings: Sequence[str],
-    track: Sequence[str],
-) -> Iterator[Run]:
-    """The runs of a sweep, each as soon as it is done; see :func:`sweep`."""
-    from irl_lens.config.overrides import combinations
-
-    if not stages:
-        raise UserError(f"a sweep needs a stage; the stages are {', '.join(READS)}")
-    if not seeds:
-        raise UserError("a sweep needs a seed; write --seeds 0, or leave --seeds out")
-    _check_stages(stages)
-    choices = [(*settings, *choice) for choice in combinations(over)]
-    for chosen, seed in product(choices, seeds):  # all of them, before the first is trained
-        name = _checked(preset, chosen, seed).name
-    folder = Path("runs") / f"{name}-sweep" if out is None else Path(out)
-    for chosen, seed in product(choices, seeds):
-        own = folder / "_".join((*chosen[len(settings) :], f"seed{seed}"))
-        given = (threads, device, base, track)
-        with _opened_for_training(preset, chosen, own, seed, *given) as opened:
-            _run_stages(stages, opened)
-        yield opened
-
-
-def _run_stages(stages: Sequence[str], opened: Run) -> None:
     from irl_lens.commands.chain import run_stage
     from irl_lens.config.validation import check_processes
 
+<<<<<<< HEAD
     parts = [part for name in stages if not opened.stage(name).done for part in READS[name]]
     check_processes(opened.preset, parts, here()[1])
     with showing_progress() as shown:
+=======
+    with nullcontext(progress) if progress else showing_progress() as shown:
+>>>>>>> report2
         for name in stages:
             run_stage(name, opened, shown)
 
 
-def _check_stages(stages: Sequence[str]) -> None:
+def check_stages(stages: Sequence[str]) -> None:
+    """Refuses what is no stage."""
     for name in stages:
         if name not in READS:
             raise UserError(f"no stage {name!r}; the stages are {', '.join(READS)}")
 
 
 @contextmanager
-def _opened_for_training(
+def opened_for_training(
     preset: Preset | str,
     settings: Sequence[str],
     out: Path | str | None,
@@ -262,7 +201,7 @@ def _opened_for_training(
 ) -> Iterator[Run]:
     """A run that no other process trains in meanwhile."""
     check_trackers(track)
-    chosen = _checked(preset, settings, seed)
+    chosen = checked(preset, settings, seed)
     with _threads(threads):
         from irl_lens.files.lock import locked
         from irl_lens.models.device import find_device
@@ -293,7 +232,7 @@ def _prepared(folder: Path, chosen: Preset, seed: int, source: Run | None) -> Ru
     return Run.open(folder)
 
 
-def _checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:
+def checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset:
     """A preset with settings, both of which are possible; torch is not needed to say so."""
     from irl_lens.config.overrides import changed
     from irl_lens.config.presets import preset as named
@@ -305,15 +244,20 @@ def _checked(preset: Preset | str, settings: Sequence[str], seed: int) -> Preset
     return chosen
 
 
-@contextmanager
-def _threads(threads: int | None) -> Iterator[None]:
-    """Lets torch compute with so many threads."""
+def check_threads(threads: int | None) -> None:
+    """Refuses a number of threads that torch cannot start."""
     most = THREADS_A_CORE * (os.cpu_count() or 1)
     if threads is not None and not 1 <= threads <= most:
         raise UserError(
             f"--threads {threads}: take 1 to {most} here, {THREADS_A_CORE} a core; more than "
             "there are cores make nothing faster"
         )
+
+
+@contextmanager
+def _threads(threads: int | None) -> Iterator[None]:
+    """Lets torch compute with so many threads."""
+    check_threads(threads)
     import torch
 
     before = torch.get_num_threads()

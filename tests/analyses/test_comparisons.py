@@ -37,7 +37,7 @@ def test_figure_table_and_numbers_are_written(
     caption = json.loads((tmp_path / f"{name}.json").read_text())["caption"]
     assert said == f"{name}: {caption}\n{tmp_path / name}.html"
     assert len(pd.read_csv(tmp_path / f"{name}.csv"))
-    assert "Plotly.newPlot(" in (tmp_path / f"{name}.html").read_text()
+    assert 'class="figure"' in (tmp_path / f"{name}.html").read_text()
 
 
 def test_without_a_name_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -325,7 +325,7 @@ def test_figures_and_data_are_taken_away(chromium: Any, server: Server, download
     table = pd.read_csv(taken("get-csv", "patch.csv"))
     assert np.allclose(table["effect"], page.session.sweep().effects.ravel())
     text = taken("get-html", "patch.html").read_text()
-    assert "Plotly.newPlot" in text and "share of the" in text
+    assert 'class="figure"' in text and "share of the" in text
     page.press("get-patch-file")
     page.until(lambda: "click a cell" in page.text("message"))
     page.press("get-png")
