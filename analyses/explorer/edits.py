@@ -93,7 +93,7 @@ def _expert(workbench: Workbench, situation: TraceableSituation, state: State) -
 
 def _model(workbench: Workbench, situation: TraceableSituation, state: State) -> State:
     many = situation.scene().places
-    out = play(workbench, situation, (), (), 1, state.noise, many)
+    out = play(workbench, situation, (), (), 1, state.rollout_seed, many)
     path, actions = out.walked(0)
     return _along(state, path[:-1], actions, 0)
 

@@ -15,6 +15,7 @@ from irl_lens.analyses.explorer.state import (
     LONGEST_STACK,
     LONGEST_TREE,
     MOST_ROWS,
+    MOST_SEED,
     SIDES,
     STEERING_KINDS,
     State,
@@ -49,7 +50,7 @@ def checked(workbench: Workbench, state: State) -> State:
     _actions(workbench, state)
     _within("layer", state.layer, 1, workbench.layers)
     _within("number of roll-outs", state.rows, 1, MOST_ROWS)
-    _within("noise", state.noise, 0, 2**31 - 1)
+    _within("seed of the roll-outs", state.rollout_seed, 0, MOST_SEED)
     _within("number of patches", len(state.spots), 0, LONGEST_STACK)
     _within("number of branches", len(state.branches), 0, LONGEST_TREE)
     _among("component", state.component, COMPONENTS)
@@ -93,6 +94,9 @@ def _actions(workbench: Workbench, state: State) -> None:
     if asked and not isinstance(spec, DiscreteActions):
         raise UserError(f"action {asked[0]} is asked about; {spec.described()} have no numbers")
     check_actions(spec, asked)
+    if len(asked) == 2 and asked[0] == asked[1]:
+        name = workbench.move_names[asked[0]]
+        raise UserError(f"why {name} rather than {name}? choose two actions, or one by the edit")
 
 
 def _within(name: str, value: object, low: int, high: int) -> None:

@@ -44,7 +44,7 @@ def register(app: Dash) -> None:
     app.clientside_callback(
         """(tab, before) => tab === "keep" ? before : tab""",
         Output("before", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         State("before", "data"),
     )
     app.clientside_callback(

@@ -10,8 +10,9 @@ from irl_lens.analyses.explorer.reading_figures import height
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web import panels
 from irl_lens.analyses.explorer.web.export_panel import export
-from irl_lens.analyses.explorer.web.fields import number
+from irl_lens.analyses.explorer.web.fields import number, slider
 from irl_lens.analyses.explorer.web.fork_panel import fork
+from irl_lens.analyses.explorer.web.tabs import tabs
 
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
@@ -91,16 +92,12 @@ def _switch(runs: dict[str, str], now: str) -> list[Any]:
 def _training(session: Explorer) -> html.Div:
     """Training time: which weights the base has."""
     kept = len(session.workbench.checkpoints)
-    slider = dcc.Slider(
-        0, kept or 1, 1, value=kept, id="checkpoint", marks=None, allow_direct_input=False
-    )
+    shown = {"width": "150px", "marginTop": "12px"} if kept else {"display": "none"}
+    time = slider("checkpoint", "training", 0, kept or 1, kept, allow_direct_input=False)
     return html.Div(
         [
             html.Label("training", htmlFor="checkpoint"),
-            html.Div(
-                slider,
-                style={"width": "150px", "marginTop": "12px"} if kept else {"display": "none"},
-            ),
+            html.Div(time, style=shown),
             html.Span(id="trained", role="status"),
         ],
         className="row",
@@ -122,17 +119,7 @@ def _left(session: Explorer) -> html.Div:
             html.P([html.Span(id="pair"), " ", html.Span(id="hand")], className="hint"),
             html.Div(
                 [
-                    html.Div(
-                        dcc.Slider(
-                            0,
-                            1,
-                            1,
-                            value=0,
-                            id="step",
-                            marks=None,
-                        ),
-                        className="wide",
-                    ),
+                    html.Div(slider("step", "step of the walk", 0, 1, 0), className="wide"),
                     html.Span(id="at", className="middle"),
                     html.Button("◀", id="back", title="one step back"),
                     html.Button("Play", id="play"),
@@ -157,13 +144,13 @@ def _left(session: Explorer) -> html.Div:
 
 def _put(session: Explorer) -> html.Div:
     situation = session.workbench.situation(session.state.clean)
-    names, places = situation.names, situation.scene().places
+    names = situation.names
     return html.Div(
         [
             html.Label("put", htmlFor="thing"),
             dcc.Dropdown(list(names), names[0], id="thing", clearable=False, className="pick"),
             html.Label("at place", htmlFor="place"),
-            number("place", 0, 0, places - 1),
+            number("place", 0),
             html.Button("Put", id="put"),
             html.Button("Same as clean", id="mend"),
         ],
@@ -172,16 +159,12 @@ def _put(session: Explorer) -> html.Div:
 
 
 def _right(session: Explorer) -> html.Div:
-    tabs = {
-        "patch": ("Patch", panels.patch(session, graph)),
-        "steer": ("Steer", panels.steer(session, graph)),
-        "fork": ("Fork", fork(session, graph)),
-        "keep": ("Take away", export()),
+    panels_of = {
+        "patch": panels.patch(session, graph),
+        "steer": panels.steer(session, graph),
+        "fork": fork(session, graph),
+        "keep": export(),
     }
-    shown: list[Any] = [
-        dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}", className="tab")
-        for name, (label, content) in tabs.items()
-    ]
     work = html.Div(
         [
             html.Span(id="work", role="status"),
@@ -190,4 +173,4 @@ def _right(session: Explorer) -> html.Div:
         className="row",
         style={"minHeight": "30px"},
     )
-    return html.Div([dcc.Tabs(shown, value="patch", id="tab"), work])
+    return html.Div([tabs(panels_of), work])

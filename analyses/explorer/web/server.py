@@ -41,6 +41,7 @@ from irl_lens.analyses.explorer.web import (
     downloads,
     in_browser,
     rollout_views,
+    tabs,
     views,
 )
 from irl_lens.analyses.explorer.web.hosts import OWN, Hosts, allow
@@ -137,16 +138,19 @@ def application(sessions: Sessions, hosts: Hosts) -> Dash:
     board_clicks.register(app, acts, sessions)
     downloads.register(app, sessions)
     in_browser.register(app)
+    tabs.register(app)
     guard(app.server, hosts)
     atlas_pages(app.server, sessions)
     return app
 
 
 def index() -> str:
-    """Returns the HTML around the page, its style sheet inside it."""
+    """Returns the HTML around the page, its style sheet and its own script inside it."""
     folder = files("irl_lens.analyses.explorer.web")
-    style = (folder / "style.css").read_text("utf-8")
-    return (folder / "index.html").read_text("utf-8").replace("{style}", f"\n{style}")
+    text = (folder / "index.html").read_text("utf-8")
+    for name in ("style.css", "keys.js"):
+        text = text.replace(f"{{{name}}}", "\n" + (folder / name).read_text("utf-8"))
+    return text
 
 
 def asked_for(sessions: Sessions) -> str:

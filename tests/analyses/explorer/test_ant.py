@@ -196,7 +196,7 @@ def test_roll_outs_and_forks_take_the_body_along_to_the_bit(session: Explorer) -
     session.fork()
     (parent,) = session.state.branches
     later = parent.fork + (len(parent.path) - parent.fork) // 2
-    session.fork(step=later, parent=1).fork(step=later, parent=1, noise=7)
+    session.fork(step=later, parent=1).fork(step=later, parent=1, seed=7)
     same, other = session.state.branches[1:]
     assert same.actions == parent.actions and same.path == parent.path
     assert other.actions[:later] == parent.actions[:later] != other.actions

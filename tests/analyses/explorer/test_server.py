@@ -173,7 +173,7 @@ def test_malformed_requests_get_a_message_and_change_nothing(server: Server) -> 
         ("metric", None),
         ("side", []),
         ("rows", 1e99),
-        ("noise", {"a": 1}),
+        ("rollout-seed", {"a": 1}),
     ):
         status, text = acted(server, key, component, value)
         assert status == 200 and "message" in text, text
@@ -192,11 +192,11 @@ def test_sessions_at_once_do_not_meet(server: Server, many: int) -> None:
     def drive(number: int) -> tuple[int, str, int]:
         key, step = keys[number], number % count
         acted(server, key, "step", step)
-        acted(server, key, "noise", number + 1)
+        acted(server, key, "rollout-seed", number + 1)
         point = {"points": [{"x": step, "y": f"L{1 + number % 2}"}]}
         assert acted(server, key, "map", point, "clickData")[0] == 200
         state = server.sessions.get(key)[0].state
-        return state.step, str(state.spots[0]), state.noise
+        return state.step, str(state.spots[0]), state.rollout_seed
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(drive, range(many)))
@@ -290,8 +290,8 @@ def test_roll_outs_can_be_stopped(server: Server) -> None:
     session.set(rows=512)
 
     def work(tick: Any) -> None:
-        for noise in range(1_000):
-            session.set(noise=noise)
+        for seed in range(1_000):
+            session.set(rollout_seed=seed)
             session.rollouts(tick=tick)
 
     job = jobs.start(Job("rolling out", work))
@@ -308,8 +308,8 @@ def test_sweeps_and_forks_show_how_far_they_are_and_are_stopped(server: Server) 
     session.sweep(seen.append)
     assert seen == list(range(session.workbench.layers * session.workbench.heads))
     seen.clear()
-    before = session.fork(tick=seen.append, noise=3).state
-    assert seen == list(range(len(before.branches[0].path) - 1)) and before.noise == 3
+    before = session.fork(tick=seen.append, seed=3).state
+    assert seen == list(range(len(before.branches[0].path) - 1)) and before.rollout_seed == 3
 
     def stop(step: int) -> None:
         raise Cancelled

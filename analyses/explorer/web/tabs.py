@@ -1,0 +1,71 @@
+"""Tabs for mouse, keyboard and screen reader, in the way of the WAI-ARIA Authoring Practices.
+
+One stop of the Tab key for all of them, arrows within (``keys.js``), and a panel that says which
+tab it is of. The store ``tab`` has the name of the one on show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
+
+TABS = {"patch": "Patch", "steer": "Steer", "fork": "Fork", "keep": "Take away"}
+"""What tabs are called, by their names."""
+SHOW = (
+    """(tab) => %s.flatMap((name) => [String(name === tab), name === tab ? 0 : -1, name !== tab])"""
+)
+CHOOSE = """(...clicks) => clicks.some(Boolean)
+  ? dash_clientside.callback_context.triggered_id.slice("tab-".length)
+  : dash_clientside.no_update"""
+
+
+def tabs(panels: dict[str, list[Any]]) -> html.Div:
+    """The tabs, and the panel of each.
+
+    Args:
+        panels: Content by name, of all :data:`TABS`.
+    """
+    heads = [
+        html.Button(
+            said,
+            id=f"tab-{name}",
+            role="tab",
+            className="tab",
+            **{"aria-controls": f"panel-{name}"},  # type: ignore[arg-type]
+        )
+        for name, said in TABS.items()
+    ]
+    bodies = [
+        html.Div(
+            panels[name],
+            id=f"panel-{name}",
+            role="tabpanel",
+            hidden=True,
+            **{"aria-labelledby": f"tab-{name}"},  # type: ignore[arg-type]
+        )
+        for name in TABS
+    ]
+    about: dict[str, Any] = {"aria-label": "what to do"}
+    store = dcc.Store(id="tab", data="patch")
+    return html.Div([store, html.Div(heads, role="tablist", className="tabs", **about), *bodies])
+
+
+def register(app: Dash) -> None:
+    """Registers what clicks on tabs do."""
+    app.clientside_callback(
+        CHOOSE,
+        Output("tab", "data"),
+        *(Input(f"tab-{name}", "n_clicks") for name in TABS),
+        prevent_initial_call=True,
+    )
+    shown = [
+        output
+        for name in TABS
+        for output in (
+            Output(f"tab-{name}", "aria-selected"),
+            Output(f"tab-{name}", "tabIndex"),
+            Output(f"panel-{name}", "hidden"),
+        )
+    ]
+    app.clientside_callback(SHOW % [*TABS], *shown, Input("tab", "data"))
