@@ -22,7 +22,7 @@ from irl_lens.analyses.explorer.actions import no_action
 from irl_lens.analyses.explorer.computed import Computed
 from irl_lens.analyses.explorer.opening import begin, opening
 from irl_lens.analyses.explorer.rollouts import Tick
-from irl_lens.analyses.explorer.settings import checked
+from irl_lens.analyses.explorer.settings import check_branches, checked
 from irl_lens.analyses.explorer.state import LONGEST_STACK, MOST_SEED, Spot, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
@@ -47,7 +47,9 @@ class Explorer(Computed):
         super().__init__()
         self._run = workbench.final
         begun = self._run.first(opening) if state is None else state
-        self._states: list[State] = [checked(self._run.at(begun.checkpoint), begun)]
+        at = self._run.at(begun.checkpoint)
+        self._states: list[State] = [checked(at, begun)]
+        check_branches(at, begun)
 
     @classmethod
     def open(cls, run: Run, state: dict[str, Any] | None = None, base: str | None = None) -> Self:
@@ -62,13 +64,26 @@ class Explorer(Computed):
             UserError: The run has another base, or the state is of no such run.
         """
         workbench, begun = Workbench(run), None if state is None else State.of_plain(state)
-        found = workbench.at(begun.checkpoint if begun else None).hash if base else None
-        if base != found:
-            raise UserError(
-                f"the state was made with the base model {base}, {run.folder} has {found}; open "
-                "the run it was made with"
-            )
+        if base is not None:
+            _check_base(workbench.at(begun.checkpoint if begun else None), base)
         return cls(workbench, begun)
+
+    def restore(self, state: dict[str, Any], base: str, run: str = "") -> Self:
+        """Takes a state from elsewhere; that of before is what undo goes back to.
+
+        Args:
+            state: As :meth:`State.plain` gives it.
+            base: Hash of the base model that it was made with.
+            run: Name of the run that had it.
+
+        Raises:
+            UserError: The run has another base, or the state is of no such run.
+        """
+        found = State.of_plain(state)
+        workbench = self._run.at(found.checkpoint)
+        _check_base(workbench, base, run)
+        check_branches(workbench, found)
+        return self._become(found)
 
     @property
     def workbench(self) -> Workbench:
@@ -237,6 +252,15 @@ class Explorer(Computed):
             "checkpoint",
         )
         return replace(state, **{name: getattr(now, name) for name in names})
+
+
+def _check_base(workbench: Workbench, base: str, run: str = "") -> None:
+    if base != workbench.hash:
+        named = f" of the run {run!r}" if run else ""
+        raise UserError(
+            f"the state was made with the base model {base}{named}, {workbench.run.folder} has "
+            f"{workbench.hash}; open the run it was made with"
+        )
 
 
 def _seed(seed: Any) -> int:

@@ -80,6 +80,36 @@ def check_steering(workbench: Workbench, state: State, steering: Steering) -> No
             _within("forced step", steering.forced, 0, workbench.world.horizon - 1)
 
 
+def check_branches(workbench: Workbench, state: State) -> None:
+    """Refuses branches of a state from elsewhere that nobody can have grown.
+
+    Raises:
+        UserError: See :func:`checked`.
+    """
+    places = workbench.situation(state.clean).scene().places
+    parents: list[int | None] = [None]
+    for branch in state.branches:
+        if branch.parent not in parents or branch.number in parents:
+            raise UserError(f"branch {branch.number} leaves {branch.parent}; there is no such one")
+        parents.append(branch.number)
+        steps = len(branch.actions)
+        if len(branch.path) != steps + 1:
+            raise UserError(f"branch {branch.number}: {len(branch.path)} places, {steps} actions")
+        check_actions(workbench.actions, branch.actions)
+        _among("board", branch.side, SIDES)
+        _within("step of the fork", branch.fork, 0, steps)
+        _within("seed of a branch", branch.seed, 0, MOST_SEED)
+        _within("place of a branch", min(branch.path), 0 if workbench.walkable else -1, places - 1)
+        _within("place of a branch", max(branch.path), 0, places - 1)
+        for reached in branch.reached:
+            _within("subgoal", reached, 0, len(workbench.world.subgoal_names) - 1)
+        for spot in branch.spots:
+            check_spot(workbench, replace(state, step=len(state.walk) - 1), spot)
+        for segment in branch.segments:
+            _within("step of a segment", segment.since, 0, steps)
+            check_steering(workbench, state, segment.steering)
+
+
 def _code(workbench: Workbench, code: tuple[float, ...] | None) -> None:
     size = workbench.acting.decoder.n_z
     if code is None or len(code) != size:

@@ -6,13 +6,14 @@ number ``tick`` grows, and what is on show is drawn again.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 
-from irl_lens.analyses.explorer import patching
+from irl_lens.analyses.explorer import links, patching
 from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.jobs import Job, Jobs
@@ -141,6 +142,19 @@ def _episode(acts: Acts) -> None:
         return session.rewind(kept[value])
 
     acts(Input("checkpoint", "value"), rewind)
+
+    def arrived(session: Explorer, text: str | None) -> Any:
+        """Opens the state of a link."""
+        return links.opened(session, links.unpacked(text)) if text else no_update
+
+    def uploaded(session: Explorer, file: str | None) -> Any:
+        """Opens the state of a file, which comes as a data URL."""
+        if not file:
+            return no_update
+        return links.opened(session, b64decode(file.partition(",")[2]).decode())
+
+    acts(Input("arrived", "data"), arrived)
+    acts(Input("upload", "contents"), uploaded)
     acts(Input("undo", "n_clicks"), _pressed(lambda s: s.undo()))
     acts(
         Input("draw", "n_clicks"), _pressed(lambda s, seed: s.draw(seed)), [State("seed", "value")]

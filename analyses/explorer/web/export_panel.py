@@ -19,22 +19,28 @@ def export() -> list[Any]:
     }
     return [
         html.P(
-            "The present state as Python; it gives the same again in a notebook, to the bit.",
+            "The state as a link (which is this page's address), as a file that opens again here, "
+            "and as Python that gives the same in a notebook, to the bit.",
             className="call",
         ),
         html.Div(
             [
-                dcc.Clipboard(
-                    id="copy",
-                    target_id="snippet",
-                    title="copy",
-                    className="button",
-                    style={"display": "inline-block"},
-                ),
-                html.Span("Copy"),
-                *(html.Button(label, id=f"get-{name}") for name, label in files.items()),
+                _copy("copy-link", "Copy link"),
+                html.Button("State (file)", id="get-state"),
+                dcc.Upload(html.Button("Open a state file"), id="upload", accept=".json"),
+                _copy("copy", "Copy Python", target_id="snippet"),
             ],
+            className="row",
+        ),
+        html.P("Of the tab that was on show before:", className="hint"),
+        html.Div(
+            [html.Button(label, id=f"get-{name}") for name, label in files.items()],
             className="row",
         ),
         html.Pre(id="snippet", tabIndex=0),
     ]
+
+
+def _copy(name: str, said: str, **what: Any) -> dcc.Clipboard:
+    """A button that copies something to the clipboard."""
+    return dcc.Clipboard(html.Button(said), html.Button("Copied"), id=name, title=said, **what)

@@ -1,4 +1,9 @@
-"""What the browser does by itself: playing a walk, going to another run."""
+"""What the browser does by itself: playing a walk, going to another run, keeping the state.
+
+The page's address ends on ``#TAB.STATE`` (:mod:`irl_lens.analyses.explorer.links`): it is the link
+to the state, and what a page that is loaded again begins with. What follows ``#`` is not sent to
+servers with the address, and may be long.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,11 @@ ON = """(n, back, on, step, max) => {
 PLAY = """(n, disabled) => n
   ? [!disabled, disabled ? "Pause" : "Play"]
   : [true, "Play"]"""
+ARRIVE = """(key) => window.location.hash.slice(1).split(".")[1] || null"""
+LINK = """(state, tab) => {
+  if (state) window.history.replaceState(null, "", "#" + tab + "." + state);
+  return window.location.href;
+}"""
 GO = """(run) => {
   const now = new URLSearchParams(window.location.search).get("run");
   const first = dash_clientside.callback_context.triggered.length === 0;
@@ -46,6 +56,11 @@ def register(app: Dash) -> None:
         Output("before", "data"),
         Input("tab", "data"),
         State("before", "data"),
+    )
+    # A page that is opened or loaded again takes the state that its address has.
+    app.clientside_callback(ARRIVE, Output("arrived", "data"), Input("key", "data"))
+    app.clientside_callback(
+        LINK, Output("copy-link", "content"), Input("link", "data"), Input("tab", "data")
     )
     app.clientside_callback(
         GO, Output("asked", "data"), Input("run", "value"), prevent_initial_call=True

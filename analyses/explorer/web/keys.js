@@ -11,6 +11,9 @@ document.addEventListener("keydown", (event) => {
   tabs[goes[event.key]].click();
 });
 
+// Another link in the address bar is another state.
+window.addEventListener("hashchange", () => window.location.reload());
+
 function name() {
   const bare = ":is([role=slider], input):not([aria-label])";
   for (const part of document.querySelectorAll(`[data-name] ${bare}`)) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from dash import dcc, html
 
@@ -27,6 +28,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
         now: The run that is open.
     """
     stores = {"key": key, "tick": 0, "finished": 0, "picked": None, "asked": 0, "before": "patch"}
+    stores |= {"link": None, "arrived": None}
     return html.Div(
         [
             *(dcc.Store(id=name, data=value) for name, value in stores.items()),
@@ -51,7 +53,7 @@ def refused(why: Exception, runs: dict[str, str], now: str) -> html.Div:
     return html.Div(
         [
             dcc.Store(id="asked", data=0),
-            html.Header(_switch(runs, now)),
+            html.Header([*_switch(runs, now), _watch(now)]),
             html.Main([html.H2(f"{runs[now]} cannot be opened"), said], style={"display": "block"}),
         ]
     )
@@ -71,12 +73,18 @@ def _header(session: Explorer, runs: dict[str, str], now: str) -> html.Header:
     return html.Header(
         [
             *_switch(runs, now),
-            html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
+            html.A("atlas", id="atlas", href=f"atlas?run={quote(now)}", target="_blank"),
+            _watch(now),
             _training(session),
             html.Div(id="message", role="status"),
             html.Button("Undo", id="undo", disabled=True),
         ]
     )
+
+
+def _watch(now: str) -> html.A:
+    """The way to how far the training of a run has come."""
+    return html.A("training log", id="watch", href=f"watch?run={quote(now)}", target="_blank")
 
 
 def _switch(runs: dict[str, str], now: str) -> list[Any]:

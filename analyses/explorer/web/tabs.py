@@ -15,9 +15,12 @@ TABS = {"patch": "Patch", "steer": "Steer", "fork": "Fork", "keep": "Take away"}
 SHOW = (
     """(tab) => %s.flatMap((name) => [String(name === tab), name === tab ? 0 : -1, name !== tab])"""
 )
-CHOOSE = """(...clicks) => clicks.some(Boolean)
-  ? dash_clientside.callback_context.triggered_id.slice("tab-".length)
-  : dash_clientside.no_update"""
+CHOOSE = """(...clicks) => {
+  if (clicks.some(Boolean)) return dash_clientside.callback_context.triggered_id.slice(4);
+  const named = window.location.hash.slice(1).split(".")[0];
+  return %s.includes(named) ? named : "patch";
+}"""
+"""The tab that was clicked or, when the page opens, the one that its link names."""
 
 
 def tabs(panels: dict[str, list[Any]]) -> html.Div:
@@ -54,10 +57,9 @@ def tabs(panels: dict[str, list[Any]]) -> html.Div:
 def register(app: Dash) -> None:
     """Registers what clicks on tabs do."""
     app.clientside_callback(
-        CHOOSE,
+        CHOOSE % [*TABS],
         Output("tab", "data"),
         *(Input(f"tab-{name}", "n_clicks") for name in TABS),
-        prevent_initial_call=True,
     )
     shown = [
         output

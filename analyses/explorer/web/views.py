@@ -16,6 +16,7 @@ from irl_lens.analyses.explorer import (
     sentences,
 )
 from irl_lens.analyses.explorer.export import snippet
+from irl_lens.analyses.explorer.links import packed
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import SIDES
 from irl_lens.analyses.explorer.web.callbacks import poll
@@ -32,6 +33,11 @@ def register(app: Dash, sessions: Sessions) -> None:
     _patch(app, sessions)
     _fork(app, sessions)
     _latent(app, sessions)
+
+    @app.callback(Output("link", "data"), Input("tick", "data"), State("key", "data"))
+    def link(tick: int, key: str) -> Any:
+        """Writes the state into the page's address, once it is not what the page opened with."""
+        return packed(sessions.get(key)[0]) if tick else no_update
 
     @app.callback(
         Output("snippet", "children"),
