@@ -11,6 +11,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Eventful    events that its observations show, of which a boundary may be one
     Paired      pairs of episodes, clean and corrupted
     Recorded    demonstrations that were recorded, in parts that share nothing
+    Explained   what is to be done, in words and a picture
     Fallible    how often its expert succeeds
     Practising  a skill of its expert that is trained
 
@@ -224,6 +225,29 @@ class Fallible(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Explanation:
+    """What is to be done in a world, for who has never seen it.
+
+    Attributes:
+        text: A few sentences.
+        picture: A drawing as SVG; "" for none.
+    """
+
+    text: str
+    picture: str = ""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A world that explains itself."""
+
+    @property
+    def explanation(self) -> Explanation:
+        """What is to be done in it."""
+        ...
+
+
 _OFFERS: dict[Offer, str] = {
     "labels": "labels of subgoals",
     "discrete": "actions out of a finite set",
@@ -236,6 +260,7 @@ _OFFERS: dict[Offer, str] = {
     Eventful: "events that its observations show",
     Paired: "pairs of clean and corrupted episodes",
     Recorded: "recorded demonstrations",
+    Explained: "an explanation of itself",
     Fallible: "an expert that may fail",
     Practising: "a skill of its expert to train",
 }

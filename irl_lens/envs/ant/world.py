@@ -23,7 +23,9 @@ from irl_lens.envs.ant.stance import stance_of
 from irl_lens.envs.ant.success import played
 from irl_lens.envs.ant.taskless import Roaming
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv, rows_of
+from irl_lens.envs.contracts import Explanation
 from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
+from irl_lens.envs.pinpad.explained import explanation
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.tasks import Task
@@ -151,6 +153,13 @@ class AntWorld(AntSpec):
         """Returns column and row of the ant, as observations show it."""
         place = body_columns(self.board.objects, observations)[..., PLACE]
         return self.arena.points(self.arena.half * place.astype(np.float64))
+
+    @property
+    def explanation(self) -> Explanation:
+        """What is to be done."""
+        left = ", or leaving the board" if self.settings.edge == "ends" else ""
+        body = "the agent is a body with four legs and eight torques"
+        return explanation(self, body, f", and so does a wall, a fall{left}")
 
     @property
     def event_names(self) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from irl_lens.arrays import NDArray
+from irl_lens.envs.contracts import Explanation
 from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
 from irl_lens.envs.pinpad.bayes import posterior
 from irl_lens.envs.pinpad.expert import demonstrations, visit_table
+from irl_lens.envs.pinpad.explained import explanation
 from irl_lens.envs.pinpad.layouts import Layouts
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.situation import DIRECTIONS, PinpadSituation
@@ -127,6 +129,11 @@ class PinpadWorld(PinpadSpec):
         """Returns column and row of the cell the agent is on."""
         y, x = np.divmod(self.places(observations), self.board.size)
         return np.stack([x, y], axis=-1).astype(np.float64)
+
+    @property
+    def explanation(self) -> Explanation:
+        """What is to be done."""
+        return explanation(self, "the agent moves up, right, down or left")
 
     @property
     def event_names(self) -> tuple[str, ...]:
