@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irl_lens.analyses.explorer.actions import Action, plain_actions
-from irl_lens.analyses.explorer.opening import decisions
+from irl_lens.analyses.explorer.episodes import decisions
 from irl_lens.analyses.explorer.rollouts import play
 from irl_lens.analyses.explorer.state import SIDES, State
 from irl_lens.analyses.explorer.workbench import Workbench

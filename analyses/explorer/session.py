@@ -20,7 +20,8 @@ from typing import Any, Self
 from irl_lens.analyses.explorer import edits, forks, patching
 from irl_lens.analyses.explorer.actions import no_action
 from irl_lens.analyses.explorer.computed import Computed
-from irl_lens.analyses.explorer.opening import begin, opening
+from irl_lens.analyses.explorer.episodes import begin
+from irl_lens.analyses.explorer.opening import opening
 from irl_lens.analyses.explorer.rollouts import Tick
 from irl_lens.analyses.explorer.settings import check_branches, checked
 from irl_lens.analyses.explorer.state import LONGEST_STACK, MOST_SEED, Spot, State, Steering

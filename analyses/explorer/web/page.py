@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +14,9 @@ from irl_lens.analyses.explorer.web import panels
 from irl_lens.analyses.explorer.web.export_panel import export
 from irl_lens.analyses.explorer.web.fields import number, slider
 from irl_lens.analyses.explorer.web.fork_panel import fork
+from irl_lens.analyses.explorer.web.hint import hint
 from irl_lens.analyses.explorer.web.tabs import tabs
+from irl_lens.envs.contracts import Explained
 
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
@@ -36,6 +39,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
             dcc.Interval(id="playing", interval=450, disabled=True),
             dcc.Download(id="download"),
             _header(session, runs, now),
+            hint(),
             html.Main([_left(session), _right(session)]),
         ]
     )
@@ -135,6 +139,7 @@ def _left(session: Explorer) -> html.Div:
                 ],
                 className="row",
             ),
+            *_world(session),
             graph(
                 "readings", height(session.workbench.actions), "the next action, beliefs and gate"
             ),
@@ -148,6 +153,17 @@ def _left(session: Explorer) -> html.Div:
             ),
         ]
     )
+
+
+def _world(session: Explorer) -> list[html.Details]:
+    """What is to be done, in words and a picture, where the world says it."""
+    world = session.workbench.world
+    if not isinstance(world, Explained):
+        return []
+    text, drawn = world.explanation.text, b64encode(world.explanation.picture.encode()).decode()
+    picture = html.Img(src=f"data:image/svg+xml;base64,{drawn}", alt="one demonstration")
+    inside = [html.P(text), picture] if drawn else [html.P(text)]
+    return [html.Details([html.Summary("The world: what is to be done"), *inside], id="world")]
 
 
 def _put(session: Explorer) -> html.Div:

@@ -36,6 +36,7 @@ from irl_lens.analyses.explorer.web import (
     board_clicks,
     callbacks,
     downloads,
+    hint,
     in_browser,
     rollout_views,
     tabs,
@@ -137,6 +138,7 @@ def application(sessions: Sessions, hosts: Hosts) -> Dash:
     downloads.register(app, sessions)
     in_browser.register(app)
     tabs.register(app)
+    hint.register(app)
     guard(app.server, hosts)
     atlas_pages.register(app.server, sessions)
     watch_page.register(app.server, sessions)

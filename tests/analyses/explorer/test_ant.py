@@ -281,7 +281,7 @@ def test_the_page_is_drawn_and_says_what_there_is_not(
 
 def test_it_opens_on_a_thing_at_a_free_place(workbench: Workbench, monkeypatch) -> None:
     monkeypatch.setattr("irl_lens.analyses.explorer.opening.EPISODES", 6)
-    monkeypatch.setattr("irl_lens.analyses.explorer.opening._redirected", lambda *_: 1.0)
+    monkeypatch.setattr("irl_lens.analyses.explorer.opening.effects", lambda *_: 1.0)
     state = opening(workbench)
     before, after = state.clean["places"], state.edited["places"]
     moved = [name for name in before if before[name] != after[name]]

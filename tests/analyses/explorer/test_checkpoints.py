@@ -10,7 +10,7 @@ import pytest
 
 import irl_lens
 from irl_lens.analyses.explorer import Explorer, State, export
-from irl_lens.analyses.explorer.opening import begin
+from irl_lens.analyses.explorer.episodes import begin
 from irl_lens.analyses.explorer.sentences import trained
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
