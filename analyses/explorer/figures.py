@@ -14,6 +14,7 @@ from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.patching import Sweep, active
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.figures.board import (
+    MORE,
     draw_field,
     draw_occupancies,
     draw_paths,
@@ -147,7 +148,7 @@ def outings(
         paths = [row[out.since :] for row in rows[:SHOWN]]
         draw_paths(figure, scene, paths, 1, column, colors=(color,))
     gap = after.occupancy - before.occupancy
-    draw_values(figure, scene, gap, 1, 3, signed=True)
+    draw_values(figure, scene, gap, 1, 3, signed=True, scale=MORE)
     return figure
 
 

@@ -76,8 +76,8 @@ def check_steering(workbench: Workbench, state: State, steering: Steering) -> No
         controller(workbench, steering)
     if steering.kind == "code":
         _code(workbench, steering.code)
-        if steering.forced is not None:
-            _within("forced step", steering.forced, 0, workbench.world.horizon - 1)
+    if steering.forced is not None:
+        _within("forced step", steering.forced, 0, workbench.world.horizon - 1)
 
 
 def check_branches(workbench: Workbench, state: State) -> None:
