@@ -56,7 +56,7 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     """What each cell would do, those in force outlined."""
     state, shares = session.state, sweep.shares
     if np.isnan(shares).all():
-        return nothing("The edit changes nothing here: move something else on the edited board.")
+        return nothing("Both boards give the same here: move something on the edited one.")
     steps = list(range(sweep.since, state.step + 1))
     figure = go.Figure(
         go.Heatmap(

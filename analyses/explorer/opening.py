@@ -30,7 +30,7 @@ from irl_lens.envs.scenes import Thing, TraceableSituation
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
 
-EPISODES, TRIED, LONG, LATER = 24, 3, 100, 4
+EPISODES, TRIED, LONG, LATER = 12, 3, 100, 4
 """Demonstrations looked at, edits of each kind that are tried out, fewer of both where episodes
 have more than so many steps; and for how many steps after a subgoal it is edited."""
 Visited = dict[int, tuple[int, ...]]
@@ -45,9 +45,9 @@ def opening(workbench: Workbench, seed: int = 0) -> State:
         seed: Seed of the episodes.
     """
     tried = _some(workbench, TRIED)
-    kinds = [_ranked(workbench, states)[:tried] for states in _edits(workbench, seed)]
     best, most = begin(workbench, seed), -1.0
-    for state in (state for kind in kinds for state in kind):
+    kinds = _edits(workbench, seed)
+    for state in (s for states in kinds for s in _ranked(workbench, states)[:tried]):
         found = effects(workbench, state)
         best, most = (state, found) if found > most else (best, most)
         if found > ENOUGH:

@@ -233,7 +233,7 @@ def test_what_is_still_to_be_computed_is_drawn_as_such(server: Server) -> None:
     jobs.wait(60)
     session.draw(7)
     session.sweep()
-    assert "changes nothing here" in viewed(server, key, "map", {"tab": "patch"})[1]
+    assert "give the same" in viewed(server, key, "map", {"tab": "patch"})[1]
 
 
 @pytest.mark.parametrize("many", [8, pytest.param(50, marks=pytest.mark.slow)])
