@@ -157,9 +157,9 @@ class AntWorld(AntSpec):
     @property
     def explanation(self) -> Explanation:
         """What is to be done."""
-        left = ", or leaving the board" if self.settings.edge == "ends" else ""
+        left = ", a fall or leaving the board" if self.settings.edge == "ends" else " or a fall"
         body = "the agent is a body with four legs and eight torques"
-        return explanation(self, body, f", and so does a wall, a fall{left}")
+        return explanation(self, body, f", and so does a wall{left}")
 
     @property
     def event_names(self) -> tuple[str, ...]:
