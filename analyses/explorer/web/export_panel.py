@@ -9,6 +9,7 @@ from dash import dcc, html
 
 def export() -> list[Any]:
     """What can be taken away."""
+    about: dict[str, Any] = {"aria-label": "the state as Python"}
     files = {
         "html": "Figure (HTML)",
         "png": "Figure (PNG)",
@@ -37,7 +38,7 @@ def export() -> list[Any]:
             [html.Button(label, id=f"get-{name}") for name, label in files.items()],
             className="row",
         ),
-        html.Pre(id="snippet", tabIndex=0),
+        html.Pre(id="snippet", tabIndex=0, role="region", **about),
     ]
 
 

@@ -7,7 +7,7 @@ servers with the address, and may be long.
 
 from __future__ import annotations
 
-from dash import Dash, Input, Output, State
+from dash import MATCH, Dash, Input, Output, State
 
 ON = """(n, back, on, step, max) => {
   const id = dash_clientside.callback_context.triggered[0]?.prop_id ?? "";
@@ -61,6 +61,12 @@ def register(app: Dash) -> None:
     app.clientside_callback(ARRIVE, Output("arrived", "data"), Input("key", "data"))
     app.clientside_callback(
         LINK, Output("copy-link", "content"), Input("link", "data"), Input("tab", "data")
+    )
+    # A slider's number, as it is dragged or set.
+    app.clientside_callback(
+        "(z) => z.toFixed(2)",
+        Output({"kind": "z-said", "index": MATCH}, "children"),
+        Input({"kind": "z", "index": MATCH}, "value"),
     )
     app.clientside_callback(
         GO, Output("asked", "data"), Input("run", "value"), prevent_initial_call=True

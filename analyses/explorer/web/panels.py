@@ -190,12 +190,16 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
         sliders: list[Any] = []
     else:
         top = workbench.spread
+        # Dash leaves its own fields out where there is no room for them.
+        look: dict[str, Any] = {"step": top / 50, "allow_direct_input": False}
         sliders = [
             html.Div(
                 [
                     html.Span(f"z{i}"),
-                    slider({"kind": "z", "index": i}, f"z{i}", -top, top, 0, step=top / 50),
-                ]
+                    slider({"kind": "z", "index": i}, f"z{i}", -top, top, 0, **look),
+                    html.Span("0", id={"kind": "z-said", "index": i}, className="number"),
+                ],
+                className="named",
             )
             for i in range(workbench.meta.decoder.n_z)
         ]

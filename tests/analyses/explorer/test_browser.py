@@ -241,7 +241,10 @@ def test_steering_by_a_controller_and_by_a_point(chromium: Any, server: Server) 
     far = int(abs(points).sum(axis=1).argmax())
     page.click("latent", *map(float, points[far]))
     page.until(lambda: page.session.state.steering.code != before)
-    assert page.session.state.steering.code == pytest.approx(workbench.switch_codes.codes[far])
+    code = page.session.state.steering.code
+    assert code == pytest.approx(workbench.switch_codes.codes[far])
+    said = [f"{x:.2f}" for x in code or ()]
+    page.until(lambda: [n.text for n in chromium.find_elements("css selector", ".number")] == said)
     page.until(lambda: page.session.ready(steered=True))
     page.until(lambda: "come upon" in page.text("gone-steer"))
 
