@@ -27,7 +27,8 @@ LINK = """(state, tab) => {
 GO = """(run) => {
   const now = new URLSearchParams(window.location.search).get("run");
   const first = dash_clientside.callback_context.triggered.length === 0;
-  if (!first && run && run !== now) window.location.search = "?run=" + encodeURIComponent(run);
+  // Without the state, which is of the run that is left.
+  if (!first && run && run !== now) window.location.assign("?run=" + encodeURIComponent(run));
   return dash_clientside.no_update;
 }"""
 

@@ -456,7 +456,7 @@ def test_the_atlas_and_other_runs_are_a_click_away(chromium: Any, server: Server
     page.until(lambda: chromium.find_elements("css selector", ".dash-options-list-option"))
     options = chromium.find_elements("css selector", ".dash-options-list-option")
     next(option for option in options if option.text == "grid").click()
-    page.until(lambda: "run=grid" in chromium.current_url)
+    page.until(lambda: "run=grid" in chromium.current_url and "#" not in chromium.current_url)
     page.until(lambda: "irl-lens train base keeps" in page.text("trained"))
     page.until(lambda: "come upon" in page.text("gone"))
     assert page.find("atlas").get_attribute("href").endswith("atlas?run=grid")
