@@ -16,7 +16,6 @@ from irl_lens.analyses.explorer.web.fields import number, slider
 from irl_lens.analyses.explorer.web.fork_panel import fork
 from irl_lens.analyses.explorer.web.hint import hint
 from irl_lens.analyses.explorer.web.tabs import tabs
-from irl_lens.envs.contracts import Explained
 
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
@@ -157,10 +156,10 @@ def _left(session: Explorer) -> html.Div:
 
 def _world(session: Explorer) -> list[html.Details]:
     """What is to be done, in words and a picture, where the world says it."""
-    world = session.workbench.world
-    if not isinstance(world, Explained):
+    known = session.workbench.explanation
+    if known is None:
         return []
-    text, drawn = world.explanation.text, b64encode(world.explanation.picture.encode()).decode()
+    text, drawn = known.text, b64encode(known.picture.encode()).decode()
     picture = html.Img(src=f"data:image/svg+xml;base64,{drawn}", alt="one demonstration")
     inside = [html.P(text), picture] if drawn else [html.P(text)]
     return [html.Details([html.Summary("The world: what is to be done"), *inside], id="world")]

@@ -452,6 +452,8 @@ def test_the_atlas_and_other_runs_are_a_click_away(chromium: Any, server: Server
     page.until(lambda: "an atlas of this run" in chromium.page_source)
     chromium.close()
     chromium.switch_to.window(first)
+    page.press("on")
+    page.until(lambda: "#patch." in chromium.current_url)
     page.press("run")
     page.until(lambda: chromium.find_elements("css selector", ".dash-options-list-option"))
     options = chromium.find_elements("css selector", ".dash-options-list-option")
