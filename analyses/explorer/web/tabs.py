@@ -35,7 +35,7 @@ def tabs(panels: dict[str, list[Any]]) -> html.Div:
             id=f"tab-{name}",
             role="tab",
             className="tab",
-            **{"aria-controls": f"panel-{name}"},  # type: ignore[arg-type]
+            **_about(controls=f"panel-{name}"),
         )
         for name, said in TABS.items()
     ]
@@ -45,13 +45,17 @@ def tabs(panels: dict[str, list[Any]]) -> html.Div:
             id=f"panel-{name}",
             role="tabpanel",
             hidden=True,
-            **{"aria-labelledby": f"tab-{name}"},  # type: ignore[arg-type]
+            **_about(labelledby=f"tab-{name}"),
         )
         for name in TABS
     ]
-    about: dict[str, Any] = {"aria-label": "what to do"}
-    store = dcc.Store(id="tab", data="patch")
-    return html.Div([store, html.Div(heads, role="tablist", className="tabs", **about), *bodies])
+    row = html.Div(heads, role="tablist", className="tabs", **_about(label="what to do"))
+    return html.Div([dcc.Store(id="tab", data="patch"), row, *bodies])
+
+
+def _about(**values: str) -> dict[str, Any]:
+    """Properties of WAI-ARIA, which are no names in Python."""
+    return {f"aria-{name}": value for name, value in values.items()}
 
 
 def register(app: Dash) -> None:
