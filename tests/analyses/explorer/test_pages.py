@@ -13,7 +13,7 @@ from irl_lens.analyses.explorer.web.hosts import Hosts
 from irl_lens.analyses.explorer.web.server import application
 from irl_lens.analyses.explorer.web.sessions import Sessions, name_of
 from irl_lens.files.lock import locked
-from irl_lens.runs.run import Run
+from irl_lens.runs.run import Run, find_run
 
 JSON: dict[str, Any] = {"json": {}}
 
@@ -89,7 +89,7 @@ def test_the_atlas_of_a_bundled_model_is_made_in_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sessions = Sessions(Run.open("grid"))
+    sessions = Sessions(find_run("grid"))
     client = application(sessions, Hosts()).server.test_client()
     assert asked(client, "/atlas/make?run=grid", post=True)[0] == 202
     assert "being made" in asked(client, "/atlas")[1]
