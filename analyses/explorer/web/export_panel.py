@@ -44,4 +44,5 @@ def export() -> list[Any]:
 
 def _copy(name: str, said: str, **what: Any) -> dcc.Clipboard:
     """A button that copies something to the clipboard."""
-    return dcc.Clipboard(html.Button(said), html.Button("Copied"), id=name, title=said, **what)
+    done = html.Button("Copied")
+    return dcc.Clipboard(html.Button(said), copied_children=done, id=name, title=said, **what)
