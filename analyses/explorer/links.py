@@ -54,7 +54,7 @@ def unpacked(text: str) -> str:
         raise UserError(f"this is no link to a state ({error}); copy all of it") from error
 
 
-def opened(session: Explorer, text: str) -> None:
+def opened(session: Explorer, text: str | bytes) -> None:
     """Opens what :func:`kept` returned, as JSON; the state of before can be undone to.
 
     Raises:

@@ -151,7 +151,7 @@ def _episode(acts: Acts) -> None:
         """Opens the state of a file, which comes as a data URL."""
         if not file:
             return no_update
-        return links.opened(session, b64decode(file.partition(",")[2]).decode())
+        return links.opened(session, b64decode(file.partition(",")[2]))
 
     acts(Input("arrived", "data"), arrived)
     acts(Input("upload", "contents"), uploaded)

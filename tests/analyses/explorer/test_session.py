@@ -137,7 +137,7 @@ def test_what_is_no_link_or_file_is_refused_and_changes_nothing(session: Explore
             links.opened(
                 session, json.dumps(kept | {"state": kept["state"] | {"branches": branches}})
             )
-    for wrong in ("", "{", "[]", "{}", "[" * 100_000, json.dumps(kept | {"base": "0"})):
+    for wrong in ("", b"\xff", "{", "[]", "{}", "[" * 100_000, json.dumps(kept | {"base": "0"})):
         with pytest.raises(UserError, match=r"file|base model"):
             links.opened(session, wrong)
     assert session.state is before
