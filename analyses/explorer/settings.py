@@ -89,7 +89,9 @@ def check_branches(workbench: Workbench, state: State) -> None:
     places = workbench.situation(state.clean).scene().places
     parents: list[int | None] = [None]
     for branch in state.branches:
-        if branch.parent not in parents or branch.number in parents:
+        if branch.number in parents:
+            raise UserError(f"two branches are number {branch.number}; give each its own")
+        if branch.parent not in parents:
             raise UserError(f"branch {branch.number} leaves {branch.parent}; there is no such one")
         parents.append(branch.number)
         steps = len(branch.actions)
