@@ -144,13 +144,14 @@ class Page:
 
     def tabbed(self) -> list[Any]:
         """Every element that the Tab key comes by, from the first to the last."""
+        from selenium.webdriver import ActionChains
         from selenium.webdriver.common.keys import Keys
 
         first = self.find("run")  # blurring would go on from where one was
         self.driver.execute_script("arguments[0].focus()", first)
         found: list[Any] = [first]
         while len(found) < 200:
-            self.driver.switch_to.active_element.send_keys(Keys.TAB)
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
             now = self.driver.switch_to.active_element
             if now.tag_name == "body" or now == first:
                 return found
