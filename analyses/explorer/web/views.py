@@ -169,7 +169,7 @@ def _patch(app: Dash, sessions: Sessions) -> None:
                 return waits, no_update, None, "", _chips(session)
         except UserError as error:
             return figures.nothing("No map."), no_update, None, str(error), _chips(session)
-        figure = figures.heat_map(session, session.sweep())
+        figure: Any = figures.heat_map(session, session.sweep())
         style = {"height": f"{figure.layout.height}px"}
         return figure, style, None, sentences.question(session), _chips(session)
 
@@ -227,7 +227,8 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         if tab != "fork":
             return (no_update,) * 8
         session, _jobs = sessions.get(key)
-        figure, branches = fork_figures.tree(session), session.state.branches
+        figure: Any = fork_figures.tree(session)
+        branches = session.state.branches
         listed = [{"label": f"branch {b.number}", "value": b.number} for b in branches]
         known = [b.number for b in branches]
         kept = [n for n in chosen or [] if n in known]
