@@ -61,8 +61,13 @@ class Acts:
         act: Act,
         states: Sequence[State] = (),
         long: bool = False,
+        first: bool = False,
     ) -> None:
-        """Registers one: ``act(session, *triggers, *states)``, and the work if it may be long."""
+        """Registers one: ``act(session, *triggers, *states)``, and the work if it may be long.
+
+        One that is ``first`` acts when the page opens: nothing is drawn before it is done, so that
+        no field shows, and then sets, what was before.
+        """
         triggers = [trigger] if isinstance(trigger, Input) else list(trigger)
 
         @self.app.callback(
@@ -71,7 +76,7 @@ class Acts:
             *triggers,
             State("key", "data"),
             *states,
-            prevent_initial_call=True,
+            prevent_initial_call="initial_duplicate" if first else True,
         )
         def changed(*values: Any) -> tuple[Any, Any]:
             """Acts on the session; returns a new tick if the state is another, and a message."""
@@ -84,11 +89,11 @@ class Acts:
                 session, jobs = self.sessions.get(key)
                 before, work = session.state, [jobs] if long else []
                 if act(session, *given, *rest, *work) is no_update:
-                    return no_update, no_update
+                    return next(_TICKS) if first else no_update, no_update
             except WRONG as error:
                 # Drawn again all the same: what was typed gives way to what is.
                 return next(_TICKS), failing(error)
-            if session.state is before:
+            if session.state is before and not first:
                 # Fields that show a state anew come by here: what was said stays.
                 return no_update, no_update
             return next(_TICKS), ""
@@ -153,7 +158,7 @@ def _episode(acts: Acts) -> None:
             return no_update
         return links.opened(session, b64decode(file.partition(",")[2]))
 
-    acts(Input("arrived", "data"), arrived)
+    acts(Input("arrived", "data"), arrived, first=True)
     acts(Input("upload", "contents"), uploaded)
     acts(Input("undo", "n_clicks"), _pressed(lambda s: s.undo()))
     acts(

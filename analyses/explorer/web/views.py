@@ -35,9 +35,10 @@ def register(app: Dash, sessions: Sessions) -> None:
     _latent(app, sessions)
 
     @app.callback(Output("link", "data"), Input("tick", "data"), State("key", "data"))
-    def link(tick: int, key: str) -> Any:
+    def link(_: int, key: str) -> Any:
         """Writes the state into the page's address, once it is not what the page opened with."""
-        return packed(sessions.get(key)[0]) if tick else no_update
+        session, _jobs = sessions.get(key)
+        return packed(session) if session.can_undo else no_update
 
     @app.callback(
         Output("snippet", "children"),
