@@ -15,6 +15,7 @@ from irl_lens.analyses.atlas.ending import Ending
 from irl_lens.analyses.atlas.entry import Entry
 from irl_lens.analyses.figures.board import (
     DIVERGING,
+    MORE,
     SEQUENTIAL,
     boards,
     draw_field,
@@ -96,7 +97,7 @@ def occupancy(entry: Entry) -> go.Figure:
             draw_values(figure, board.scene, x[kind], row, column, most=most or 1)
         for column, kind in enumerate(("steered", "placebo"), start=3):
             gap = x[kind] - x["alone"]
-            scale = column == 4 and row == 1
+            scale = MORE if column == 4 and row == 1 else ""
             look = {"most": most or 1, "signed": True, "scale": scale}
             draw_values(figure, board.scene, gap, row, column, **look)
     return figure

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from irl_lens.analyses.explorer.actions import Action, plain_actions
-from irl_lens.analyses.explorer.opening import decisions
+from irl_lens.analyses.explorer.episodes import decisions
 from irl_lens.analyses.explorer.rollouts import play
 from irl_lens.analyses.explorer.state import SIDES, State
 from irl_lens.analyses.explorer.workbench import Workbench
@@ -93,7 +93,7 @@ def _expert(workbench: Workbench, situation: TraceableSituation, state: State) -
 
 def _model(workbench: Workbench, situation: TraceableSituation, state: State) -> State:
     many = situation.scene().places
-    out = play(workbench, situation, (), (), 1, state.noise, many)
+    out = play(workbench, situation, (), (), 1, state.rollout_seed, many)
     path, actions = out.walked(0)
     return _along(state, path[:-1], actions, 0)
 

@@ -14,6 +14,7 @@ from irl_lens.analyses.explorer.outing import Outing
 from irl_lens.analyses.explorer.patching import Sweep, active
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.figures.board import (
+    MORE,
     draw_field,
     draw_occupancies,
     draw_paths,
@@ -23,7 +24,7 @@ from irl_lens.analyses.figures.board import (
 from irl_lens.analyses.figures.board_traces import Path
 from irl_lens.analyses.figures.style import CONTRAST, GREY, INK, MAIN, PALE, PALETTE, styled
 from irl_lens.analyses.patching.contrast import BY_HEAD
-from irl_lens.analyses.patching.grid import SCALE
+from irl_lens.analyses.patching.grid import colour_axis
 from irl_lens.envs.scenes import AGENT, Scene
 
 RUNS = {"clean": PALETTE[2], "edited": MAIN, "patched": CONTRAST}
@@ -54,23 +55,17 @@ def world(session: Explorer, side: str, picked: str | None = None) -> go.Figure:
 def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
     """What each cell would do, those in force outlined."""
     state, shares = session.state, sweep.shares
-    bound = max(1.0, float(np.nanmax(np.abs(shares), initial=0)))
+    if np.isnan(shares).all():
+        return nothing("Both boards give the same here: move something on the edited one.")
     steps = list(range(sweep.since, state.step + 1))
     figure = go.Figure(
         go.Heatmap(
             x=steps,
             y=list(sweep.sites),
             z=shares,
-            zmin=-bound,
-            zmax=bound,
-            colorscale=SCALE,
+            coloraxis="coloraxis",
             xgap=1,
             ygap=1,
-            colorbar={
-                "title": "share of the<br>edit undone",
-                "thickness": 12,
-                "tickvals": [-1, 0, 1],
-            },
             hovertemplate="%{y}, step %{x}: %{z:.3f} of the edit's effect undone<extra></extra>",
         )
     )
@@ -81,11 +76,23 @@ def heat_map(session: Explorer, sweep: Sweep) -> go.Figure:
                     _outline(figure, step, site, 0.5)
     figure.update_xaxes(title="step", showgrid=False, dtick=_spacing(len(steps)))
     figure.update_yaxes(
-        title="head" if state.component in BY_HEAD else "layer", autorange="reversed"
+        title="head" if state.component in BY_HEAD else "layer",
+        autorange="reversed",
+        tickvals=list(sweep.sites),  # each of them: plotly leaves out every other one
     )
     height = 50 + max(100, 15 * len(sweep.sites))
     margin = NARROW | {"t": 6, "b": 36, "l": 56}
-    return styled(figure, "", height, margin=margin, plot_bgcolor=PALE)
+    scale = colour_axis([shares], "share of the<br>edit undone", thickness=12, nticks=3)
+    return styled(figure, "", height, margin=margin, plot_bgcolor=PALE, coloraxis=scale)
+
+
+def nothing(said: str) -> go.Figure:
+    """A picture of nothing, with what it would take, or what it waits for."""
+    figure = go.Figure().update_xaxes(visible=False).update_yaxes(visible=False)
+    figure.add_annotation(
+        text=said, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font_color=GREY
+    )
+    return styled(figure, "", 150, margin=NARROW, plot_bgcolor="white")
 
 
 def effects(session: Explorer, look: str, before: Outing | None, after: Outing | None) -> go.Figure:
@@ -141,7 +148,7 @@ def outings(
         paths = [row[out.since :] for row in rows[:SHOWN]]
         draw_paths(figure, scene, paths, 1, column, colors=(color,))
     gap = after.occupancy - before.occupancy
-    draw_values(figure, scene, gap, 1, 3, signed=True)
+    draw_values(figure, scene, gap, 1, 3, signed=True, scale=MORE)
     return figure
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from irl_lens.analyses.explorer import figures
+from irl_lens.analyses.explorer import figures, forks
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import Branch
 from irl_lens.analyses.figures.board import draw_paths, draw_scene
@@ -20,7 +20,7 @@ def tree(session: Explorer) -> go.Figure:
     state, figure = session.state, go.Figure()
     _limb(figure, 0, len(state.walk) - 1, 0, "walk", GREY)
     rows = {None: 0} | {b.number: i for i, b in enumerate(state.branches, 1)}
-    names = session.workbench.world.subgoal_names
+    names, said = session.workbench.world.subgoal_names, ["walk"]
     for found in state.branches:
         y, color = rows[found.number], PALETTE[(found.number - 1) % len(PALETTE)]
         figure.add_scatter(
@@ -30,24 +30,26 @@ def tree(session: Explorer) -> go.Figure:
             line={"color": GREY, "dash": "dot"},
             hoverinfo="skip",
         )
-        reached = " ".join(names[g] for g in found.reached) or "no subgoal"
-        _limb(figure, found.fork, len(found.path) - 1, y, f"branch {found.number}", color, reached)
+        said.append(f"branch {found.number}: {forks.reached(found, names)}")
+        _limb(figure, found.fork, len(found.path) - 1, y, f"branch {found.number}", color)
     figure.add_vline(x=state.step, line={"color": INK, "width": 1, "dash": "dash"})
     figure.update_xaxes(title="step")
-    figure.update_yaxes(autorange="reversed", showticklabels=False, ticks="", showgrid=False)
-    height = 110 + 26 * (1 + len(state.branches))
-    margin = figures.NARROW | {"l": 10, "t": 10, "r": 120}
+    # Labels of an axis get the room that they need; text beside the lines is cut.
+    figure.update_yaxes(autorange="reversed", tickvals=[*range(len(said))], ticktext=said)
+    figure.update_yaxes(automargin=True, ticks="", showgrid=False)
+    height = 110 + 26 * len(said)
+    margin = figures.NARROW | {"t": 10}
     return styled(figure, "", height, showlegend=False, margin=margin)
 
 
 def compared(session: Explorer, numbers: Sequence[int], step: int) -> go.Figure:
-    """Branches on the board, as far as a step."""
+    """Branches on the board, as far as a step: before its fork, where a branch is on the walk."""
     chosen = [b for b in session.state.branches if b.number in numbers]
     side = chosen[0].side if chosen else session.state.side
     scene = figures.scene_of(session, side)
     figure = figures.boards(scene, (f"the {side} board, up to step {step}",))
     draw_scene(figure, scene, 1, 1, agent=not chosen)
-    paths = [_path(session, b)[b.fork : max(b.fork, step) + 1] for b in chosen]
+    paths = [_path(session, b)[min(b.fork, step) : step + 1] for b in chosen]
     colors = [PALETTE[(b.number - 1) % len(PALETTE)] for b in chosen]
     names = [f"branch {b.number}" for b in chosen]
     if paths:
@@ -63,16 +65,11 @@ def _path(session: Explorer, branch: Branch) -> Path:
     return session.workbench.trail(plain, branch.path, branch.actions)
 
 
-def _limb(
-    figure: go.Figure, start: int, stop: int, y: int, name: str, color: str, said: str = ""
-) -> None:
+def _limb(figure: go.Figure, start: int, stop: int, y: int, name: str, color: str) -> None:
     figure.add_scatter(
         x=[start, stop],
         y=[y, y],
-        mode="lines+markers+text",
-        text=["", f"  {name}: {said}" if said else f"  {name}"],
-        textposition="middle right",
-        cliponaxis=False,
+        mode="lines+markers",
         line={"color": color, "width": 4},
         marker={"size": 9, "color": color},
         hovertemplate=f"{name}, step %{{x}}<extra></extra>",

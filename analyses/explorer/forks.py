@@ -1,11 +1,12 @@
 """Futures: each leaves the walk, or another future, at a step, with what acts from there on.
 
 A branch takes over its parent's actions and all that acted up to the fork, so that board,
-cache and the gate's memory are exactly the parent's there; then its own steering and noise.
+cache and the gate's memory are exactly the parent's there; then its own steering and seed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -45,7 +46,7 @@ def fork(
 
     Args:
         workbench: The run.
-        state: Its walk, patches, steering and noise are used.
+        state: Its walk, patches, steering and seed are used.
         step: Where to leave; the step looked at if None.
         parent: The branch to leave; the walk if None.
         tick: Told of every step.
@@ -66,8 +67,8 @@ def fork(
         number=number,
         parent=parent,
         fork=step,
-        segments=(*before, Segment(step, state.steering, state.noise)),
-        noise=state.noise,
+        segments=(*before, Segment(step, state.steering, state.rollout_seed)),
+        seed=state.rollout_seed,
         actions=begun.actions[:step],
     )
     return played(workbench, state, child, tick)
@@ -81,7 +82,7 @@ def grafted(now: State, before: State, grown: Branch) -> State:
     """
     if any(getattr(now, name) != getattr(before, name) for name in GROUND):
         raise UserError("boards, walk or branches were changed while it grew; fork again")
-    return replace(now, branches=(*now.branches, grown), noise=before.noise)
+    return replace(now, branches=(*now.branches, grown), rollout_seed=before.rollout_seed)
 
 
 def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None = None) -> Branch:
@@ -92,11 +93,11 @@ def played(workbench: Workbench, state: State, made: Branch, tick: Tick | None =
     if made.spots:
         at = replace(state, spots=made.spots, step=max(spot.step for spot in made.spots))
         walk = walked(workbench, at)
-    many = 1, made.noise, situation.scene().places
+    many = 1, made.seed, situation.scene().places
     out = play(workbench, situation, made.actions, parts, *many, tick, walk)
-    reached = out.reached[0][out.reached[0] >= 0]
+    done = out.reached[0][out.reached[0] >= 0]
     path, actions = out.walked(0)
-    return replace(made, actions=actions, path=path, reached=tuple(reached.tolist()))
+    return replace(made, actions=actions, path=path, reached=tuple(done.tolist()))
 
 
 def parted(one: Branch, other: Branch) -> int | None:
@@ -119,13 +120,18 @@ def table(workbench: Workbench, state: State) -> pd.DataFrame:
             "board": b.side,
             "patches": len(b.spots),
             "steering": said(b.segments[-1]),
-            "noise": b.noise,
+            "seed": b.seed,
             "steps": len(b.path) - 1,
-            "reached": " ".join(names[g] for g in b.reached) or "no subgoal",
+            "reached": reached(b, names),
         }
         for b in state.branches
     ]
     return pd.DataFrame(rows)
+
+
+def reached(found: Branch, names: Sequence[str]) -> str:
+    """The subgoals that a branch reached, in a few words."""
+    return " ".join(names[g] for g in found.reached) or "no subgoal"
 
 
 def said(segment: Segment) -> str:
@@ -148,4 +154,6 @@ def _from_walk(workbench: Workbench, state: State, step: int) -> Branch:
     plain = state.edited if state.side == "edited" else state.clean
     followed(workbench.situation(plain), at)
     spots = active(at) if state.side == "edited" else ()
-    return Branch(0, None, step, state.side, spots, (), state.noise, state.actions, state.walk, ())
+    return Branch(
+        0, None, step, state.side, spots, (), state.rollout_seed, state.actions, state.walk, ()
+    )

@@ -1,74 +1,40 @@
-"""The first thing one sees: a pair of episodes in which one patch sends the agent elsewhere.
+"""The first thing one sees: a pair of episodes in which patches and steering do most.
 
-Demonstrations are cut at a decision, the first step after a visit, and two things are swapped:
-the one to visit next and another that was not visited yet. Where actions are real vectors, one of
-them goes to a free place instead: the mean of ways to either is the same when they are swapped.
-Of the pairs in which the base
-changes its mind most, the first is taken in which roll-outs go to one thing when nothing is
-patched, and to another while a patch is held.
+Demonstrations are edited at steps at which there is something to decide:
+
+    what comes next     right after a visit, the thing to visit next is swapped with another one
+    what was before     soon after a subgoal, its things are swapped with those of another one, so
+                        that it is the other one that was reached: what tells is some steps back
+
+Where actions are real vectors, there is the former alone, and the next thing goes to a free place
+instead of being swapped: the mean of ways to either is the same. Of the edits of each kind in which
+the base changes its mind most, that is taken in which patch, steering and earlier steps do most
+together (:mod:`irl_lens.analyses.explorer.opening_effects`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
 
-from irl_lens.analyses.explorer.actions import plain_actions
-from irl_lens.analyses.explorer.outing import Outing
+from irl_lens.analyses.explorer.episodes import begin, decisions, of_shown
+from irl_lens.analyses.explorer.opening_effects import ENOUGH, effects
 from irl_lens.analyses.explorer.patching import watched
-from irl_lens.analyses.explorer.rollouts import roll
-from irl_lens.analyses.explorer.state import Spot, State
+from irl_lens.analyses.explorer.state import State
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.analyses.patching.metrics import metrics_of
-from irl_lens.envs.scenes import Scene, Thing, TraceableSituation
+from irl_lens.envs.scenes import Thing, TraceableSituation
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.errors import UserError
 
-EPISODES, TRIED, ROWS, CERTAIN, LONG = 48, 8, 16, 0.9, 100
-"""Demonstrations looked at, pairs that are rolled out, in how many rows, and the share of them
-that is enough; fewer demonstrations and pairs where episodes have more than so many steps."""
-
-
-def begin(workbench: Workbench, seed: int) -> State:
-    """The state of one episode, nothing edited: the expert's walk, at its first decision."""
-    return of_situation(workbench, workbench.boards.situation(seed), seed)
-
-
-def of_situation(workbench: Workbench, situation: TraceableSituation, seed: int) -> State:
-    """The state of a situation in which the expert does the task.
-
-    Raises:
-        ValueError: It cannot be done.
-    """
-    return of_shown(workbench, situation, situation.demonstrate(seed), seed)
-
-
-def of_shown(
-    workbench: Workbench, situation: TraceableSituation, shown: Trajectories, seed: int
-) -> State:
-    """The state of a demonstration, of one row."""
-    stop, steps = int(shown.lengths[0]), decisions(shown)
-    walk = workbench.boards.places(shown.observations[0, :stop])
-    actions = plain_actions(shown.actions[0, :stop])
-    return State(
-        seed=seed,
-        clean=situation.plain(),
-        edited=situation.plain(),
-        walk=tuple(walk.tolist()),
-        actions=actions,
-        step=steps[0] if steps else 0,
-        layer=max(1, workbench.layers // 2),
-        metric=metrics_of(workbench.actions)[0],
-    )
-
-
-def decisions(shown: Trajectories) -> list[int]:
-    """Steps of a demonstration right after a visit, when the next one is to be chosen."""
-    progress = shown.require("progress")[0, : int(shown.lengths[0])]
-    return (np.flatnonzero(np.diff(progress) > 0) + 1).tolist()
+EPISODES, TRIED, LONG, LATER = 12, 3, 100, 4
+"""Demonstrations looked at, edits of each kind that are tried out, fewer of both where episodes
+have more than so many steps; and for how many steps after a subgoal it is edited."""
+Visited = dict[int, tuple[int, ...]]
+"""The things of each subgoal, in the order in which they are visited."""
 
 
 def opening(workbench: Workbench, seed: int = 0) -> State:
@@ -78,32 +44,88 @@ def opening(workbench: Workbench, seed: int = 0) -> State:
         workbench: The run.
         seed: Seed of the episodes.
     """
+    tried = _some(workbench, TRIED)
     best, most = begin(workbench, seed), -1.0
-    for state in _ranked(workbench, _edits(workbench, seed))[: _some(workbench, TRIED)]:
-        gained = _redirected(workbench, state)
-        best, most = (state, gained) if gained > most else (best, most)
-        if gained > CERTAIN:
+    kinds = _edits(workbench, seed)
+    for state in (s for states in kinds for s in _ranked(workbench, states)[:tried]):
+        found = effects(workbench, state)
+        best, most = (state, found) if found > most else (best, most)
+        if found > ENOUGH:
             break
     return best
 
 
-def _edits(workbench: Workbench, seed: int) -> list[State]:
-    """Two edits of each episode, where there are so many."""
+def _edits(workbench: Workbench, seed: int) -> tuple[list[State], list[State]]:
+    """Edits of what was before, and of what comes next."""
     batch = workbench.world.demonstrate(_some(workbench, EPISODES), (seed, EPISODES))
-    rng, found = np.random.default_rng(seed), []
+    listed = isinstance(workbench.actions, DiscreteActions)
+    visited, rng = _visited(batch) if listed else {}, np.random.default_rng(seed)
+    before: list[State] = []
+    after: list[State] = []
     for row, situation in enumerate(workbench.boards.situations(batch)):
         shown = batch.rows(np.array([row]))
         if not _is_retraced(workbench, situation, shown):
             shown = situation.demonstrate(seed)
         state = of_shown(workbench, situation, shown, seed)
-        if state.step:
-            goal, others = _candidates(
-                situation, state, int(shown.require("visits")[0, state.step])
-            )
-            if goal is not None:
-                edits = _edited(workbench, situation, state, goal, others, rng)
-                found += [replace(state, edited=edited.plain()) for edited in edits]
+        before += _before(situation, state, shown, visited)
+        after += _after(workbench, situation, state, shown, rng)
+    return before, after
+
+
+def _visited(batch: Trajectories) -> Visited:
+    """What demonstrations visit in each subgoal; nothing where they have no labels of them."""
+    found: Visited = {}
+    if batch.subgoals is None:
+        return found
+    for labels, visits, mask in zip(
+        batch.subgoals, batch.require("visits"), batch.mask, strict=True
+    ):
+        for start, stop in _segments(labels[mask]):
+            things = tuple(dict.fromkeys(visits[start:stop].tolist()))
+            found.setdefault(int(labels[start]), things)
     return found
+
+
+def _segments(labels: np.ndarray) -> list[tuple[int, int]]:
+    """First step, and step after the last, of each stretch of one label."""
+    cuts = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+    return list(pairwise(cuts))
+
+
+def _before(
+    situation: TraceableSituation, state: State, shown: Trajectories, visited: Visited
+) -> Iterator[State]:
+    """Swaps the things of each subgoal that was reached with those of every other one."""
+    things, stop = situation.scene().things, int(shown.lengths[0])
+    segments = _segments(shown.subgoals[0, :stop]) if shown.subgoals is not None else []
+    for start, end in segments[:-1]:
+        done = int(shown.require("subgoals")[0, start])
+        for other in visited.keys() - {done}:
+            swapped = situation
+            for one, two in zip(visited.get(done, ()), visited[other], strict=False):
+                swapped = swapped.swapped(things[one].name, things[two].name)
+            seen = {things[thing].place for thing in visited[other]} & set(state.walk[: end + 1])
+            steps = range(end, min(end + LATER, len(state.walk)))
+            yield from (
+                replace(state, step=step, edited=swapped.plain()) for step in steps if not seen
+            )
+
+
+def _after(
+    workbench: Workbench,
+    situation: TraceableSituation,
+    state: State,
+    shown: Trajectories,
+    rng: np.random.Generator,
+) -> Iterator[State]:
+    """Edits of the thing to visit next, at every decision."""
+    visits = shown.require("visits")[0]
+    for step in decisions(shown):
+        at = replace(state, step=step)
+        goal, others = _candidates(situation, at, int(visits[step]))
+        if goal is not None:
+            edits = _edited(workbench, situation, at, goal, others, rng)
+            yield from (replace(at, edited=edited.plain()) for edited in edits)
 
 
 def _edited(
@@ -184,23 +206,3 @@ def _candidates(
     names = [thing.name for thing in things if far(thing)]
     goal = things[visit].name
     return (goal if goal in names else None), [name for name in names if name != goal]
-
-
-def _redirected(workbench: Workbench, state: State) -> float:
-    """How many more roll-outs come upon what the clean ones come upon, with a patch held."""
-    state = replace(state, rows=ROWS)
-    last = Spot("residual post", workbench.layers, state.step, held=True)
-    edited = workbench.situation(state.edited).scene()
-    try:
-        wanted = _aim(roll(workbench, replace(state, side="clean")), edited)
-        before = roll(workbench, state)
-    except UserError:  # the walk cannot be followed on the edited board
-        return -1.0
-    after = roll(workbench, replace(state, spots=(last,)), patches=True)
-    return after.first(edited)[wanted] - before.first(edited)[wanted]
-
-
-def _aim(outing: Outing, scene: Scene) -> str:
-    """What most agents come upon first, by what lies there on another board."""
-    found = outing.first(scene)
-    return max(found, key=lambda name: found[name])

@@ -94,7 +94,7 @@ def contrast(workbench: Workbench, state: State) -> Contrast:
         ends = [_logits(workbench, cache)[:, -1] for cache in (clean, edited)]
     readout = readout_of(ends[0], ends[1], workbench.actions)
     if isinstance(readout, Readout):
-        readout = _asked(state, readout, ends[1])
+        readout = _asked(state, readout, *ends)
     values = [measured(state.metric, end, readout).double().cpu().numpy() for end in ends]
     return Contrast(workbench.model, pairs, state.metric, readout, clean, edited, np.stack(values))
 
@@ -241,14 +241,21 @@ def _logits(workbench: Workbench, cache: Observed) -> Float[Tensor, "rows steps 
         )
 
 
-def _asked(state: State, found: Readout, edited: Tensor) -> Readout:
+def _best_but(logits: Tensor, action: Tensor) -> Tensor:
+    """The likeliest action but one."""
+    return logits.scatter(1, action[:, None], -torch.inf).argmax(dim=-1)
+
+
+def _asked(state: State, found: Readout, clean: Tensor, edited: Tensor) -> Readout:
     """The actions asked about, or those that the edit changes most."""
     asked = (state.why, found.clean_action), (state.rather, found.other_action)
     why, rather = (
         own if action is None else torch.tensor([action], device=own.device)
         for action, own in asked
     )
-    if torch.equal(why, rather):
-        others = edited.clone().scatter(1, why[:, None], -torch.inf)
-        rather = others.argmax(dim=-1)
+    if torch.equal(why, rather):  # one of them was chosen: the other is the next best
+        if state.rather is None:
+            rather = _best_but(edited, why)
+        else:
+            why = _best_but(clean, rather)
     return Readout(why, rather, found.clean_log_probs, found.changed)

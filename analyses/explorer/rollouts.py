@@ -2,7 +2,7 @@
 
 Every roll-out takes the walk's own actions up to the step it leaves at, so that board, cache
 and the gate's memory are to the bit what they were there, and draws its own from then on, the
-same noise whatever acts.
+same chances whatever acts.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def play(
     actions: Sequence[Action],
     parts: Sequence[Intervention],
     rows: int,
-    noise: int,
+    seed: int,
     subgoals: int,
     tick: Tick | None = None,
     walk: Walked | None = None,
@@ -144,7 +144,7 @@ def play(
         actions: The first ones.
         parts: What acts.
         rows: How many.
-        noise: Seed of the actions that follow.
+        seed: Of the actions that follow.
         subgoals: After how many it ends.
         tick: Told of every step.
         walk: The patched walk that they go on from, if it is.
@@ -160,7 +160,7 @@ def play(
     real = not isinstance(workbench.actions, DiscreteActions)
     with workbench.lock:
         runner = RolloutRunner(base, workbench.world.horizon, hook, whole=real)
-        played = runner.play(env, noise, given=given)
+        played = runner.play(env, seed, given=given)
     places, since = situation.scene().places, len(actions)
     return Outing(env.path, env.trail, env.lengths, played.actions, env.reached, since, places)
 
@@ -189,9 +189,9 @@ def roll(
     parts: list[Intervention] = []
     walk = walked(workbench, state) if patches and active(state) else None
     if steered:
-        segments = [Segment(state.step, state.steering, state.noise)]
+        segments = [Segment(state.step, state.steering, state.rollout_seed)]
         parts += hooks(workbench, segments, state.rows)
-    actions, many = state.actions[: state.step], (state.rows, state.noise, done + 1)
+    actions, many = state.actions[: state.step], (state.rows, state.rollout_seed, done + 1)
     return play(workbench, situation, actions, parts, *many, tick, walk)
 
 
@@ -248,16 +248,16 @@ def _coded(
         acts[since:end] = True
         gate[since:end] = OWN if steering.gate == "own" else SHUT
         gate[since] = OPEN
-        codes[:, since:end] = _drawn(workbench, rows, segment.noise)[:, since:end]
+        codes[:, since:end] = _drawn(workbench, rows, segment.seed)[:, since:end]
         codes[:, since] = torch.tensor(steering.code)
         if steering.forced is not None and since < steering.forced < end:
             gate[steering.forced] = OPEN
     return Regated(workbench.acting, codes, gate, acts)
 
 
-def _drawn(workbench: Workbench, rows: int, noise: int) -> Float[Tensor, "rows steps latent"]:
+def _drawn(workbench: Workbench, rows: int, seed: int) -> Float[Tensor, "rows steps latent"]:
     """A code of the demonstrations for every row and step."""
-    size, rng = (rows, workbench.world.horizon), np.random.default_rng(noise)
+    size, rng = (rows, workbench.world.horizon), np.random.default_rng(seed)
     return workbench.switch_codes.take(
         workbench.switch_codes.draw(size[0] * size[1], rng).reshape(size)
     )

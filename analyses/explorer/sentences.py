@@ -24,6 +24,8 @@ def trained(session: Explorer) -> str:
     """How far the base is trained."""
     workbench = session.workbench
     if not workbench.checkpoints:
+        if workbench.run.bundled:
+            return "No checkpoints in a bundled model; irl-lens train base keeps those of its own."
         return "This run kept no checkpoints of its base."
     if workbench.step is None:
         return "final base"

@@ -9,42 +9,31 @@
     (2, True)
 
 A method that refuses what it is given raises ``UserError`` or ``ValueError`` and leaves the
-state as it was. Results are kept for the last few states only.
+state as it was.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import asdict, replace
-from threading import RLock
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-import numpy as np
-from jaxtyping import Float
-
-from irl_lens.analyses.explorer import edits, forks, patching, rollouts
-from irl_lens.analyses.explorer.action_fields import Fields, fields
+from irl_lens.analyses.explorer import edits, forks, patching
 from irl_lens.analyses.explorer.actions import no_action
-from irl_lens.analyses.explorer.opening import begin, opening
-from irl_lens.analyses.explorer.outing import Outing
-from irl_lens.analyses.explorer.readings import Reading, readings
+from irl_lens.analyses.explorer.computed import Computed
+from irl_lens.analyses.explorer.episodes import begin
+from irl_lens.analyses.explorer.opening import opening
 from irl_lens.analyses.explorer.rollouts import Tick
-from irl_lens.analyses.explorer.settings import checked
-from irl_lens.analyses.explorer.state import LONGEST_STACK, SIDES, Spot, State, Steering
-from irl_lens.analyses.explorer.steering_shift import NextAction, steering_shift
+from irl_lens.analyses.explorer.settings import check_branches, checked
+from irl_lens.analyses.explorer.state import LONGEST_STACK, MOST_SEED, Spot, State, Steering
 from irl_lens.analyses.explorer.workbench import Workbench
-from irl_lens.arrays import NDArray
 from irl_lens.errors import UserError
-from irl_lens.hooks.files.json_text import to_json
 from irl_lens.runs.run import Run
 
-HISTORY, KEPT = 50, 10
-"""States that undo goes back to, and results that are kept."""
-T = TypeVar("T")
+HISTORY = 50
+"""States that undo goes back to."""
 
 
-class Explorer:
+class Explorer(Computed):
     """A state, its history, and what is computed from it.
 
     Args:
@@ -56,10 +45,12 @@ class Explorer:
     """
 
     def __init__(self, workbench: Workbench, state: State | None = None) -> None:
-        self._run, self.lock = workbench.final, RLock()
+        super().__init__()
+        self._run = workbench.final
         begun = self._run.first(opening) if state is None else state
-        self._states: list[State] = [checked(self._run.at(begun.checkpoint), begun)]
-        self._results: OrderedDict[str, Any] = OrderedDict()
+        at = self._run.at(begun.checkpoint)
+        self._states: list[State] = [checked(at, begun)]
+        check_branches(at, begun)
 
     @classmethod
     def open(cls, run: Run, state: dict[str, Any] | None = None, base: str | None = None) -> Self:
@@ -74,13 +65,26 @@ class Explorer:
             UserError: The run has another base, or the state is of no such run.
         """
         workbench, begun = Workbench(run), None if state is None else State.of_plain(state)
-        found = workbench.at(begun.checkpoint if begun else None).hash if base else None
-        if base != found:
-            raise UserError(
-                f"the state was made with the base model {base}, {run.folder} has {found}; open "
-                "the run it was made with"
-            )
+        if base is not None:
+            _check_base(workbench.at(begun.checkpoint if begun else None), base)
         return cls(workbench, begun)
+
+    def restore(self, state: dict[str, Any], base: str, run: str = "") -> Self:
+        """Takes a state from elsewhere; that of before is what undo goes back to.
+
+        Args:
+            state: As :meth:`State.plain` gives it.
+            base: Hash of the base model that it was made with.
+            run: Name of the run that had it.
+
+        Raises:
+            UserError: The run has another base, or the state is of no such run.
+        """
+        found = State.of_plain(state)
+        workbench = self._run.at(found.checkpoint)
+        _check_base(workbench, base, run)
+        check_branches(workbench, found)
+        return self._become(found)
 
     @property
     def workbench(self) -> Workbench:
@@ -192,7 +196,7 @@ class Explorer:
         step: int | None = None,
         parent: int | None = None,
         tick: Tick | None = None,
-        noise: int | None = None,
+        seed: int | None = None,
     ) -> Self:
         """Grows a branch.
 
@@ -200,14 +204,15 @@ class Explorer:
             step: Where it leaves; the step looked at if None.
             parent: The branch it leaves; the walk if None.
             tick: Told of every step.
-            noise: Seed of its actions from now on; that of the state if None.
+            seed: Of its actions, and of what is rolled out from now on; the state's if None.
 
         Raises:
-            UserError: There is no such step, parent or noise, there are too many branches, or
+            UserError: There is no such step, parent or seed, there are too many branches, or
                 boards, walk or branches were changed while it grew.
         """
         state, workbench = self.state, self.workbench
-        state = checked(workbench, state if noise is None else replace(state, noise=noise))
+        own = state if seed is None else replace(state, rollout_seed=seed)
+        state = checked(workbench, own)
         grown = forks.fork(workbench, state, step, parent, tick)
         with self.lock:
             return self._become(forks.grafted(self.state, state, grown))
@@ -227,71 +232,6 @@ class Explorer:
                 gone.add(found.number)
         return self.set(branches=tuple(b for b in branches if b.number not in gone))
 
-    def sweep(self, tick: Tick | None = None) -> patching.Sweep:
-        """The heat map."""
-
-        def swept(workbench: Workbench, state: State) -> patching.Sweep:
-            """Sweeps."""
-            return patching.swept(workbench, state, tick or (lambda step: None))
-
-        return self._result("sweep", swept)
-
-    def fields(self) -> Fields:
-        """Where actions lead, at every place.
-
-        Raises:
-            NotOffered: Actions are no moves from place to place.
-        """
-        return self._result("fields", fields)
-
-    def trail(self) -> Float[NDArray[np.float64], "steps 2"]:
-        """Column and row at each step of the walk, exactly where the agent is."""
-        state = self.state
-        return self.workbench.trail(state.clean, state.walk, state.actions)
-
-    def readings(self) -> dict[str, Reading]:
-        """What the model and the filter make of the step looked at."""
-        return self._result("readings", readings)
-
-    def shift(self) -> dict[str, NextAction]:
-        """The next action at the step looked at, by the base alone and with what steers."""
-        return self._result("steered shift", steering_shift)
-
-    def rollouts(
-        self, patches: bool = False, steered: bool = False, tick: Tick | None = None
-    ) -> Outing:
-        """Roll-outs from the step looked at."""
-
-        def roll(workbench: Workbench, state: State) -> Outing:
-            """Rolls out."""
-            return rollouts.roll(workbench, state, patches, steered, tick)
-
-        return self._result(f"rollouts {patches} {steered}", roll)
-
-    def ready(self, patches: bool = False, steered: bool = False) -> bool:
-        """Whether roll-outs of the present state are there already."""
-        return self._key(f"rollouts {patches} {steered}", self.state) in self._results
-
-    @property
-    def swept(self) -> bool:
-        """Whether the heat map of the present state is there already."""
-        return self._key("sweep", self.state) in self._results
-
-    def view(self) -> dict[str, Any]:
-        """JSON-able: the state, and what is read off it."""
-        sweep = self.sweep()
-        return {
-            "run": str(self.workbench.run.folder),
-            "base": self.workbench.hash,
-            "checkpoints": list(self.workbench.checkpoints),
-            "state": self.state.plain(),
-            "can_undo": self.can_undo,
-            "actions": list(self.workbench.move_names),
-            "subgoals": list(self.workbench.world.subgoal_names),
-            "readings": {name: asdict(reading) for name, reading in self.readings().items()},
-            "sweep": asdict(sweep) | {"effects": sweep.effects.tolist()},
-        }
-
     def _become(self, state: State) -> Self:
         with self.lock:
             state = checked(self._run.at(state.checkpoint), state)
@@ -302,37 +242,29 @@ class Explorer:
     def _kept(self, state: State) -> State:
         """Another episode, with the choices that are not about the episode."""
         now = self.state
-        names = ("component", "layer", "metric", "why", "rather", "rows", "noise", "checkpoint")
+        names = (
+            "component",
+            "layer",
+            "metric",
+            "why",
+            "rather",
+            "rows",
+            "rollout_seed",
+            "checkpoint",
+        )
         return replace(state, **{name: getattr(now, name) for name in names})
 
-    def _result(self, name: str, compute: Callable[[Workbench, State], T]) -> T:
-        state = self.state
-        key = self._key(name, state)
-        if key not in self._results:
-            found = compute(self._run.at(state.checkpoint), state)
-            with self.lock:
-                self._results[key] = found
-                while len(self._results) > KEPT:
-                    self._results.popitem(last=False)
-            return found
-        return self._results[key]
 
-    def _key(self, name: str, state: State) -> str:
-        plain = state.plain()
-        del plain["branches"]
-        if name == "steered shift":
-            del plain["rows"], plain["noise"]
-        elif not name.startswith("rollouts"):
-            del plain["steering"], plain["rows"], plain["noise"]
-        elif not name.endswith("True"):
-            del plain["steering"]
-        return f"{name} {to_json(plain)}"
+def _check_base(workbench: Workbench, base: str, run: str = "") -> None:
+    if base != workbench.hash:
+        named = f" of the run {run!r}" if run else ""
+        raise UserError(
+            f"the state was made with the base model {base}{named}, {workbench.run.folder} has "
+            f"{workbench.hash}; open the run it was made with"
+        )
 
 
 def _seed(seed: Any) -> int:
-    if type(seed) is not int or not 0 <= seed < 2**31:
-        raise UserError(f"seed {seed!r}; give a whole number from 0 to {2**31 - 1}")
+    if type(seed) is not int or not 0 <= seed <= MOST_SEED:
+        raise UserError(f"seed {seed!r}; give a whole number from 0 to {MOST_SEED}")
     return seed
-
-
-__all__ = ["SIDES", "Explorer", "Steering"]

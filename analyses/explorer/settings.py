@@ -15,6 +15,7 @@ from irl_lens.analyses.explorer.state import (
     LONGEST_STACK,
     LONGEST_TREE,
     MOST_ROWS,
+    MOST_SEED,
     SIDES,
     STEERING_KINDS,
     State,
@@ -49,7 +50,7 @@ def checked(workbench: Workbench, state: State) -> State:
     _actions(workbench, state)
     _within("layer", state.layer, 1, workbench.layers)
     _within("number of roll-outs", state.rows, 1, MOST_ROWS)
-    _within("noise", state.noise, 0, 2**31 - 1)
+    _within("seed of the roll-outs", state.rollout_seed, 0, MOST_SEED)
     _within("number of patches", len(state.spots), 0, LONGEST_STACK)
     _within("number of branches", len(state.branches), 0, LONGEST_TREE)
     _among("component", state.component, COMPONENTS)
@@ -75,8 +76,40 @@ def check_steering(workbench: Workbench, state: State, steering: Steering) -> No
         controller(workbench, steering)
     if steering.kind == "code":
         _code(workbench, steering.code)
-        if steering.forced is not None:
-            _within("forced step", steering.forced, 0, workbench.world.horizon - 1)
+    if steering.forced is not None:
+        _within("forced step", steering.forced, 0, workbench.world.horizon - 1)
+
+
+def check_branches(workbench: Workbench, state: State) -> None:
+    """Refuses branches of a state from elsewhere that nobody can have grown.
+
+    Raises:
+        UserError: See :func:`checked`.
+    """
+    places = workbench.situation(state.clean).scene().places
+    parents: list[int | None] = [None]
+    for branch in state.branches:
+        if branch.number in parents:
+            raise UserError(f"two branches are number {branch.number}; give each its own")
+        if branch.parent not in parents:
+            raise UserError(f"branch {branch.number} leaves {branch.parent}; there is no such one")
+        parents.append(branch.number)
+        steps = len(branch.actions)
+        if len(branch.path) != steps + 1:
+            raise UserError(f"branch {branch.number}: {len(branch.path)} places, {steps} actions")
+        check_actions(workbench.actions, branch.actions)
+        _among("board", branch.side, SIDES)
+        _within("step of the fork", branch.fork, 0, steps)
+        _within("seed of a branch", branch.seed, 0, MOST_SEED)
+        _within("place of a branch", min(branch.path), 0 if workbench.walkable else -1, places - 1)
+        _within("place of a branch", max(branch.path), 0, places - 1)
+        for reached in branch.reached:
+            _within("subgoal", reached, 0, len(workbench.world.subgoal_names) - 1)
+        for spot in branch.spots:
+            check_spot(workbench, replace(state, step=len(state.walk) - 1), spot)
+        for segment in branch.segments:
+            _within("step of a segment", segment.since, 0, steps)
+            check_steering(workbench, state, segment.steering)
 
 
 def _code(workbench: Workbench, code: tuple[float, ...] | None) -> None:
@@ -93,6 +126,9 @@ def _actions(workbench: Workbench, state: State) -> None:
     if asked and not isinstance(spec, DiscreteActions):
         raise UserError(f"action {asked[0]} is asked about; {spec.described()} have no numbers")
     check_actions(spec, asked)
+    if len(asked) == 2 and asked[0] == asked[1]:
+        name = workbench.move_names[asked[0]]
+        raise UserError(f"why {name} rather than {name}? choose two actions, or one by the edit")
 
 
 def _within(name: str, value: object, low: int, high: int) -> None:

@@ -18,8 +18,8 @@ COMPONENTS = tuple(HOOKS)
 """What can be patched."""
 STEERING_KINDS = ("nothing", "controller", "code")
 GATES = ("off", "own")
-LONGEST_TREE, LONGEST_STACK, MOST_ROWS = 40, 24, 512
-"""Branches, patches and roll-outs that one session may have."""
+LONGEST_TREE, LONGEST_STACK, MOST_ROWS, MOST_SEED = 40, 24, 512, 2**31 - 1
+"""Branches, patches and roll-outs that one session may have, and the largest seed."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,12 @@ class Segment:
     Attributes:
         since: The step.
         steering: What.
-        noise: Seed of the codes that the gate takes.
+        seed: Of the codes that the gate takes.
     """
 
     since: int
     steering: Steering
-    noise: int = 0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Branch:
         side: Board it is on.
         spots: Patches of the walk that it went on with.
         segments: What acted.
-        noise: Seed of its actions.
+        seed: Of its actions.
         actions: Taken, from the start.
         path: Place after each number of steps; -1 in no place.
         reached: Numbers of the subgoals reached.
@@ -118,7 +118,7 @@ class Branch:
     side: str
     spots: tuple[Spot, ...]
     segments: tuple[Segment, ...]
-    noise: int
+    seed: int
     actions: tuple[Action, ...]
     path: tuple[int, ...]
     reached: tuple[int, ...]
@@ -145,7 +145,7 @@ class State:
         side: Board of roll-outs.
         steering: What acts in them.
         rows: How many.
-        noise: Their seed.
+        rollout_seed: Their seed.
         branches: The futures so far.
         checkpoint: How many steps of training the base has behind it, of those after which the
             run kept it; all of them if None.
@@ -166,7 +166,7 @@ class State:
     side: str = "edited"
     steering: Steering = field(default_factory=Steering)
     rows: int = 32
-    noise: int = 0
+    rollout_seed: int = 0
     branches: tuple[Branch, ...] = ()
     checkpoint: int | None = None
 

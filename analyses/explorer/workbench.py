@@ -25,7 +25,7 @@ from irl_lens.analyses.core.switch_codes import SwitchCodes
 from irl_lens.analyses.explorer.actions import Action, action_array, no_action
 from irl_lens.arrays import NDArray
 from irl_lens.data.demonstrations import Demonstrations
-from irl_lens.envs.contracts import Retraceable, ask
+from irl_lens.envs.contracts import Explained, Explanation, Retraceable, ask
 from irl_lens.envs.protocol import World
 from irl_lens.envs.scenes import TraceableSituation, Walkable
 from irl_lens.envs.spaces import ActionSpec
@@ -155,6 +155,11 @@ class Workbench:
     def hash(self) -> str:
         """Identity of the base."""
         return self.loaded.base.model.hash()
+
+    @cached_property
+    def explanation(self) -> Explanation | None:
+        """What is to be done in the world, if it says so; drawn once, of a demonstration."""
+        return self.world.explanation if isinstance(self.world, Explained) else None
 
     @cached_property
     def move_names(self) -> tuple[str, ...]:

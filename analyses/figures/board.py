@@ -36,9 +36,12 @@ from irl_lens.analyses.figures.style import CONTRAST, INK, MAIN, PALE, styled, s
 from irl_lens.arrays import NDArray
 from irl_lens.envs.scenes import Scene
 
-SEQUENTIAL = [[0.0, "#FFFFFF"], [1.0, MAIN]]
+SEQUENTIAL = [[0.0, "#FFFFFF"], [1.0, "#6A51A3"]]
+"""Purple: blue is less in the scale of differences, which stands beside it."""
 DIVERGING = [[0.0, MAIN], [0.5, "#FFFFFF"], [1.0, CONTRAST]]
 FRAME = "#C4C4C4"
+MORE = "more or<br>less time"
+"""The scale of differences of time spent."""
 
 
 def boards(
@@ -112,7 +115,7 @@ def draw_values(
     most: float | None = None,
     signed: bool = False,
     said: str = ".1%",
-    scale: bool = False,
+    scale: str = "",
 ) -> None:
     """Draws a number by place; what lies there is marked in a corner.
 
@@ -125,15 +128,21 @@ def draw_values(
         most: The value of full colour, the largest there is if not given.
         signed: Whether values below 0 have another colour.
         said: How numbers are written, in d3's format.
-        scale: Whether to draw the scale, to the right of the figure.
+        scale: What the scale to the right of the figure is called; there is none without.
     """
     most = _most([values]) if most is None else most
     look = {
         "colorscale": DIVERGING if signed else SEQUENTIAL,
         "zmin": -most if signed else 0,
         "zmax": most,
-        "showscale": scale,
-        "colorbar": {"thickness": 10, "tickformat": said, "x": 1.01, "xanchor": "left"},
+        "showscale": bool(scale),
+        "colorbar": {
+            "title": scale,
+            "thickness": 10,
+            "tickformat": said,
+            "x": 1.01,
+            "xanchor": "left",
+        },
     }
     figure.add_trace(by_place(scene, values, f": %{{z:{said}}}", **look), row, col)
     for trace in (*solid(scene), marks(scene)):
@@ -219,7 +228,8 @@ def draw_occupancies(
     most, gap = _most([before, after]), _most([after - before])
     for values, col in zip((before, after), columns, strict=False):
         draw_values(figure, scene, values, 1, col, most=most)
-    draw_values(figure, scene, after - before, 1, columns[2], most=gap, signed=True, scale=True)
+    look: dict[str, Any] = {"most": gap, "signed": True, "scale": MORE}
+    draw_values(figure, scene, after - before, 1, columns[2], **look)
 
 
 def _known(path: NDArray[Any]) -> NDArray[Any]:

@@ -234,21 +234,22 @@ def watch(
     from rich.text import Text
 
     from irl_lens.commands import watching
+    from irl_lens.runs.standing_text import ASCII, BLOCKS, lines
 
     if not every > 0:
         raise UserError(f"--every {every:g}: give a positive number of seconds")
     runs, console = watching.watched(run_name), Console(highlight=False)
     looks = watching.looks(runs, every)
-    ramp = watching.BLOCKS if console.encoding.lower().startswith("utf") else watching.ASCII
+    ramp = BLOCKS if console.encoding.lower().startswith("utf") else ASCII
     first = next(looks)
     if as_json:
         as_object({"runs": [*map(watching.plain, first)]})
     elif not console.is_terminal or not any(run.process for run in first):
-        print("\n".join(watching.lines(first, ramp)))
+        print("\n".join(lines(first, ramp)))
     else:
         with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
             for found in chain([first], looks):
-                text = Text("\n".join(watching.lines(found, ramp)), no_wrap=True, overflow="crop")
+                text = Text("\n".join(lines(found, ramp)), no_wrap=True, overflow="crop")
                 live.update(text, refresh=True)
 
 

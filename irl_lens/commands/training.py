@@ -170,13 +170,9 @@ def run_stages(stages: Sequence[str], opened: Run, progress: Progress | None = N
     from irl_lens.commands.chain import run_stage
     from irl_lens.config.validation import check_processes
 
-<<<<<<< HEAD
     parts = [part for name in stages if not opened.stage(name).done for part in READS[name]]
     check_processes(opened.preset, parts, here()[1])
-    with showing_progress() as shown:
-=======
     with nullcontext(progress) if progress else showing_progress() as shown:
->>>>>>> report2
         for name in stages:
             run_stage(name, opened, shown)
 

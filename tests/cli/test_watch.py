@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from irl_lens import cli
 from irl_lens.commands import watching
 from irl_lens.files.lock import locked
+from irl_lens.runs import standing_text
 from irl_lens.runs.run import Run
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200)
@@ -31,22 +32,22 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_curves_go_up_and_down_with_the_numbers() -> None:
-    assert watching.curve([0, 1, 2, 3, 4, 5, 6, 7]) == watching.BLOCKS
-    assert watching.curve([7, 0], "_^") == "^_"
-    assert watching.curve([1, 3, 8, 8], "_-^", width=2) == "_^"
-    assert watching.curve([5, 5]) == "▁▁" and watching.curve([nan, 1, inf, 2]) == " ▁ █"
+    assert standing_text.curve([0, 1, 2, 3, 4, 5, 6, 7]) == standing_text.BLOCKS
+    assert standing_text.curve([7, 0], "_^") == "^_"
+    assert standing_text.curve([1, 3, 8, 8], "_-^", width=2) == "_^"
+    assert standing_text.curve([5, 5]) == "▁▁" and standing_text.curve([nan, 1, inf, 2]) == " ▁ █"
 
 
 @given(NUMBERS, st.integers(1, 50))
 def test_a_curve_has_a_character_for_each_part(values: list[float], width: int) -> None:
-    drawn = watching.curve(values, width=width)
-    assert len(drawn) == min(width, len(values)) and set(drawn) <= set(watching.BLOCKS)
+    drawn = standing_text.curve(values, width=width)
+    assert len(drawn) == min(width, len(values)) and set(drawn) <= set(standing_text.BLOCKS)
     if len(values) <= width and values[0] == max(values) > min(values):
-        assert drawn[0] == watching.BLOCKS[-1]
+        assert drawn[0] == standing_text.BLOCKS[-1]
 
 
 def test_durations_are_in_their_two_largest_units() -> None:
-    told = [watching.duration(seconds) for seconds in (0.4, 59, 60, 3_580, 7_260)]
+    told = [standing_text.duration(seconds) for seconds in (0.4, 59, 60, 3_580, 7_260)]
     assert told == ["0 s", "59 s", "1 min", "1 h 00 min", "2 h 01 min"]
 
 

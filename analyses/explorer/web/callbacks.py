@@ -6,13 +6,14 @@ number ``tick`` grows, and what is on show is drawn again.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from dash import ALL, Dash, Input, Output, State, ctx, no_update, set_props
 
-from irl_lens.analyses.explorer import patching
+from irl_lens.analyses.explorer import links, patching
 from irl_lens.analyses.explorer.patching import Tick
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.jobs import Job, Jobs
@@ -60,8 +61,13 @@ class Acts:
         act: Act,
         states: Sequence[State] = (),
         long: bool = False,
+        first: bool = False,
     ) -> None:
-        """Registers one: ``act(session, *triggers, *states)``, and the work if it may be long."""
+        """Registers one: ``act(session, *triggers, *states)``, and the work if it may be long.
+
+        One that is ``first`` acts when the page opens: nothing is drawn before it is done, so that
+        no field shows, and then sets, what was before.
+        """
         triggers = [trigger] if isinstance(trigger, Input) else list(trigger)
 
         @self.app.callback(
@@ -70,7 +76,7 @@ class Acts:
             *triggers,
             State("key", "data"),
             *states,
-            prevent_initial_call=True,
+            prevent_initial_call="initial_duplicate" if first else True,
         )
         def changed(*values: Any) -> tuple[Any, Any]:
             """Acts on the session; returns a new tick if the state is another, and a message."""
@@ -83,11 +89,11 @@ class Acts:
                 session, jobs = self.sessions.get(key)
                 before, work = session.state, [jobs] if long else []
                 if act(session, *given, *rest, *work) is no_update:
-                    return no_update, no_update
+                    return next(_TICKS) if first else no_update, no_update
             except WRONG as error:
                 # Drawn again all the same: what was typed gives way to what is.
                 return next(_TICKS), failing(error)
-            if session.state is before:
+            if session.state is before and not first:
                 # Fields that show a state anew come by here: what was said stays.
                 return no_update, no_update
             return next(_TICKS), ""
@@ -111,6 +117,18 @@ def _pressed(act: Act) -> Act:
     return pressed
 
 
+def _listed(act: Callable[[Explorer, int], Any]) -> Act:
+    """An act of the buttons of a list, on the number of the one that was pressed."""
+
+    def pressed(session: Explorer, clicks: list[int | None]) -> Any:
+        """Acts, if one was pressed at all: they are drawn anew too."""
+        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
+            return no_update
+        return act(session, ctx.triggered_id["index"])
+
+    return pressed
+
+
 def _episode(acts: Acts) -> None:
     def step(session: Explorer, value: Any) -> None:
         """Looks at another step, the last of the walk at most."""
@@ -129,6 +147,19 @@ def _episode(acts: Acts) -> None:
         return session.rewind(kept[value])
 
     acts(Input("checkpoint", "value"), rewind)
+
+    def arrived(session: Explorer, text: str | None) -> Any:
+        """Opens the state of a link."""
+        return links.opened(session, links.unpacked(text)) if text else no_update
+
+    def uploaded(session: Explorer, file: str | None) -> Any:
+        """Opens the state of a file, which comes as a data URL."""
+        if not file:
+            return no_update
+        return links.opened(session, b64decode(file.partition(",")[2]))
+
+    acts(Input("arrived", "data"), arrived, first=True)
+    acts(Input("upload", "contents"), uploaded)
     acts(Input("undo", "n_clicks"), _pressed(lambda s: s.undo()))
     acts(
         Input("draw", "n_clicks"), _pressed(lambda s, seed: s.draw(seed)), [State("seed", "value")]
@@ -176,19 +207,13 @@ def _patch(acts: Acts) -> None:
     acts(Input("patch", "n_clicks"), _pressed(typed), fields)
     acts(Input("clear", "n_clicks"), _pressed(lambda s: s.unpatch()))
 
-    def out(session: Explorer, clicks: list[int | None]) -> Any:
-        """Takes out the patch whose button was pressed."""
-        if not any(clicks) or not isinstance(ctx.triggered_id, dict):
-            return no_update
-        return session.unpatch(ctx.triggered_id["index"])
-
-    acts(Input({"kind": "spot", "index": ALL}, "n_clicks"), out)
+    acts(Input({"kind": "spot", "index": ALL}, "n_clicks"), _listed(lambda s, i: s.unpatch(i)))
 
 
 def _steer(acts: Acts) -> None:
     acts(Input("side", "value"), lambda s, v: s.set(side=v))
     acts(Input("rows", "value"), lambda s, v: s.set(rows=v))
-    acts(Input("noise", "value"), lambda s, v: s.set(noise=v))
+    acts(Input("rollout-seed", "value"), lambda s, v: s.set(rollout_seed=v))
     acts(Input("gate", "value"), lambda s, v: s.steer(gate=v))
     acts(Input("forced", "value"), lambda s, v: s.steer(forced=v))
 
@@ -238,34 +263,23 @@ def _steer(acts: Acts) -> None:
 
 
 def _fork(acts: Acts) -> None:
-    def grow(session: Explorer, parent: Any, step: Any, noise: Any, jobs: Jobs) -> Any:
+    def grow(session: Explorer, parent: Any, step: Any, seed: Any, jobs: Jobs) -> Any:
         """Begins a branch; if it takes long, it is told of when it is there."""
+        if step is None or seed is None:
+            raise ValueError("give a step to leave at, and a seed, as whole numbers")
         leaves = None if parent in ("walk", None) else int(parent)
 
         def work(tick: Tick) -> None:
             """Grows it."""
-            session.fork(step, leaves, tick, noise)
+            session.fork(step, leaves, tick, seed)
 
         horizon = session.workbench.world.horizon
-        job = Job("growing a branch", work, horizon, (session.state, step, leaves, noise), True)
+        job = Job("growing a branch", work, horizon, (session.state, step, leaves, seed), True)
         if not jobs.done(job):
             poll(True)
 
-    fields = [State(name, "value") for name in ("parent", "fork-step", "fork-noise")]
+    fields = [State(name, "value") for name in ("parent", "fork-step", "fork-seed")]
     acts(Input("fork", "n_clicks"), _pressed(grow), fields, long=True)
 
-    def first(act: Callable[[Explorer, int], Any]) -> Act:
-        """An act on the first branch that is chosen."""
-
-        def of_chosen(session: Explorer, numbers: list[int] | None) -> Any:
-            """Acts on it, or says that none is chosen."""
-            if not numbers:
-                raise ValueError("choose a branch to compare first; the first of them is meant")
-            return act(session, int(numbers[0]))
-
-        return _pressed(of_chosen)
-
-    acts(
-        Input("open", "n_clicks"), first(lambda s, n: s.open_branch(n)), [State("compare", "value")]
-    )
-    acts(Input("drop", "n_clicks"), first(lambda s, n: s.drop(n)), [State("compare", "value")])
+    acts(Input({"kind": "open", "index": ALL}, "n_clicks"), _listed(lambda s, n: s.open_branch(n)))
+    acts(Input({"kind": "drop", "index": ALL}, "n_clicks"), _listed(lambda s, n: s.drop(n)))

@@ -1,4 +1,4 @@
-"""Downloads: a figure, its data, and the patches or the steering as an intervention file."""
+"""Downloads: the state, a figure, its data, patches or steering as an intervention file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Any
 from dash import Dash, Input, Output, State, ctx, dcc, no_update
 
 from irl_lens.analyses.explorer import export
+from irl_lens.analyses.explorer.links import kept
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.callbacks import WRONG, failing
 from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.analyses.figures.files import PICTURES
+from irl_lens.hooks.files.json_text import to_json
 
 
 def register(app: Dash, sessions: Sessions) -> None:
     """Registers what the buttons of the export panel do."""
-    files = ("html", "png", "svg", "csv", "patch-file", "steer-file")
+    files = ("html", "png", "svg", "csv", "patch-file", "steer-file", "state")
 
     @app.callback(
         Output("download", "data"),
@@ -42,6 +44,8 @@ def _made(session: Explorer, kind: str, tab: str) -> Any:
         return dcc.send_string(export.html(session, tab), f"{tab}.html")
     if kind in PICTURES:
         return dcc.send_bytes(export.image(session, tab, kind), f"{tab}.{kind}")
+    if kind == "state":
+        return dcc.send_string(to_json(kept(session), indent=1), "state.json")
     if kind == "csv":
         return dcc.send_string(export.data(session, tab).to_csv(index=False), f"{tab}.csv")
     hook = export.patches(session) if kind == "patch-file" else export.steering(session)

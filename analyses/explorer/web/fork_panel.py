@@ -7,11 +7,12 @@ from typing import Any
 from dash import dcc, html
 
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.web.fields import Graph, number
+from irl_lens.analyses.explorer.web.fields import Graph, number, slider
 
 
 def fork(session: Explorer, graph: Graph) -> list[Any]:
     """The tree of futures."""
+    horizon = session.workbench.world.horizon
     return [
         html.P(
             [html.B("Fork"), " at a step: a future with the present patches and steering."],
@@ -28,9 +29,9 @@ def fork(session: Explorer, graph: Graph) -> list[Any]:
                     className="pick",
                 ),
                 html.Label("at step", htmlFor="fork-step"),
-                number("fork-step", session.state.step, 0, session.workbench.world.horizon),
-                html.Label("noise", htmlFor="fork-noise"),
-                number("fork-noise", 0, 0, 2**31 - 1),
+                number("fork-step", session.state.step),
+                html.Label("seed", htmlFor="fork-seed"),
+                number("fork-seed", session.state.rollout_seed),
                 html.Button("Fork", id="fork", className="main"),
             ],
             className="row",
@@ -41,21 +42,10 @@ def fork(session: Explorer, graph: Graph) -> list[Any]:
             [
                 html.Label("compare", htmlFor="compare"),
                 dcc.Dropdown([], [], id="compare", multi=True, className="wide"),
-                html.Button("Make it the walk", id="open"),
-                html.Button("Drop", id="drop"),
             ],
             className="row",
         ),
         html.P(id="parted", className="hint"),
-        html.Div(
-            dcc.Slider(
-                0,
-                session.workbench.world.horizon,
-                1,
-                value=0,
-                id="replay",
-                marks=None,
-            )
-        ),
+        slider("replay", "drawn up to step", 0, horizon, horizon),
         graph("compared", 330, "branches on the board"),
     ]

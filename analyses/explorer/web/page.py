@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 from dash import dcc, html
 
@@ -10,8 +12,10 @@ from irl_lens.analyses.explorer.reading_figures import height
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web import panels
 from irl_lens.analyses.explorer.web.export_panel import export
-from irl_lens.analyses.explorer.web.fields import number
+from irl_lens.analyses.explorer.web.fields import number, slider
 from irl_lens.analyses.explorer.web.fork_panel import fork
+from irl_lens.analyses.explorer.web.hint import hint
+from irl_lens.analyses.explorer.web.tabs import tabs
 
 GRAPH: Any = {"displayModeBar": False, "responsive": True}
 
@@ -26,6 +30,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
         now: The run that is open.
     """
     stores = {"key": key, "tick": 0, "finished": 0, "picked": None, "asked": 0, "before": "patch"}
+    stores |= {"link": None, "arrived": None}
     return html.Div(
         [
             *(dcc.Store(id=name, data=value) for name, value in stores.items()),
@@ -33,6 +38,7 @@ def page(session: Explorer, key: str, runs: dict[str, str], now: str) -> html.Di
             dcc.Interval(id="playing", interval=450, disabled=True),
             dcc.Download(id="download"),
             _header(session, runs, now),
+            hint(),
             html.Main([_left(session), _right(session)]),
         ]
     )
@@ -50,7 +56,7 @@ def refused(why: Exception, runs: dict[str, str], now: str) -> html.Div:
     return html.Div(
         [
             dcc.Store(id="asked", data=0),
-            html.Header(_switch(runs, now)),
+            html.Header([*_switch(runs, now), _watch(now)]),
             html.Main([html.H2(f"{runs[now]} cannot be opened"), said], style={"display": "block"}),
         ]
     )
@@ -70,12 +76,18 @@ def _header(session: Explorer, runs: dict[str, str], now: str) -> html.Header:
     return html.Header(
         [
             *_switch(runs, now),
-            html.A("atlas", id="atlas", href=f"atlas?run={now}", target="_blank"),
+            html.A("atlas", id="atlas", href=f"atlas?run={quote(now)}", target="_blank"),
+            _watch(now),
             _training(session),
             html.Div(id="message", role="status"),
             html.Button("Undo", id="undo", disabled=True),
         ]
     )
+
+
+def _watch(now: str) -> html.A:
+    """The way to how far the training of a run has come."""
+    return html.A("training log", id="watch", href=f"watch?run={quote(now)}", target="_blank")
 
 
 def _switch(runs: dict[str, str], now: str) -> list[Any]:
@@ -91,16 +103,12 @@ def _switch(runs: dict[str, str], now: str) -> list[Any]:
 def _training(session: Explorer) -> html.Div:
     """Training time: which weights the base has."""
     kept = len(session.workbench.checkpoints)
-    slider = dcc.Slider(
-        0, kept or 1, 1, value=kept, id="checkpoint", marks=None, allow_direct_input=False
-    )
+    shown = {"width": "150px", "marginTop": "12px"} if kept else {"display": "none"}
+    time = slider("checkpoint", "training", 0, kept or 1, kept, allow_direct_input=False)
     return html.Div(
         [
             html.Label("training", htmlFor="checkpoint"),
-            html.Div(
-                slider,
-                style={"width": "150px", "marginTop": "12px"} if kept else {"display": "none"},
-            ),
+            html.Div(time, style=shown),
             html.Span(id="trained", role="status"),
         ],
         className="row",
@@ -122,17 +130,7 @@ def _left(session: Explorer) -> html.Div:
             html.P([html.Span(id="pair"), " ", html.Span(id="hand")], className="hint"),
             html.Div(
                 [
-                    html.Div(
-                        dcc.Slider(
-                            0,
-                            1,
-                            1,
-                            value=0,
-                            id="step",
-                            marks=None,
-                        ),
-                        className="wide",
-                    ),
+                    html.Div(slider("step", "step of the walk", 0, 1, 0), className="wide"),
                     html.Span(id="at", className="middle"),
                     html.Button("◀", id="back", title="one step back"),
                     html.Button("Play", id="play"),
@@ -140,6 +138,7 @@ def _left(session: Explorer) -> html.Div:
                 ],
                 className="row",
             ),
+            *_world(session),
             graph(
                 "readings", height(session.workbench.actions), "the next action, beliefs and gate"
             ),
@@ -155,15 +154,26 @@ def _left(session: Explorer) -> html.Div:
     )
 
 
+def _world(session: Explorer) -> list[html.Details]:
+    """What is to be done, in words and a picture, where the world says it."""
+    known = session.workbench.explanation
+    if known is None:
+        return []
+    text, drawn = known.text, b64encode(known.picture.encode()).decode()
+    picture = html.Img(src=f"data:image/svg+xml;base64,{drawn}", alt="one demonstration")
+    inside = [html.P(text), picture] if drawn else [html.P(text)]
+    return [html.Details([html.Summary("The world: what is to be done"), *inside], id="world")]
+
+
 def _put(session: Explorer) -> html.Div:
     situation = session.workbench.situation(session.state.clean)
-    names, places = situation.names, situation.scene().places
+    names = situation.names
     return html.Div(
         [
             html.Label("put", htmlFor="thing"),
             dcc.Dropdown(list(names), names[0], id="thing", clearable=False, className="pick"),
             html.Label("at place", htmlFor="place"),
-            number("place", 0, 0, places - 1),
+            number("place", 0),
             html.Button("Put", id="put"),
             html.Button("Same as clean", id="mend"),
         ],
@@ -172,16 +182,12 @@ def _put(session: Explorer) -> html.Div:
 
 
 def _right(session: Explorer) -> html.Div:
-    tabs = {
-        "patch": ("Patch", panels.patch(session, graph)),
-        "steer": ("Steer", panels.steer(session, graph)),
-        "fork": ("Fork", fork(session, graph)),
-        "keep": ("Take away", export()),
+    panels_of = {
+        "patch": panels.patch(session, graph),
+        "steer": panels.steer(session, graph),
+        "fork": fork(session, graph),
+        "keep": export(),
     }
-    shown: list[Any] = [
-        dcc.Tab(html.Div(content), label=label, value=name, id=f"tab-{name}", className="tab")
-        for name, (label, content) in tabs.items()
-    ]
     work = html.Div(
         [
             html.Span(id="work", role="status"),
@@ -190,4 +196,4 @@ def _right(session: Explorer) -> html.Div:
         className="row",
         style={"minHeight": "30px"},
     )
-    return html.Div([dcc.Tabs(shown, value="patch", id="tab"), work])
+    return html.Div([tabs(panels_of), work])

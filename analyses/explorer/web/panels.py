@@ -8,8 +8,8 @@ from dash import dcc, html
 
 from irl_lens.analyses.explorer import sentences
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.state import COMPONENTS, MOST_ROWS, SIDES
-from irl_lens.analyses.explorer.web.fields import Graph, choice, number, radio
+from irl_lens.analyses.explorer.state import COMPONENTS, SIDES
+from irl_lens.analyses.explorer.web.fields import Graph, choice, number, radio, slider
 from irl_lens.analyses.patching.metrics import metrics_of
 
 
@@ -21,7 +21,7 @@ def episode(session: Explorer) -> list[Any]:
         html.Div(
             [
                 html.Label("episode", htmlFor="seed"),
-                number("seed", state.seed, 0, 2**31 - 1),
+                number("seed", state.seed),
                 html.Button("Draw", id="draw"),
                 html.Button("Expert walks", id="expert"),
                 html.Button("Model walks", id="model"),
@@ -75,7 +75,9 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
             [
                 html.Span(id="spots", className="row"),
                 html.Button("Clear", id="clear"),
-                radio("held", {"on": "from there on", "once": "that step only"}, "on"),
+                radio(
+                    "held", "patches act", {"on": "from there on", "once": "that step only"}, "on"
+                ),
             ],
             className="row",
         ),
@@ -85,6 +87,7 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
                 html.Span(
                     radio(
                         "look",
+                        "what is drawn",
                         {"paths": "paths", "arrows": "actions everywhere", "time": "time spent"},
                         "paths",
                     ),
@@ -103,15 +106,15 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
 
 
 def _typed(session: Explorer) -> html.Div:
-    workbench, state = session.workbench, session.state
+    state = session.state
     return html.Div(
         [
             html.Label("layer", htmlFor="at-layer"),
-            number("at-layer", state.layer, 1, workbench.layers),
+            number("at-layer", state.layer),
             html.Label("head", htmlFor="at-head"),
-            number("at-head", 0, 0, workbench.heads - 1),
+            number("at-head", 0),
             html.Label("step", htmlFor="at-step"),
-            number("at-step", state.step, 0, workbench.world.horizon),
+            number("at-step", state.step),
             html.Button("Patch", id="patch", className="main"),
         ],
         className="row",
@@ -131,6 +134,7 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
     workbench, state = session.workbench, session.state
     layers = list(workbench.banks)
     names = list(workbench.banks[layers[0]].names) if layers else []
+    marks = {i: str(i) for i in range(-4, 5, 2)}
     return [
         html.P(
             [html.B("Choose what acts"), " from the step on that the slider is at."],
@@ -138,12 +142,12 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
         ),
         html.Div(
             [
-                radio("kind", steering_kinds(session), "nothing"),
+                radio("kind", "what acts", steering_kinds(session), "nothing"),
                 choice("side", list(SIDES), state.side, "board"),
                 html.Label("roll-outs", htmlFor="rows"),
-                number("rows", state.rows, 1, MOST_ROWS),
-                html.Label("noise", htmlFor="noise"),
-                number("noise", 0, 0, 2**31 - 1),
+                number("rows", state.rows),
+                html.Label("seed", htmlFor="rollout-seed"),
+                number("rollout-seed", state.rollout_seed),
                 html.Span(id="lacking", className="hint"),
             ],
             className="row",
@@ -154,14 +158,7 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
                 choice("controller", names, names[0] if names else None, "controller"),
                 html.Span("strength"),
                 html.Div(
-                    dcc.Slider(
-                        -4,
-                        4,
-                        0.25,
-                        value=1,
-                        id="strength",
-                        marks={i: str(i) for i in range(-4, 5, 2)},
-                    ),
+                    slider("strength", "strength", -4, 4, 1, step=0.25, marks=marks),
                     className="wide",
                 ),
             ],
@@ -171,7 +168,9 @@ def steer(session: Explorer, graph: Graph) -> list[Any]:
         html.Div([*_codes(session, graph)], id="by-code", className="panel"),
         html.Div(
             [
-                radio("look-steer", {"paths": "paths", "time": "time spent"}, "paths"),
+                radio(
+                    "look-steer", "what is drawn", {"paths": "paths", "time": "time spent"}, "paths"
+                ),
                 html.Span(id="gone-steer", role="status"),
             ],
             className="row",
@@ -191,14 +190,16 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
         sliders: list[Any] = []
     else:
         top = workbench.spread
+        # Dash leaves its own fields out where there is no room for them.
+        look: dict[str, Any] = {"step": top / 50, "allow_direct_input": False}
         sliders = [
             html.Div(
                 [
-                    html.Label(f"z{i}"),
-                    dcc.Slider(
-                        -top, top, top / 50, value=0, marks=None, id={"kind": "z", "index": i}
-                    ),
-                ]
+                    html.Span(f"z{i}"),
+                    slider({"kind": "z", "index": i}, f"z{i}", -top, top, 0, **look),
+                    html.Span("0", id={"kind": "z-said", "index": i}, className="number"),
+                ],
+                className="named",
             )
             for i in range(workbench.meta.decoder.n_z)
         ]
@@ -211,6 +212,7 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
                         html.Div(sliders, className="sliders"),
                         radio(
                             "gate",
+                            "the gate",
                             {"off": "gate off: the code is held", "own": "the gate may open again"},
                             "off",
                         ),
@@ -219,7 +221,7 @@ def _codes(session: Explorer, graph: Graph) -> list[Any]:
                                 html.Label(
                                     "force a switch at step (none if empty)", htmlFor="forced"
                                 ),
-                                number("forced", None, 0, workbench.world.horizon - 1),
+                                number("forced", None),
                             ],
                             className="row",
                         ),

@@ -14,6 +14,8 @@ from irl_lens.analyses.explorer.web.jobs import Job, Jobs
 from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.errors import UserError
 
+WAITS, NONE = "Roll-outs are still to be played.", "No roll-outs."
+
 
 def register(app: Dash, acts: Acts, sessions: Sessions) -> None:
     """Registers the views of roll-outs, progress and the button that stops what is under way."""
@@ -58,7 +60,7 @@ def _effects(app: Dash, sessions: Sessions) -> None:
         Output("effects", "figure"),
         Output("gone", "children"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         Input("look", "value"),
         Input("finished", "data"),
         State("key", "data"),
@@ -77,7 +79,7 @@ def _effects(app: Dash, sessions: Sessions) -> None:
             return figures.effects(session, "arrows", None, None), said
         if not done:
             poll(True)
-            return no_update, "rolling out .."
+            return figures.nothing(WAITS), ""
         both = session.rollouts(), session.rollouts(patches=True)
         said = sentences.gone(figures.scene_of(session), *both)
         if look == "arrows":
@@ -93,7 +95,7 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         Output("shift", "figure"),
         Output("shifted", "children"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         Input("look-steer", "value"),
         Input("finished", "data"),
         State("key", "data"),
@@ -108,9 +110,9 @@ def _steered(app: Dash, sessions: Sessions) -> None:
         try:
             if not rolled(session, jobs, False, True):
                 poll(True)
-                return no_update, no_update, "rolling out ..", *shift
+                return figures.nothing(WAITS), figures.nothing(WAITS), "", *shift
         except UserError as error:
-            return no_update, no_update, str(error), *shift
+            return figures.nothing(NONE), figures.nothing(NONE), str(error), *shift
         both = session.rollouts(), session.rollouts(steered=True)
         scene = figures.scene_of(session, session.state.side)
         said = sentences.gone(scene, *both)

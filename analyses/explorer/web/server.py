@@ -14,7 +14,6 @@ import logging
 import webbrowser
 from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,21 +26,22 @@ from flask import (
     abort,
     has_request_context,
     jsonify,
-    redirect,
     request,
-    send_from_directory,
 )
-from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from irl_lens.analyses.explorer.web import (
+    atlas_pages,
     board_clicks,
     callbacks,
     downloads,
+    hint,
     in_browser,
     rollout_views,
+    tabs,
     views,
+    watch_page,
 )
 from irl_lens.analyses.explorer.web.hosts import OWN, Hosts, allow
 from irl_lens.analyses.explorer.web.open_requests import OpenRequests
@@ -137,16 +137,21 @@ def application(sessions: Sessions, hosts: Hosts) -> Dash:
     board_clicks.register(app, acts, sessions)
     downloads.register(app, sessions)
     in_browser.register(app)
+    tabs.register(app)
+    hint.register(app)
     guard(app.server, hosts)
-    atlas_pages(app.server, sessions)
+    atlas_pages.register(app.server, sessions)
+    watch_page.register(app.server, sessions)
     return app
 
 
 def index() -> str:
-    """Returns the HTML around the page, its style sheet inside it."""
+    """Returns the HTML around the page, its style sheet and its own script inside it."""
     folder = files("irl_lens.analyses.explorer.web")
-    style = (folder / "style.css").read_text("utf-8")
-    return (folder / "index.html").read_text("utf-8").replace("{style}", f"\n{style}")
+    text = (folder / "index.html").read_text("utf-8")
+    for name in ("style.css", "keys.js"):
+        text = text.replace(f"{{{name}}}", "\n" + (folder / name).read_text("utf-8"))
+    return text
 
 
 def asked_for(sessions: Sessions) -> str:
@@ -156,30 +161,6 @@ def asked_for(sessions: Sessions) -> str:
         return first
     asked = parse_qs(urlsplit(request.referrer or "").query).get("run", [first])[0]
     return asked if asked in sessions.runs() else first
-
-
-def atlas_pages(server: Flask, sessions: Sessions) -> None:
-    """Serves the atlas that ``irl-lens analyze RUN atlas`` wrote for a run."""
-
-    @server.get("/atlas")
-    @server.get("/atlas/<int:number>/<path:name>")
-    def atlas(number: int = 0, name: str = "") -> Any:
-        """A page of a run's atlas, the first if none is named."""
-        runs = list(sessions.runs())
-        if not name:
-            asked = request.args.get("run", name_of(sessions.first))
-            number = runs.index(asked) if asked in runs else -1
-            return redirect(f"/atlas/{number}/index.html") if number >= 0 else ("no such run", 404)
-        if not 0 <= number < len(runs):
-            return "no such run", 404
-        run = find_run(runs[number])
-        for folder in (run.folder / "analyses", Path(f"{run.folder.name}-analyses")):
-            if (folder / "atlas" / "index.html").is_file():
-                return send_from_directory((folder / "atlas").resolve(), name)
-        return (
-            f"There is no atlas of this run yet: irl-lens analyze {escape(runs[number])} atlas",
-            404,
-        )
 
 
 def guard(server: Flask, hosts: Hosts) -> None:

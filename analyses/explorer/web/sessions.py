@@ -7,7 +7,7 @@ from collections import OrderedDict
 from threading import RLock
 
 from irl_lens.analyses.explorer.session import Explorer
-from irl_lens.analyses.explorer.web.jobs import Jobs
+from irl_lens.analyses.explorer.web.jobs import Job, Jobs
 from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.errors import UserError
 from irl_lens.runs.folder import bundled_names
@@ -23,12 +23,16 @@ class Sessions:
     Args:
         run: The run that is opened first; those in its folder's folder can be switched to.
         most: How many sessions are kept.
+
+    Attributes:
+        atlases: The work on atlases by name of the run.
     """
 
     def __init__(self, run: Run, most: int = MOST) -> None:
         self.first, self.most, self.lock = run, most, RLock()
         self._benches: OrderedDict[str, Workbench] = OrderedDict()
         self._sessions: OrderedDict[str, tuple[Explorer, Jobs]] = OrderedDict()
+        self.atlases: dict[str, Job] = {}
         self.workbench(name_of(run))
 
     def __len__(self) -> int:
@@ -69,6 +73,14 @@ class Sessions:
                 jobs.cancel()
         return key
 
+    def make_atlas(self, name: str, job: Job) -> None:
+        """Begins to make the atlas of a run, unless that is under way."""
+        with self.lock:
+            now = self.atlases.get(name)
+            if now is None or now.finished:
+                self.atlases[name] = job
+                job.start()
+
     def close(self, seconds: float) -> None:
         """Ends all sessions; waits for their long work to stop at its next step.
 
@@ -78,9 +90,10 @@ class Sessions:
         with self.lock:
             works = [jobs for _, jobs in self._sessions.values()]
             self._sessions.clear()
+            atlases = list(self.atlases.values())
         for jobs in works:
             jobs.cancel()
-        for jobs in works:
+        for jobs in (*works, *atlases):
             jobs.wait(seconds)
 
     def get(self, key: object) -> tuple[Explorer, Jobs]:

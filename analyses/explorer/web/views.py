@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from irl_lens.analyses.explorer import (
     sentences,
 )
 from irl_lens.analyses.explorer.export import snippet
+from irl_lens.analyses.explorer.links import packed
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.state import SIDES
 from irl_lens.analyses.explorer.web.callbacks import poll
@@ -32,10 +34,16 @@ def register(app: Dash, sessions: Sessions) -> None:
     _fork(app, sessions)
     _latent(app, sessions)
 
+    @app.callback(Output("link", "data"), Input("tick", "data"), State("key", "data"))
+    def link(_: int, key: str) -> Any:
+        """Writes the state into the page's address, once it is not what the page opened with."""
+        session, _jobs = sessions.get(key)
+        return packed(session) if session.can_undo else no_update
+
     @app.callback(
         Output("snippet", "children"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         State("key", "data"),
     )
     def keep(_: int, tab: str, key: str) -> Any:
@@ -79,7 +87,7 @@ def _worlds(app: Dash, sessions: Sessions) -> None:
 
 def _controls(app: Dash, sessions: Sessions) -> None:
     """Fields show what the state is, also after undo."""
-    names = ("component", "metric", "side", "rows", "noise", "seed")
+    names = ("component", "metric", "side", "rows", "seed")
 
     @app.callback(
         *(Output(name, "value") for name in names),
@@ -89,6 +97,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         Output("step", "max"),
         Output("at-step", "value"),
         Output("fork-step", "value"),
+        Output("rollout-seed", "value"),
         Output("undo", "disabled"),
         Output("at", "children"),
         Output("checkpoint", "value"),
@@ -102,7 +111,7 @@ def _controls(app: Dash, sessions: Sessions) -> None:
         state = session.state
         asked = [-1 if x is None else x for x in (state.why, state.rather)]
         said = f"step {state.step} of {len(state.walk) - 1}"
-        steps = state.step, len(state.walk) - 1, state.step, state.step
+        steps = state.step, len(state.walk) - 1, state.step, state.step, state.rollout_seed
         values = *(getattr(state, name) for name in names), *asked, *steps
         kept = (*session.workbench.checkpoints, None)
         trained = kept.index(state.checkpoint), sentences.trained(session)
@@ -145,7 +154,7 @@ def _patch(app: Dash, sessions: Sessions) -> None:
         Output("question", "children"),
         Output("spots", "children"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         Input("finished", "data"),
         State("key", "data"),
     )
@@ -155,13 +164,13 @@ def _patch(app: Dash, sessions: Sessions) -> None:
             return (no_update,) * 5
         session, jobs = sessions.get(key)
         try:
-            done, said = swept(session, jobs), "patching each layer and step .."
+            if not swept(session, jobs):
+                poll(True)
+                waits = figures.nothing("Each layer and step is still to be patched.")
+                return waits, no_update, None, "", _chips(session)
         except UserError as error:
-            done, said = False, str(error)
-        if not done:
-            poll(True)
-            return no_update, no_update, None, said, _chips(session)
-        figure = figures.heat_map(session, session.sweep())
+            return figures.nothing("No map."), no_update, None, str(error), _chips(session)
+        figure: Any = figures.heat_map(session, session.sweep())
         style = {"height": f"{figure.layout.height}px"}
         return figure, style, None, sentences.question(session), _chips(session)
 
@@ -184,7 +193,7 @@ def _latent(app: Dash, sessions: Sessions) -> None:
         Output("latent", "figure"),
         Output("latent", "clickData"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         State("key", "data"),
     )
     def latent(_: int, tab: str, key: str) -> Any:
@@ -207,24 +216,30 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         Output("parent", "options"),
         Output("compare", "options"),
         Output("compare", "value"),
+        Output("replay", "max"),
+        Output("replay", "value"),
         Input("tick", "data"),
-        Input("tab", "value"),
+        Input("tab", "data"),
         State("key", "data"),
         State("compare", "value"),
     )
     def tree(_: int, tab: str, key: str, chosen: list[int]) -> Any:
         """Draws the tree of futures and lists them."""
         if tab != "fork":
-            return (no_update,) * 6
+            return (no_update,) * 8
         session, _jobs = sessions.get(key)
-        figure, branches = fork_figures.tree(session), session.state.branches
+        figure: Any = fork_figures.tree(session)
+        branches = session.state.branches
         listed = [{"label": f"branch {b.number}", "value": b.number} for b in branches]
         known = [b.number for b in branches]
         kept = [n for n in chosen or [] if n in known]
         kept += [n for n in known[-1:] if n not in kept]
         parents = [{"label": "the walk", "value": "walk"}, *listed]
         style = {"height": f"{figure.layout.height}px"}
-        return figure, style, _table(session), parents, listed, kept
+        # A new branch is shown whole; the slider stays where it is while none comes or goes.
+        last = max((len(b.path) for b in branches), default=2) - 1
+        replay = last, no_update if kept == chosen else last
+        return figure, style, _table(session), parents, listed, kept, *replay
 
     @app.callback(
         Output("compared", "figure"),
@@ -232,7 +247,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
         Input("compare", "value"),
         Input("replay", "value"),
         Input("tick", "data"),
-        State("tab", "value"),
+        State("tab", "data"),
         State("key", "data"),
     )
     def compared(numbers: list[int], step: int, _: int, tab: str, key: str) -> Any:
@@ -241,8 +256,7 @@ def _fork(app: Dash, sessions: Sessions) -> None:
             return no_update, no_update
         session, _jobs = sessions.get(key)
         chosen = [b for b in session.state.branches if b.number in (numbers or [])]
-        far = step or max((len(b.path) for b in chosen), default=0)
-        return fork_figures.compared(session, numbers or [], far), _apart(chosen)
+        return fork_figures.compared(session, numbers or [], step), _apart(chosen)
 
 
 def _apart(chosen: list[Any]) -> str:
@@ -258,5 +272,15 @@ def _table(session: Explorer) -> Any:
     if found.empty:
         return html.P("No branch yet.", className="hint")
     head = html.Tr([html.Th(name) for name in found.columns])
-    rows = [html.Tr([html.Td(str(v)) for v in row]) for row in found.to_numpy()]
+    rows = [
+        html.Tr([*(html.Td(str(v)) for v in row), *_buttons(branch.number)])
+        for row, branch in zip(found.to_numpy(), session.state.branches, strict=True)
+    ]
     return html.Table([html.Thead(head), html.Tbody(rows)])
+
+
+def _buttons(number: int) -> Iterator[html.Td]:
+    """What can be done with a branch, in its row, each with the branch that it is done to."""
+    for kind, said in (("open", "Make {} the walk"), ("drop", "Drop {}")):
+        name = said.format(f"branch {number}")
+        yield html.Td(html.Button(name, id={"kind": kind, "index": number}, className="chip"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from irl_lens.analyses.explorer.opening import begin
+from irl_lens.analyses.explorer.episodes import begin
 from irl_lens.analyses.explorer.state import State
 from irl_lens.analyses.explorer.web.server import Server
 from irl_lens.analyses.explorer.web.sessions import name_of

@@ -196,7 +196,7 @@ def test_roll_outs_and_forks_take_the_body_along_to_the_bit(session: Explorer) -
     session.fork()
     (parent,) = session.state.branches
     later = parent.fork + (len(parent.path) - parent.fork) // 2
-    session.fork(step=later, parent=1).fork(step=later, parent=1, noise=7)
+    session.fork(step=later, parent=1).fork(step=later, parent=1, seed=7)
     same, other = session.state.branches[1:]
     assert same.actions == parent.actions and same.path == parent.path
     assert other.actions[:later] == parent.actions[:later] != other.actions
@@ -281,7 +281,7 @@ def test_the_page_is_drawn_and_says_what_there_is_not(
 
 def test_it_opens_on_a_thing_at_a_free_place(workbench: Workbench, monkeypatch) -> None:
     monkeypatch.setattr("irl_lens.analyses.explorer.opening.EPISODES", 6)
-    monkeypatch.setattr("irl_lens.analyses.explorer.opening._redirected", lambda *_: 1.0)
+    monkeypatch.setattr("irl_lens.analyses.explorer.opening.effects", lambda *_: 1.0)
     state = opening(workbench)
     before, after = state.clean["places"], state.edited["places"]
     moved = [name for name in before if before[name] != after[name]]

@@ -21,6 +21,7 @@ import pytest
 
 from irl_lens.analyses.explorer.session import Explorer
 from irl_lens.analyses.explorer.web.server import Server
+from irl_lens.analyses.explorer.web.tabs import TABS
 from irl_lens.runs.run import Run
 from tests.analyses.explorer.ant_explorer import ant_run, edited, free, serving, small
 
@@ -137,6 +138,26 @@ class Page:
         x, y = scene.xy(place)
         self.click(name, float(x), float(y))
 
+    def button(self, said: str) -> Any:
+        """The button that says something."""
+        return self.driver.find_element("xpath", f"//button[normalize-space()='{said}']")
+
+    def tabbed(self) -> list[Any]:
+        """Every element that the Tab key comes by, from the first to the last."""
+        from selenium.webdriver import ActionChains
+        from selenium.webdriver.common.keys import Keys
+
+        first = self.find("run")  # blurring would go on from where one was
+        self.driver.execute_script("arguments[0].focus()", first)
+        found: list[Any] = [first]
+        while len(found) < 200:
+            ActionChains(self.driver).send_keys(Keys.TAB).perform()
+            now = self.driver.switch_to.active_element
+            if now.tag_name == "body" or now == first:
+                return found
+            found.append(now)
+        raise AssertionError("the Tab key never comes round")
+
     def type(self, name: str, text: str) -> None:
         """Types into a field, as one does with a keyboard."""
         from selenium.webdriver.common.keys import Keys
@@ -148,7 +169,7 @@ class Page:
 
 def test_a_click_on_the_map_sends_the_agent_elsewhere(chromium: Any, server: Server) -> None:
     page = Page(chromium, server)
-    assert "Click a cell" in page.find("tab").find_element("xpath", "..").text
+    assert "Click a cell" in page.text("panel-patch")
     before, step = page.text("gone"), page.session.state.step
     page.click("map", step, page.session.sweep().sites.index("L1") + 1)
     page.until(lambda: page.session.state.spots)
@@ -222,7 +243,10 @@ def test_steering_by_a_controller_and_by_a_point(chromium: Any, server: Server) 
     far = int(abs(points).sum(axis=1).argmax())
     page.click("latent", *map(float, points[far]))
     page.until(lambda: page.session.state.steering.code != before)
-    assert page.session.state.steering.code == pytest.approx(workbench.switch_codes.codes[far])
+    code = page.session.state.steering.code
+    assert code == pytest.approx(workbench.switch_codes.codes[far])
+    said = [f"{x:.2f}" for x in code or ()]
+    page.until(lambda: [n.text for n in chromium.find_elements("css selector", ".number")] == said)
     page.until(lambda: page.session.ready(steered=True))
     page.until(lambda: "come upon" in page.text("gone-steer"))
 
@@ -234,12 +258,12 @@ def test_futures_fork(chromium: Any, server: Server) -> None:
     page.press("fork")
     page.until(lambda: len(page.session.state.branches) == 1)
     page.until(lambda: "walk" in page.text("branches"))
-    page.type("fork-noise", "3")
+    page.type("fork-seed", "3")
     page.press("fork")
     page.until(lambda: len(page.session.state.branches) == 2)
     page.until(lambda: "part" in page.text("parted") and "Branches 1 and 2" in page.text("parted"))
-    page.press("open")
     first = page.session.state.branches[0]
+    page.button("Make branch 1 the walk").click()
     page.until(lambda: page.session.state.walk == first.path[:-1])
 
 
@@ -253,7 +277,94 @@ def test_the_snippet_is_taken_away(chromium: Any, server: Server) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     assert names["session"].state == page.session.state
-    assert names["view"] == page.session.view() | {"can_undo": False}
+    assert names["view"] == page.session.view()
+
+
+KEYED = {
+    "patch": {"component", "metric", "clear", "at-layer", "patch"},
+    "steer": {"side", "rows", "rollout-seed"},
+    "fork": {"parent", "fork-step", "fork-seed", "fork", "compare"},
+    "keep": {"get-state", "get-csv", "get-html", "snippet"},
+}
+"""Some of what each tab has; cells of the map are patched by the fields below it."""
+ALWAYS = {"run", "atlas", "watch", "undo", "back", "play", "on", "draw", "put", "thing", "place"}
+
+
+def test_the_whole_page_is_reached_by_keyboard_and_has_names(chromium: Any, server: Server) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page, names = Page(chromium, server), list(KEYED)
+    page.press("on")  # something to undo
+    page.until(lambda: page.find("undo").is_enabled())
+    chromium.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.find("tab-patch").send_keys(Keys.END)
+    page.until(lambda: page.find("panel-keep").is_displayed())
+    page.find("tab-keep").send_keys(Keys.ARROW_RIGHT)
+    for name in names:
+        page.until(lambda name=name: page.find(f"panel-{name}").is_displayed())
+        assert chromium.switch_to.active_element.get_attribute("id") == f"tab-{name}"
+        chosen = [
+            n for n in names if page.find(f"tab-{n}").get_attribute("aria-selected") == "true"
+        ]
+        assert chosen == [TABS[name]]
+        assert [n for n in names if page.find(f"panel-{n}").is_displayed()] == [name]
+        reached = page.tabbed()
+        known = {element.get_attribute("id") for element in reached}
+        assert (ALWAYS | KEYED[name]) <= known, (ALWAYS | KEYED[name]) - known
+        assert known & {f"tab-{n}" for n in names} == {f"tab-{name}"}
+        assert not [e.get_attribute("outerHTML")[:200] for e in reached if not e.accessible_name]
+        sliders = {e.accessible_name for e in reached if e.aria_role == "slider"}
+        assert {"step of the walk", "training"} <= sliders
+        page.find(f"tab-{name}").send_keys(Keys.ARROW_RIGHT)
+    page.until(lambda: page.find("panel-patch").is_displayed())
+
+
+def test_a_reload_and_a_link_keep_the_state_and_a_file_opens_again(
+    chromium: Any, server: Server, downloads: Path
+) -> None:
+    def latest() -> Explorer:
+        (*_, key) = server.sessions._sessions
+        return server.sessions.get(key)[0]
+
+    page = Page(chromium, server)
+    page.session.patch(2, 0)
+    page.press("on")
+    page.press("tab-keep")
+    page.until(lambda: "#keep." in chromium.current_url)
+    state, link = page.session.state, chromium.current_url
+    page.press("get-state")
+    page.until(lambda: (downloads / "state.json").is_file())
+    chromium.refresh()
+    page.until(lambda: latest() is not page.session and latest().state == state)
+    page.until(lambda: page.find("panel-keep").is_displayed())
+    chromium.get("about:blank")
+    other = Page(chromium, server)
+    assert other.session.state != state
+    upload = other.find("upload").find_element("css selector", "input")
+    upload.send_keys(str(downloads / "state.json"))
+    page.until(lambda: other.session.state == state)
+    chromium.get("about:blank")
+    chromium.get(link)
+    page.until(lambda: latest() is not other.session and latest().state == state)
+
+
+def test_the_hint_goes_away_for_good(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    chromium.execute_script("window.localStorage.clear()")
+    page = Page(chromium, server)
+    assert page.find("hint").is_displayed()
+    page.press("got-it")
+    page.until(lambda: not page.find("hint").is_displayed())
+    page = Page(chromium, server)
+    assert not page.find("hint").is_displayed()
+
+
+def test_the_world_is_explained(chromium: Any, server: Server) -> None:
+    page = Page(chromium, server)
+    page.find("world").find_element("css selector", "summary").click()
+    page.until(lambda: "0 then 1" in page.text("world"))
+    picture = page.find("world").find_element("css selector", "img")
+    page.until(lambda: picture.get_property("naturalWidth") > 100)
 
 
 def test_it_is_usable_by_keyboard(chromium: Any, server: Server) -> None:
@@ -343,12 +454,14 @@ def test_the_atlas_and_other_runs_are_a_click_away(chromium: Any, server: Server
     page.until(lambda: "an atlas of this run" in chromium.page_source)
     chromium.close()
     chromium.switch_to.window(first)
+    page.press("on")
+    page.until(lambda: "#patch." in chromium.current_url)
     page.press("run")
     page.until(lambda: chromium.find_elements("css selector", ".dash-options-list-option"))
     options = chromium.find_elements("css selector", ".dash-options-list-option")
     next(option for option in options if option.text == "grid").click()
-    page.until(lambda: "run=grid" in chromium.current_url)
-    page.until(lambda: page.text("trained") == "This run kept no checkpoints of its base.")
+    page.until(lambda: "run=grid" in chromium.current_url and "#" not in chromium.current_url)
+    page.until(lambda: "irl-lens train base keeps" in page.text("trained"))
     page.until(lambda: "come upon" in page.text("gone"))
     assert page.find("atlas").get_attribute("href").endswith("atlas?run=grid")
 

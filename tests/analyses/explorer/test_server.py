@@ -12,16 +12,19 @@ from threading import Event
 from typing import Any
 
 import pytest
+from dash.dcc import Input
 
 import irl_lens
 from irl_lens.analyses.explorer.web.hosts import Hosts
 from irl_lens.analyses.explorer.web.jobs import Cancelled, Job, Jobs
 from irl_lens.analyses.explorer.web.open_requests import OpenRequests
+from irl_lens.analyses.explorer.web.page import page
 from irl_lens.analyses.explorer.web.server import Server, open_page
 from irl_lens.analyses.explorer.web.sessions import Sessions
 from irl_lens.errors import UserError
 
 Reply = tuple[int, str]
+LIMITS = ("min", "max", "step")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +48,15 @@ def ask(
     return found
 
 
-def acted(server: Server, key: str, component: str, value: Any, prop: str = "value") -> Reply:
-    """What the page sends when a field changes, for acts of one field."""
+def acted(
+    server: Server,
+    key: str,
+    component: str,
+    value: Any,
+    prop: str = "value",
+    given: dict[str, Any] | None = None,
+) -> Reply:
+    """What the page sends when a field changes, for acts of one field; other fields as given."""
     outputs = [name for name in server.app.callback_map if name.startswith("..tick.data@")]
     wanted = {"id": component, "property": prop}
     name, about = next(
@@ -55,7 +65,7 @@ def acted(server: Server, key: str, component: str, value: Any, prop: str = "val
         if server.app.callback_map[name]["inputs"] == [wanted]
     )
     states = [dict(s) for s in about["state"]]
-    values = {"key": key, "held": "on"}
+    values = {"key": key, "held": "on"} | (given or {})
     body = {
         "output": name,
         "outputs": [
@@ -173,7 +183,7 @@ def test_malformed_requests_get_a_message_and_change_nothing(server: Server) -> 
         ("metric", None),
         ("side", []),
         ("rows", 1e99),
-        ("noise", {"a": 1}),
+        ("rollout-seed", {"a": 1}),
     ):
         status, text = acted(server, key, component, value)
         assert status == 200 and "message" in text, text
@@ -184,6 +194,48 @@ def test_malformed_requests_get_a_message_and_change_nothing(server: Server) -> 
     assert acted(server, key, "metric", "kl")[0] == 200 and session.state.metric == "kl"
 
 
+def test_whatever_is_typed_into_a_field_is_taken_or_refused_by_name(server: Server) -> None:
+    key = server.sessions.new()
+    session, _ = server.sessions.get(key)
+    before, last = session.state, len(session.state.walk) - 1
+    fork = {"parent": "walk", "fork-step": 500, "fork-seed": 0}
+    patch = {"at-layer": 99, "at-head": 0, "at-step": 0}
+    for button, given, said in (
+        ("fork", fork, f"step 500; the walk has steps 0 to {last}"),
+        ("fork", fork | {"fork-step": None}, "give a step"),
+        ("fork", fork | {"fork-step": 0, "fork-seed": -1}, "seed of the roll-outs -1"),
+        ("patch", patch, "layer 99; take one from 1"),
+        ("put", {"thing": "agent", "place": 1.5}, "place 1.5; take one from 0"),
+        ("draw", {"seed": None}, "seed None; give a whole number"),
+    ):
+        text = acted(server, key, button, 1, "n_clicks", given)[1]
+        assert said in text, text
+    for field, value in (("forced", 500), ("rows", 0), ("rollout-seed", 0.5)):
+        assert f"{value}; take a whole number" in acted(server, key, field, value)[1], field
+    assert session.state is before
+    whole = page(session, key, {"a": "a"}, "a")._traverse()
+    fields: list[Any] = [part for part in whole if isinstance(part, Input)]
+    numbers = [field for field in fields if field.type == "number"]
+    assert len(numbers) == 10
+    assert not [field.id for field in numbers if any(hasattr(field, name) for name in LIMITS)]
+
+
+def test_what_is_still_to_be_computed_is_drawn_as_such(server: Server) -> None:
+    key = server.sessions.new()
+    session, jobs = server.sessions.get(key)
+    with session.workbench.lock:  # whoever computes waits here
+        for view, given in (
+            ("map", {"tab": "patch"}),
+            ("effects", {"tab": "patch", "look": "paths"}),
+        ):
+            assert "still to be p" in viewed(server, key, view, given)[1], view
+        jobs.cancel()
+    jobs.wait(60)
+    session.draw(7)
+    session.sweep()
+    assert "give the same" in viewed(server, key, "map", {"tab": "patch"})[1]
+
+
 @pytest.mark.parametrize("many", [8, pytest.param(50, marks=pytest.mark.slow)])
 def test_sessions_at_once_do_not_meet(server: Server, many: int) -> None:
     keys = [server.sessions.new() for _ in range(many)]
@@ -192,11 +244,11 @@ def test_sessions_at_once_do_not_meet(server: Server, many: int) -> None:
     def drive(number: int) -> tuple[int, str, int]:
         key, step = keys[number], number % count
         acted(server, key, "step", step)
-        acted(server, key, "noise", number + 1)
+        acted(server, key, "rollout-seed", number + 1)
         point = {"points": [{"x": step, "y": f"L{1 + number % 2}"}]}
         assert acted(server, key, "map", point, "clickData")[0] == 200
         state = server.sessions.get(key)[0].state
-        return state.step, str(state.spots[0]), state.noise
+        return state.step, str(state.spots[0]), state.rollout_seed
 
     with ThreadPoolExecutor(16) as pool:
         found = list(pool.map(drive, range(many)))
@@ -290,8 +342,8 @@ def test_roll_outs_can_be_stopped(server: Server) -> None:
     session.set(rows=512)
 
     def work(tick: Any) -> None:
-        for noise in range(1_000):
-            session.set(noise=noise)
+        for seed in range(1_000):
+            session.set(rollout_seed=seed)
             session.rollouts(tick=tick)
 
     job = jobs.start(Job("rolling out", work))
@@ -308,8 +360,8 @@ def test_sweeps_and_forks_show_how_far_they_are_and_are_stopped(server: Server) 
     session.sweep(seen.append)
     assert seen == list(range(session.workbench.layers * session.workbench.heads))
     seen.clear()
-    before = session.fork(tick=seen.append, noise=3).state
-    assert seen == list(range(len(before.branches[0].path) - 1)) and before.noise == 3
+    before = session.fork(tick=seen.append, seed=3).state
+    assert seen == list(range(len(before.branches[0].path) - 1)) and before.rollout_seed == 3
 
     def stop(step: int) -> None:
         raise Cancelled

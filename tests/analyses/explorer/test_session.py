@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 import irl_lens
-from irl_lens.analyses.explorer import Explorer, Spot, State
+from irl_lens.analyses.explorer import Explorer, Spot, State, figures, fork_figures, links
 from irl_lens.analyses.explorer.forks import parted
 from irl_lens.analyses.explorer.opening import opening
 from irl_lens.analyses.explorer.patched_cache import attending
@@ -49,6 +53,94 @@ def test_it_opens_on_a_pair_in_which_a_patch_sends_the_agent_elsewhere(session: 
     gone = {name: after.first(scene)[name] - share for name, share in before.first(scene).items()}
     assert max(gone.values()) > 0.5 and min(gone.values()) < -0.5
     assert opening(session.workbench) == state
+
+
+def test_it_opens_where_steering_acts_and_the_map_has_something_to_see(session: Explorer) -> None:
+    scene, alone = session.workbench.situation(session.state.edited).scene(), session.rollouts()
+    before, sent = alone.first(scene), []
+    for layer, bank in session.workbench.banks.items():
+        for name in bank:
+            session.steer(kind="controller", layer=layer, name=name)
+            after = session.rollouts(steered=True).first(scene)
+            sent.append(max(after[thing] - before[thing] for thing in after))
+    assert max(sent) > 0.3
+    shares = np.abs(session.sweep().shares)
+    assert np.ptp(shares[:, :-1], axis=0).max() > 0.3  # the way of something through the layers
+
+
+def test_where_the_edit_changes_nothing_the_map_says_so(session: Explorer) -> None:
+    session.mend()
+    figure: Any = figures.heat_map(session, session.sweep())
+    assert not figure.data and "give the same" in figure.layout.annotations[0].text
+
+
+def test_every_row_of_the_map_is_named_and_its_colours_reach_what_there_is(
+    session: Explorer,
+) -> None:
+    for component in ("residual post", "head z"):
+        session.set(component=component)
+        sweep = session.sweep()
+        layout: Any = figures.heat_map(session, sweep).layout
+        assert list(layout.yaxis.tickvals) == list(sweep.sites)
+        most = np.abs(sweep.shares).max()
+        assert layout.coloraxis.cmax == pytest.approx(most) == -layout.coloraxis.cmin
+
+
+def test_labels_of_the_tree_have_room_and_branches_are_drawn_up_to_a_step(
+    session: Explorer,
+) -> None:
+    (branch,) = session.fork().state.branches
+    tree: Any = fork_figures.tree(session)
+    assert tree.layout.yaxis.automargin and tree.layout.yaxis.ticktext[0] == "walk"
+    assert tree.layout.yaxis.ticktext[1].startswith("branch 1: ")
+    assert not any(trace.text for trace in tree.data)
+
+    def drawn(step: int) -> int:
+        figure: Any = fork_figures.compared(session, [1], step)
+        return len(figure.data[-1].x)
+
+    assert drawn(0) == drawn(branch.fork) == 1 and drawn(branch.fork + 2) == 3
+    assert drawn(10_000) == len(branch.path) - branch.fork
+
+
+def test_a_state_is_a_link_and_a_file_that_open_again(session: Explorer) -> None:
+    session.patch(1, 0).steer(kind="code", code=code(session.workbench)).fork()
+    text, file = links.packed(session), json.dumps(links.kept(session))
+    assert re.fullmatch(r"[\w-]+", text) and json.loads(links.unpacked(text)) == json.loads(file)
+    for written in (file, links.unpacked(text)):
+        other = Explorer(session.workbench)
+        begun = other.state
+        links.opened(other, written)
+        assert other.state == session.state and other.undo().state == begun
+
+
+def test_what_is_no_link_or_file_is_refused_and_changes_nothing(session: Explorer) -> None:
+    before, text = session.fork().state, links.packed(session)
+    bomb = base64.urlsafe_b64encode(zlib.compress(b" " * (links.LARGEST + 1))).decode()
+    for wrong in ("", "a", "?!", "AAAA", text[:-9], text[:40] + text[44:], bomb):
+        with pytest.raises(UserError, match="link"):
+            links.unpacked(wrong)
+    kept = links.kept(session)
+    branch = kept["state"]["branches"][0]
+    for branches in (
+        [branch, branch],
+        [branch | {"parent": 7}],
+        [branch | {"path": branch["path"][:-1]}],
+        [branch | {"path": [10_000] * len(branch["path"])}],
+        [branch | {"fork": 10_000}],
+        [branch | {"reached": [99]}],
+        [branch | {"side": "other"}],
+        [branch | {"spots": [{"component": "mlp out", "layer": 99, "step": 0}]}],
+        [branch | {"segments": [{"since": -1, "steering": {}}]}],
+    ):
+        with pytest.raises(UserError, match=r"\w"):
+            links.opened(
+                session, json.dumps(kept | {"state": kept["state"] | {"branches": branches}})
+            )
+    for wrong in ("", b"\xff", "{", "[]", "{}", "[" * 100_000, json.dumps(kept | {"base": "0"})):
+        with pytest.raises(UserError, match=r"file|base model"):
+            links.opened(session, wrong)
+    assert session.state is before
 
 
 def test_a_patch_of_everything_is_the_clean_run(session: Explorer) -> None:
@@ -186,6 +278,17 @@ def test_readings_say_where_the_filter_cannot(session: Explorer) -> None:
     assert "no training task" in session.readings()["clean"].why_not
 
 
+def test_actions_are_asked_about_as_they_were_chosen_or_not_at_all(session: Explorer) -> None:
+    with pytest.raises(UserError, match="why up rather than up"):
+        session.set(why=0, rather=0)
+    by_edit = session.sweep()
+    assert by_edit.why is not None and by_edit.rather is not None
+    session.set(why=by_edit.rather)
+    assert session.sweep().why == by_edit.rather != session.sweep().rather
+    session.set(why=None, rather=by_edit.why)
+    assert session.sweep().rather == by_edit.why != session.sweep().why
+
+
 def test_two_actions_can_be_chosen(session: Explorer) -> None:
     session.set(why=0, rather=1)
     assert (session.sweep().why, session.sweep().rather) == (0, 1)
@@ -225,7 +328,7 @@ def test_a_fork_that_changes_nothing_is_its_parent(session: Explorer) -> None:
     (one,) = plain.state.branches
     plain.fork(step=one.fork + 2, parent=1)
     assert plain.state.branches[1].path == one.path and parted(one, plain.state.branches[1]) is None
-    plain.set(noise=5).fork(step=one.fork + 1, parent=1)
+    plain.set(rollout_seed=5).fork(step=one.fork + 1, parent=1)
     apart = parted(one, plain.state.branches[2])
     assert apart is None or apart > one.fork + 1
     plain.open_branch(1)
@@ -241,7 +344,7 @@ def test_the_state_survives_json(session: Explorer) -> None:
     plain = json.loads(text)["state"]
     assert State.of_plain(plain) == session.state
     again = Explorer(session.workbench, State.of_plain(plain))
-    assert json.dumps(again.view() | {"can_undo": True}) == text
+    assert json.dumps(again.view()) == text
 
 
 @pytest.mark.parametrize(
@@ -253,7 +356,7 @@ def test_the_state_survives_json(session: Explorer) -> None:
         {"component": "soul"},
         {"metric": "love"},
         {"rows": 10**9},
-        {"noise": -1},
+        {"rollout_seed": -1},
         {"why": 99},
         {"walk": (0,)},
         {"side": "other"},
@@ -298,8 +401,8 @@ def test_nonsense_of_methods_is_refused(session: Explorer) -> None:
 
 
 def test_a_session_stays_small(session: Explorer) -> None:
-    for noise in range(70):
-        session.set(noise=noise + 1)
+    for seed in range(70):
+        session.set(rollout_seed=seed + 1)
         session.sweep()
     assert len(session._states) <= 51 and len(session._results) <= 10
     assert hook_name(session.workbench.layers)

@@ -10,6 +10,9 @@ import plotly.graph_objects as go
 import pytest
 
 from irl_lens.analyses.figures.board import (
+    DIVERGING,
+    MORE,
+    SEQUENTIAL,
     boards,
     draw_field,
     draw_occupancies,
@@ -80,6 +83,10 @@ def test_differences_are_signed_and_share_a_scale() -> None:
     maps = [trace for trace in figure.data if trace.type == "heatmap"]
     assert maps[0].zmax == maps[1].zmax == 1 and maps[2].zmin == -1
     assert np.ravel(maps[2].z)[:4].tolist() == [-1, 0, 0, 0.5]
+    assert [bool(trace.showscale) for trace in maps] == [False, False, True]
+    assert maps[2].colorbar.title.text == MORE
+    own, less_and_more = SEQUENTIAL[-1][1], {colour for _, colour in DIVERGING}
+    assert maps[0].colorscale[-1][1] == own and own not in less_and_more
     solid, marks = (trace for trace in figure.data[-2:])
     assert solid.xaxis == "x3" and solid.fillcolor == "#464646"
     assert np.nanmin(solid.x) == 1.5 and np.nanmax(solid.y) == 1.5
