@@ -1,9 +1,9 @@
 """Executes lessons and keeps what they print and draw: python notebooks/record.py [NAME...]
 
 A figure is kept twice: as plotly's own JSON, which Jupyter draws, and as a PNG for whoever shows
-pictures alone, such as GitHub. Neither holds plotly's code, which is 4 MB. Pictures need kaleido and
-Chrome or Chromium (``irl-lens doctor``). Bars of progress and warnings are not kept: they tell of
-the machine.
+pictures alone, such as GitHub. Neither holds plotly's code, which is 4 MB. Pictures need kaleido
+and Chrome or Chromium (``irl-lens doctor``). Bars of progress and warnings are not kept: they tell
+of the machine.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).parent
 FIGURE = "application/vnd.plotly.v1+json"
-WIDTH = 900
-"""Width of a picture whose figure has none of its own [px]."""
+WIDTH, HEIGHT = 900, 450
+"""Of a picture whose figure has no size of its own [px]."""
 
 
 def record(path: Path) -> None:
@@ -46,12 +46,15 @@ def tidy(book: NotebookNode) -> None:
 
 def draw(book: NotebookNode) -> None:
     """Adds a picture to every figure; one browser draws them all."""
-    bundles = [o.data for cell in code_cells(book) for o in cell.outputs if FIGURE in o.get("data", ())]
+    bundles = [
+        o.data for cell in code_cells(book) for o in cell.outputs if FIGURE in o.get("data", ())
+    ]
     figures = [plotly.io.from_json(json.dumps(data[FIGURE])) for data in bundles]
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{i}.png" for i in range(len(figures))]
         widths = [figure.layout.width or WIDTH for figure in figures]
-        plotly.io.write_images(figures, files, width=widths)
+        heights = [figure.layout.height or HEIGHT for figure in figures]
+        plotly.io.write_images(figures, files, width=widths, height=heights)
         for data, file in zip(bundles, files, strict=True):
             data["image/png"] = base64.b64encode(file.read_bytes()).decode() + "\n"
 
