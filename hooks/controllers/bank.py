@@ -37,9 +37,9 @@ class ControllerBank(Part):
 
     Examples:
         >>> from irl_lens.hooks import VectorController
-        >>> up, right = (VectorController(torch.tensor(v), "hook") for v in ([0.0, 2.0], [2.0, 0.0]))
-        >>> list(ControllerBank({"up": up, "right": right}))
-        ['up', 'right']
+        >>> up = VectorController(torch.ones(2), "hook")
+        >>> list(ControllerBank({"up": up, "still": VectorController.zeros(2, "hook")}))
+        ['up', 'still']
         >>> stack = VectorController(torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 2.0]]), "hook")
         >>> bank = ControllerBank(["red", "green", "blue"], stack)
         >>> list(bank), len(bank), bank["green"].v.tolist()
@@ -262,30 +262,6 @@ class ControllerBank(Part):
         return {"names": list(self.names)}
 
 
-def _stacked(controllers: Mapping[str, Controller]) -> Controller:
-    """Stacks controllers along one leading axis; gradients reach the originals.
-
-    Raises:
-        ValueError: there is none, or they differ.
-    """
-    alike = {
-        (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
-        for c in controllers.values()
-    }
-    if len(alike) != 1 or any(c.lead for c in controllers.values()):
-        raise ValueError(
-            f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
-            f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes "
-            "{name: controller} of one kind, hook point and shape, without leading axes"
-        )
-    kind, hook_name, _ = alike.pop()
-    items = [controller.tensors() for controller in controllers.values()]
-    return kind(
-        **{name: torch.stack([item[name] for item in items]) for name in items[0]},
-        hook_name=hook_name,
-    )
-
-
 class BankController(Additive):
     """The labelled controller of a bank at each row and step; nothing at all where -1.
 
@@ -337,3 +313,27 @@ class BankController(Additive):
 
     def config(self) -> dict[str, Any]:
         return {}
+
+
+def _stacked(controllers: Mapping[str, Controller]) -> Controller:
+    """Stacks controllers along one leading axis; gradients reach the originals.
+
+    Raises:
+        ValueError: there is none, or they differ.
+    """
+    alike = {
+        (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
+        for c in controllers.values()
+    }
+    if len(alike) != 1 or any(c.lead for c in controllers.values()):
+        raise ValueError(
+            f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
+            f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes "
+            "{name: controller} of one kind, hook point and shape, without leading axes"
+        )
+    kind, hook_name, _ = alike.pop()
+    items = [controller.tensors() for controller in controllers.values()]
+    return kind(
+        **{name: torch.stack([item[name] for item in items]) for name in items[0]},
+        hook_name=hook_name,
+    )

@@ -147,7 +147,7 @@ def test_controllers_that_differ_make_no_bank(bank):
     elsewhere = type(one)(**tensors, hook_name="blocks.0.hook_resid_post")
     unlike = {"a": one, "b": other}, {"a": one, "b": elsewhere}
     for wrong in (*unlike, {}, {"a": bank.stack}, "names alone"):
-        with pytest.raises(ValueError, match="a bank takes .* of one kind, hook point and shape"):
+        with pytest.raises(ValueError, match=r"a bank takes .* of one kind, hook point and shape"):
             ControllerBank(wrong)
 
 
