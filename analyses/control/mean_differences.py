@@ -48,7 +48,7 @@ def mean_differences(loaded: LoadedRun, label: str, layer: int) -> ControllerBan
         )
         for g, name in enumerate(names)
     }
-    stack = ControllerBank.of(vectors).stack
+    stack = ControllerBank(vectors).stack
     assert isinstance(stack, VectorController)
     lengths = [ControllerBank(names, VectorController(k * stack.v, at)) for k in LENGTHS]
     return min(lengths, key=lambda b: steered_nll(loaded.base, b, label, shown)[shown.mask].mean())

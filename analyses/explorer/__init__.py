@@ -36,7 +36,7 @@ def explore(
     browser: bool = False,
     allowed: Sequence[str] = (),
 ) -> Server:
-    """Shows a run in the explorer: in a notebook below the cell, else at the server's ``url``.
+    """Opens a run in the explorer, at the server's ``url``; a cell that ends with it shows it.
 
     Args:
         run: A run, its folder, or a bundled model's name.

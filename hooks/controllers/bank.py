@@ -28,14 +28,18 @@ class ControllerBank(Part):
     from supervised training; :func:`irl_lens.hooks.save` and ``load`` take the whole bank.
 
     Args:
-        names: one a controller, all different.
-        stack: the controllers, leading axes (n,).
+        names: controllers by name, of one kind, hook point and shape, without leading axes:
+            gradients reach them. Or names alone, all different, of controllers in ``stack``.
+        stack: controllers that are stacked already, leading axes (n,).
 
     Raises:
-        ValueError: the names are not as many as the controllers, or repeat.
+        ValueError: there are no controllers, or they differ; names are not as many, or repeat.
 
     Examples:
         >>> from irl_lens.hooks import VectorController
+        >>> up = VectorController(torch.ones(2), "hook")
+        >>> list(ControllerBank({"up": up, "still": VectorController.zeros(2, "hook")}))
+        ['up', 'still']
         >>> stack = VectorController(torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 2.0]]), "hook")
         >>> bank = ControllerBank(["red", "green", "blue"], stack)
         >>> list(bank), len(bank), bank["green"].v.tolist()
@@ -46,46 +50,19 @@ class ControllerBank(Part):
         [('blue', 0.894), ('red', 0.0)]
     """
 
-    def __init__(self, names: Iterable[str], stack: Controller) -> None:
+    def __init__(
+        self, names: Mapping[str, Controller] | Iterable[str], stack: Controller | None = None
+    ) -> None:
         super().__init__()
         self.names = tuple(names)
+        if stack is None:
+            stack = _stacked(names if isinstance(names, Mapping) else {})
         self.stack = stack
         if stack.lead != (len(self.names),) or len(set(self.names)) != len(self.names):
             raise ValueError(
                 f"names {self.names} for controllers stacked {stack.lead}; give one name "
                 "to each controller of a single leading axis, all different"
             )
-
-    @classmethod
-    def of(cls, controllers: Mapping[str, Controller]) -> Self:
-        """Returns a bank of controllers that exist; gradients reach the originals.
-
-        Args:
-            controllers: by name, of one kind, hook point and shape, without leading axes.
-
-        Raises:
-            ValueError: there is none, or they differ.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> up = VectorController(torch.ones(2), "hook")
-            >>> ControllerBank.of({"up": up, "still": VectorController.zeros(2, "hook")}).names
-            ('up', 'still')
-        """
-        alike = {
-            (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
-            for c in controllers.values()
-        }
-        if len(alike) != 1 or any(c.lead for c in controllers.values()):
-            raise ValueError(
-                f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
-                f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes one "
-                "kind, hook point and shape, without leading axes"
-            )
-        kind, hook_name, _ = alike.pop()
-        items = [controller.tensors() for controller in controllers.values()]
-        stacked = {name: torch.stack([item[name] for item in items]) for name in items[0]}
-        return cls(controllers, kind(**stacked, hook_name=hook_name))
 
     @classmethod
     def trainable(
@@ -336,3 +313,27 @@ class BankController(Additive):
 
     def config(self) -> dict[str, Any]:
         return {}
+
+
+def _stacked(controllers: Mapping[str, Controller]) -> Controller:
+    """Stacks controllers along one leading axis; gradients reach the originals.
+
+    Raises:
+        ValueError: there is none, or they differ.
+    """
+    alike = {
+        (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
+        for c in controllers.values()
+    }
+    if len(alike) != 1 or any(c.lead for c in controllers.values()):
+        raise ValueError(
+            f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
+            f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes "
+            "{name: controller} of one kind, hook point and shape, without leading axes"
+        )
+    kind, hook_name, _ = alike.pop()
+    items = [controller.tensors() for controller in controllers.values()]
+    return kind(
+        **{name: torch.stack([item[name] for item in items]) for name in items[0]},
+        hook_name=hook_name,
+    )

@@ -244,8 +244,8 @@ def explore(
 ) -> Server:
     """Opens the explorer: patch, edit, steer and fork episodes on a page of this machine.
 
-    It is served to this machine alone and needs no network. In a notebook it is shown below
-    the cell.
+    It is served to this machine alone and needs no network. In a notebook, a cell
+    that ends with what is returned shows the page.
 
     Args:
         run: A run, its folder, or a bundled model's name.

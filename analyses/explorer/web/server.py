@@ -103,9 +103,10 @@ class Server:
         self.sessions.close(LAST)
 
     def _repr_html_(self) -> str:
-        """A notebook shows the page itself."""
+        """A notebook shows the page itself, and where nobody serves it any more, what it was."""
+        said = f'The explorer, at <a href="{self.url}">{self.url}</a> until it is closed.'
         size = 'width="100%" height="980" style="border: 0"'
-        return f'<iframe src="{self.url}" {size} title="irl-lens explorer"></iframe>'
+        return f'<p>{said}</p><iframe src="{self.url}" {size} title="irl-lens explorer"></iframe>'
 
 
 def application(sessions: Sessions, hosts: Hosts) -> Dash:

@@ -132,7 +132,7 @@ def test_order_is_that_of_the_names(bank):
 
 
 def test_a_bank_of_controllers_that_exist(bank):
-    again = ControllerBank.of({name: bank[name] for name in "cab"})
+    again = ControllerBank({name: bank[name] for name in "cab"})
     assert again.names == ("c", "a", "b") and again.hook_name == HOOK
     x = torch.randn(3, 6, D)
     labels = torch.tensor([1, 2, 0, -1])[LABELS]
@@ -145,9 +145,10 @@ def test_controllers_that_differ_make_no_bank(bank):
     one, other = bank["a"], banks()["vector" if "v" not in bank.stack.tensors() else "full"]["a"]
     tensors = one.tensors()
     elsewhere = type(one)(**tensors, hook_name="blocks.0.hook_resid_post")
-    for wrong in ({"a": one, "b": other}, {"a": one, "b": elsewhere}, {}, {"a": bank.stack}):
-        with pytest.raises(ValueError, match="a bank takes one kind, hook point and shape"):
-            ControllerBank.of(wrong)
+    unlike = {"a": one, "b": other}, {"a": one, "b": elsewhere}
+    for wrong in (*unlike, {}, {"a": bank.stack}, "names alone"):
+        with pytest.raises(ValueError, match=r"a bank takes .* of one kind, hook point and shape"):
+            ControllerBank(wrong)
 
 
 def change(bank: ControllerBank) -> torch.Tensor:

@@ -109,7 +109,7 @@ def test_at_attention_scores_only_what_adds_is_the_same_without_us(tmp_path, mod
     scores, steps = "blocks.1.attn.hook_attn_scores", tokens.shape[1]
 
     def export(controller: Controller) -> Path:
-        part = ControllerBank.of({"a": controller}) if banked else controller
+        part = ControllerBank({"a": controller}) if banked else controller
         return export_fwd_hooks(part, tmp_path)
 
     low = LowRankController.random(steps, 2, scores)
