@@ -55,7 +55,7 @@ def drawn(figure: go.Figure, name: str | None = None, **config: Any) -> Markup:
     layout = figure.to_dict()["layout"]
     size = f"height: {layout.get('height', HEIGHT)}px"
     size += f"; width: {layout['width']}px" if "width" in layout else ""
-    settings = json.dumps(CONFIG | config)
+    settings = json.dumps(CONFIG | config, allow_nan=False)
     content = f'{{"figure": {figure.to_json()}, "config": {settings}}}'.replace("<", "\\u003c")
     named = Markup(' id="{}"').format(name) if name else ""
     return Markup(

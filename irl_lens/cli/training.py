@@ -23,7 +23,7 @@ from irl_lens.cli.arguments import (
 )
 from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import sweeping, training
-from irl_lens.commands.watching import duration
+from irl_lens.runs.standing_text import duration
 
 
 def run(

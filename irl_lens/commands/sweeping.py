@@ -19,7 +19,6 @@ from irl_lens.commands.training import (
     run_stages,
 )
 from irl_lens.errors import UserError
-from irl_lens.progress import Progress, QuietProgress
 from irl_lens.runs.chain import READS
 from irl_lens.runs.tracking import check_trackers
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from irl_lens.config.schema import Preset
+    from irl_lens.progress import Progress
     from irl_lens.runs.run import Run
 
 
@@ -201,6 +201,8 @@ def _at_once(
     jobs: Sequence[_Job], workers: int, backend: str, memory: int | None
 ) -> list[SweptRun]:
     from irl_lens.commands.workers import in_workers
+
+    from irl_lens.progress import QuietProgress
 
     # A worker may be in another folder, where it was started for something else.
     calls = [

@@ -293,7 +293,7 @@ def test_what_is_missing_from_recorded_episodes_is_named() -> None:
         recorded_world([1]).demonstrate(1, seed=0)
     with pytest.raises(UserError, match="no recorded episodes"):
         recorded_world([]).demonstrate(1, seed=0)
-    with pytest.raises(UserError, match=r"take pretrain\.epsilon = 0"):
+    with pytest.raises(UserError, match="as they are; take epsilon = 0"):
         recorded_world(episodes).demonstrate(1, seed=0, epsilon=0.1)
 
 

@@ -135,6 +135,9 @@ def test_padding_changes_no_loss_and_no_gradient(job: DiscoveryJob, batch: Batch
         torch.from_numpy(rows.policy),
         torch.from_numpy(rows.mask),
         ((0, 6, wide),),
+        cut.own,
+        (6, wide),
+        cut.tokens,
     )
     noise = torch.randn(6, wide, job.config.latent)
     results = []

@@ -72,7 +72,7 @@ def test_checkpoints_are_in_the_state_and_in_what_is_taken_away(session: Explore
     names: dict[str, Any] = {}
     exec(export.snippet(session), names)
     assert names["session"].state == session.state
-    assert names["view"] == session.view() | {"can_undo": False}
+    assert names["view"] == session.view()
     with pytest.raises(UserError, match="made with the base model"):
         Explorer.open(session.workbench.run, session.state.plain(), base="0" * 64)
 

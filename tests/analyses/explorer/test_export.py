@@ -28,7 +28,7 @@ def test_a_snippet_makes_the_state_again_to_the_bit(session: Explorer) -> None:
     names: dict[str, Any] = {}
     exec(export.snippet(session), names)
     assert names["session"].state == session.state
-    assert names["view"] == session.view() | {"can_undo": False}
+    assert names["view"] == session.view()
     runs = contrast(session.workbench, session.state)
     assert torch.equal(names["logits"][0], patched(session.workbench, session.state, runs)[0])
     assert (names["patched"].path == session.rollouts(patches=True).path).all()
