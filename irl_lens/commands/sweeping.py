@@ -201,7 +201,6 @@ def _at_once(
     jobs: Sequence[_Job], workers: int, backend: str, memory: int | None
 ) -> list[SweptRun]:
     from irl_lens.commands.workers import in_workers
-
     from irl_lens.progress import QuietProgress
 
     # A worker may be in another folder, where it was started for something else.
