@@ -23,7 +23,6 @@ from irl_lens.cli.arguments import (
 )
 from irl_lens.cli.console import as_object, leave, measured, one_line, written
 from irl_lens.commands import sweeping, training
-from irl_lens.runs.standing_text import duration
 
 
 def run(
@@ -144,6 +143,8 @@ def sweep(
         base: A run whose finished base all share.
         settings: Settings that replace the preset's in all of them.
     """
+    from irl_lens.runs.standing_text import duration
+
     given = (out, workers, backend, threads, device, base, settings, track)
     ended = sweeping.swept(stages, preset_name, over, seeds, *given)
     folders = [str(run.folder) for run in ended]

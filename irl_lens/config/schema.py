@@ -146,7 +146,7 @@ class DiscoveryConfig:
     """Width of the recurrent block that reads the sequence in the encoder."""
     lookahead: Annotated[int, Range(0, MAX_HORIZON)] = 0
     """Steps of the future that the encoder sees; 0: the whole sequence, as in the paper."""
-    stride: Steps = 1
+    stride: Annotated[int, Range(1, MAX_HORIZON)] = 1
     """Every how many-th of these steps it reads: where little changes from step to step, the same
     future is read for less."""
     hidden: Width = 64

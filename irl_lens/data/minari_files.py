@@ -159,11 +159,11 @@ def _episodes(rows: Trajectories, recorded: bool) -> Iterator[Any]:
     for row, steps in enumerate(rows.lengths.tolist()):
         ended = np.arange(steps) == steps - 1
         yield EpisodeBuffer(
-            observations=np.append(
+            observations=np.append(  # type: ignore
                 rows.observations[row, :steps], rows.observations[row, None, steps - 1], axis=0
             ),
-            actions=rows.actions[row, :steps],
-            rewards=np.full(steps, np.nan) if recorded else ended.astype(float),
+            actions=rows.actions[row, :steps],  # type: ignore
+            rewards=np.full(steps, np.nan) if recorded else ended.astype(float),  # type: ignore
             terminations=ended & (not recorded),
             truncations=ended & recorded,
             infos={n: a[row, :steps] for n in LABELLED if (a := getattr(rows, n)) is not None},

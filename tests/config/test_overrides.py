@@ -34,7 +34,13 @@ ZERO_TAKEN = {
     *(f"{part}.entropy" for part in PLAYED),
     *(f"{part}.weight_decay" for part in TRAINED + PLAYED),
     *("compile.kl_codes", "compile.kl_boundaries"),
-    *("pretrain.warmup", "pretrain.observation_weight", "pretrain.epsilon", "controllers.init"),
+    *(
+        "pretrain.warmup",
+        "pretrain.observation_weight",
+        "pretrain.uncertain",
+        "pretrain.epsilon",
+        "controllers.init",
+    ),
     *("discovery.epsilon", "codes.epsilon"),
     *("discovery.lookahead", "discovery.base_lr", "discovery.log_sigma", "codes.log_sigma"),
 }

@@ -153,7 +153,7 @@ def usual_tasks(grammar: Grammar) -> tuple[str, ...]:
     """
     tasks = [grammar.heldout[1:]] if len(grammar.heldout) > 1 else []
     if grammar.transitions:
-        tasks.append(_walk_of_training(grammar))
+        tasks.append(_walk_of_training(grammar))  # type: ignore
     return tuple("-".join(grammar.subgoal_names[s] for s in task) for task in tasks)
 
 

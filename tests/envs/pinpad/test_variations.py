@@ -148,7 +148,7 @@ def test_slips_are_harmless_and_as_frequent_as_was_asked_for() -> None:
     env.reset(seed=0)
     idle = np.zeros(n, np.int64)
     taken = env._checked(idle)
-    harmless = env._harmless()
+    harmless = env._harmless()  # type: ignore
     assert harmless[np.arange(n), taken][taken != 0].all()
     # Another action is taken where one is drawn that is not the agent's own.
     others = harmless[:, 1:].sum(axis=1) / np.maximum(harmless.sum(axis=1), 1)
