@@ -205,7 +205,7 @@ def test_whatever_is_typed_into_a_field_is_taken_or_refused_by_name(server: Serv
         ("fork", fork | {"fork-step": None}, "give a step"),
         ("fork", fork | {"fork-step": 0, "fork-seed": -1}, "seed of the roll-outs -1"),
         ("patch", patch, "layer 99; take one from 1"),
-        ("put", {"thing": "agent", "place": 1.5}, "that is no value for this field"),
+        ("put", {"thing": "agent", "place": 1.5}, "place 1.5; take one from 0"),
         ("draw", {"seed": None}, "seed None; give a whole number"),
     ):
         text = acted(server, key, button, 1, "n_clicks", given)[1]
