@@ -17,8 +17,15 @@ from irl_lens.envs.scenes import AGENT, TraceableSituation
 from irl_lens.errors import UserError
 
 
-def put(workbench: Workbench, state: State, name: str, place: int, side: str) -> State:
+def put(workbench: Workbench, state: State, name: str, place: float, side: str) -> State:
     """Moves a thing or the agent; what is there already takes its place.
+
+    Args:
+        workbench: The run.
+        state: The boards as they are.
+        name: What is moved.
+        place: Where to, a whole number; checked here, as pages send what was typed.
+        side: The board.
 
     Raises:
         UserError: There is no such thing, place or board.

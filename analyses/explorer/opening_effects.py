@@ -21,8 +21,8 @@ from irl_lens.analyses.explorer.workbench import Workbench
 from irl_lens.envs.scenes import Scene
 from irl_lens.errors import UserError
 
-ROWS, ENOUGH = 16, 1.8
-"""Roll-outs of each kind, and a sum of effects that is enough."""
+ROWS, ENOUGH = 16, 2.3
+"""Roll-outs of each kind, and a sum of effects that is enough: no two of them make it up."""
 
 
 def effects(workbench: Workbench, state: State) -> float:

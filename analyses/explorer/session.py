@@ -134,7 +134,7 @@ class Explorer(Computed):
             return self
         return self.set(checkpoint=checkpoint, steering=Steering(), branches=())
 
-    def draw(self, seed: int) -> Self:
+    def draw(self, seed: int | None) -> Self:
         """Goes to another episode, nothing edited."""
         return self._become(self._kept(begin(self.workbench, _seed(seed))))
 
@@ -142,7 +142,7 @@ class Explorer(Computed):
         """Asks for another task, by names of subgoals such as ``"A C"`` or ``"AC"``."""
         return self._become(edits.asked(self.workbench, self.state, task))
 
-    def put(self, name: str, place: int, side: str = "edited") -> Self:
+    def put(self, name: str, place: float, side: str = "edited") -> Self:
         """Moves a thing or the agent; what is there already takes its place."""
         return self._become(edits.put(self.workbench, self.state, name, place, side))
 

@@ -158,12 +158,13 @@ def _episodes(rows: Trajectories, recorded: bool) -> Iterator[Any]:
 
     for row, steps in enumerate(rows.lengths.tolist()):
         ended = np.arange(steps) == steps - 1
+        # Minari writes arrays, though it declares lists that are grown.
         yield EpisodeBuffer(
-            observations=np.append(  # type: ignore
+            observations=np.append(  # type: ignore[arg-type]
                 rows.observations[row, :steps], rows.observations[row, None, steps - 1], axis=0
             ),
-            actions=rows.actions[row, :steps],  # type: ignore
-            rewards=np.full(steps, np.nan) if recorded else ended.astype(float),  # type: ignore
+            actions=rows.actions[row, :steps],  # type: ignore[arg-type]
+            rewards=np.full(steps, np.nan) if recorded else ended.astype(float),  # type: ignore[arg-type]
             terminations=ended & (not recorded),
             truncations=ended & recorded,
             infos={n: a[row, :steps] for n in LABELLED if (a := getattr(rows, n)) is not None},

@@ -46,7 +46,7 @@ def assert_same(mine: Trajectories, theirs: Trajectories) -> None:
     np.testing.assert_array_equal(mine.lengths, theirs.lengths)
 
 
-@pytest.fixture(scope="module", params=WORLDS, ids=WORLDS)  # type: ignore
+@pytest.fixture(scope="module", params=WORLDS, ids=[*WORLDS])
 def written(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Trajectories, WorldConfig]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, redirect, request, send_from_directory
+from flask import Flask, abort, redirect, request, send_from_directory
 from markupsafe import Markup
 
 from irl_lens.analyses.analyze import analyze
@@ -49,9 +49,11 @@ def register(server: Flask, sessions: Sessions) -> None:
         about = {"folder": atlas_of(run), "run": name, "asked": quote(name), "error": error}
         return bare_page(f"atlas of {run.folder.name}", OFFER.format(**about)), 404
 
-    @server.post("/atlas/make")
+    @server.route("/atlas/make", methods=["GET", "POST"])
     def make() -> Any:
         """Begins to make it, unless that is under way."""
+        if request.method != "POST":  # else Dash, which takes all that is left, shows its page
+            abort(405)
         name = request.args.get("run", "")
         if name not in listed():
             return bare_page("no such run", "It is none of those that the explorer lists."), 404

@@ -151,9 +151,9 @@ def usual_tasks(grammar: Grammar) -> tuple[str, ...]:
     The held-out task without its first subgoal, and one as long as it, all of whose transitions
     were trained: from the first subgoal on, each time to the one that came least often.
     """
-    tasks = [grammar.heldout[1:]] if len(grammar.heldout) > 1 else []
+    tasks: list[Task] = [grammar.heldout[1:]] if len(grammar.heldout) > 1 else []
     if grammar.transitions:
-        tasks.append(_walk_of_training(grammar))  # type: ignore
+        tasks.append(_walk_of_training(grammar))
     return tuple("-".join(grammar.subgoal_names[s] for s in task) for task in tasks)
 
 

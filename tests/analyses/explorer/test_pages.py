@@ -71,7 +71,7 @@ def test_an_atlas_is_offered_and_shown_once_it_is_there(
     assert asked(client, f"/atlas/make?run={name}", post=True)[0] == 202
     assert sessions.atlases[name].wait(60)
     status, text = asked(client, "/atlas")
-    assert status == 404 and "Make it" in text and "metacontroller" in text
+    assert status == 404 and "Make it" in text and "needs the stage codes" in text
     folder = run.folder / "analyses" / "atlas"
     folder.mkdir(parents=True)
     (folder / "index.html").write_text("an atlas")

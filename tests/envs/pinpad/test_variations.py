@@ -145,10 +145,11 @@ def test_slips_are_harmless_and_as_frequent_as_was_asked_for() -> None:
     env = rows_of(GRID, n, made=lambda *args, **options: SlippingVectorEnv(
         *args, epsilon=epsilon, **options
     ))  # fmt: skip
+    assert isinstance(env, SlippingVectorEnv)
     env.reset(seed=0)
     idle = np.zeros(n, np.int64)
     taken = env._checked(idle)
-    harmless = env._harmless()  # type: ignore
+    harmless = env._harmless()
     assert harmless[np.arange(n), taken][taken != 0].all()
     # Another action is taken where one is drawn that is not the agent's own.
     others = harmless[:, 1:].sum(axis=1) / np.maximum(harmless.sum(axis=1), 1)
