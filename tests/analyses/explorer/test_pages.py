@@ -42,8 +42,8 @@ def client(sessions: Sessions) -> FlaskClient:
 def asked(client: FlaskClient, path: str, post: bool = False) -> tuple[int, str]:
     """Status and text of a page."""
     here = {"base_url": "http://127.0.0.1:8050"}
-    reply = client.post(path, **here, **JSON) if post else client.get(path, **here)
-    return reply.status_code, reply.get_data(as_text=True)
+    with client.post(path, **here, **JSON) if post else client.get(path, **here) as reply:
+        return reply.status_code, reply.get_data(as_text=True)
 
 
 def test_the_training_log_is_shown_and_again_while_somebody_trains(

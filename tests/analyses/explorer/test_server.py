@@ -15,6 +15,7 @@ import pytest
 from dash.dcc import Input
 
 import irl_lens
+from irl_lens.analyses.explorer import settings
 from irl_lens.analyses.explorer.web.hosts import Hosts
 from irl_lens.analyses.explorer.web.jobs import Cancelled, Job, Jobs
 from irl_lens.analyses.explorer.web.open_requests import OpenRequests
@@ -210,8 +211,10 @@ def test_whatever_is_typed_into_a_field_is_taken_or_refused_by_name(server: Serv
     ):
         text = acted(server, key, button, 1, "n_clicks", given)[1]
         assert said in text, text
-    for field, value in (("forced", 500), ("rows", 0), ("rollout-seed", 0.5)):
+    for field, value in (("forced", 500), ("rows", 0), ("rollout-seed", -1)):
         assert f"{value}; take a whole number" in acted(server, key, field, value)[1], field
+    with pytest.raises(UserError, match=r"seed 0\.5; take a whole number from 0 to 9"):
+        settings._within("seed", 0.5, 0, 9)  # a state's types are checked before, in tests
     assert session.state is before
     whole = page(session, key, {"a": "a"}, "a")._traverse()
     fields: list[Any] = [part for part in whole if isinstance(part, Input)]
