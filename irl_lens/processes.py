@@ -17,7 +17,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 from irl_lens.errors import UserError
 
@@ -33,6 +34,8 @@ STARTED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(days=1)
 """Most time that processes wait for each other, as while the first evaluates what all trained. One
 that ends is noticed at once."""
+_JOINED = count()
+"""How often this process has joined others: as often as they."""
 
 
 class LostProcessError(UserError):
@@ -87,11 +90,26 @@ def joined(device: torch.device) -> Iterator[None]:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with _together():
-        distributed.init_process_group(backend, timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=PATIENCE, **_meeting())
     try:
         yield
     finally:
         distributed.destroy_process_group()
+
+
+def _meeting() -> dict[str, Any]:
+    """Where this process meets the others, who it is and how many there are.
+
+    Addresses are left there under a name of their own each time: torchrun keeps the place when it
+    starts processes anew, and those of before no longer answer.
+    """
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    met = PrefixStore(f"irl-lens/{start}/{next(_JOINED)}", store)
+    return {"store": met, "rank": rank, "world_size": size}
 
 
 def here() -> tuple[int, int]:

@@ -84,7 +84,7 @@ class ZeroShot(Result):
 
 def zero_shot(
     loaded: LoadedRun,
-    variations: tuple[str, ...] = (),
+    variations: tuple[str, ...] | None = None,
     episodes: Count | None = None,
     boards: Count | None = None,
 ) -> ZeroShot:
@@ -92,7 +92,7 @@ def zero_shot(
 
     Args:
         loaded: The run's parts.
-        variations: What is other, one condition each; the world's own choice if there are none.
+        variations: What is other, one condition each; the world's own choice if none are given.
         episodes: Demonstrations of each; the run's own number if not given.
         boards: Episodes of each player; likewise.
 

@@ -48,8 +48,9 @@ def begin(folder: Path) -> None:
     run = Run.create(folder, tiny(), 0)
     job, stage = PretrainJob(run.preset, 0), run.stage("base")
     stage.load_state()
-    for i in range(BEGUN):
-        stage.log(i + 1, **job.step(i))
+    stage.log(1, **job.step(0))
+    for i in range(1, BEGUN):
+        job.step(i)  # not logged, as by the loop
     stage.save_state(BEGUN, job.state())
 
 
@@ -75,12 +76,27 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     ended = torchrun(["-m", "tests.training.in_processes", str(folder / "two"), "cpu"])
     assert ended.returncode == 0, ended.stderr
     one, two = (Run.open(folder / name / "seed0") for name in ("one", "two"))
-    return Trained(one, two, ended.stderr, folder / "lost")
+    return Trained(one, two, ended.stdout + ended.stderr, folder / "lost")
+
+
+def near(weights: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Compares weights as one vector.
+
+    Of some, as of biases of keys, the gradient is zero but for rounding, and Adam, which divides by
+    its size, moves them as far as others.
+    """
+    one, other = (torch.cat([w[k].flatten() for k in expected]) for w in (weights, expected))
+    assert weights.keys() == expected.keys()
+    assert (one - other).norm() < 5e-5 * other.norm()
 
 
 def compare(one: Run, two: Run, stage: str) -> None:
     """Compares weights and logs; times differ."""
-    assert_close(two.stage(stage).weights(), one.stage(stage).weights())
+    near(two.stage(stage).weights(), one.stage(stage).weights())
+    result, expected = (run.stage(stage).result for run in (two, one))
+    numbers = {name for name, value in expected.items() if isinstance(value, float)}
+    for name in numbers:
+        assert result[name] == pytest.approx(expected[name], rel=1e-5, abs=1e-5), name
     logs = [
         [{k: v for k, v in row.items() if "second" not in k} for row in run.stage(stage).metrics()]
         for run in (one, two)
@@ -102,7 +118,8 @@ def test_policies_were_updated(trained: Trained, stage: str) -> None:
 
 
 def test_who_loses_another_process_says_so(trained: Trained) -> None:
-    said = "irl-lens, process 0 of 2: of 2 processes that train together one has ended"
+    assert "irl-lens, process 0 of 2: 1 of 1 runs failed" in trained.told
+    said = "of 2 processes that train together one has ended"
     assert said in trained.told and "give the same command again to continue" in trained.told
 
 
@@ -114,7 +131,7 @@ def test_one_goes_on_where_two_stopped(trained: Trained, tmp_path: Path) -> None
     assert found is not None and found[0] == LOST
     pretrain(run, QuietProgress())
     expected = trained.one.stage("base").weights()
-    assert_close(run.stage("base").weights(), expected)
+    near(run.stage("base").weights(), expected)
 
 
 def test_what_each_process_has_of_a_batch_adds_up(world: World, base: FastPath) -> None:
