@@ -11,9 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals import cloudpickle
 
 from irl_lens.commands.workers import check_workers, in_workers
 from irl_lens.errors import UserError
+
+# Workers cannot import a test, unless pytest was started so that it lies on Python's path.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def square(number: int) -> int:
