@@ -9,9 +9,9 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
-from joblib.externals import cloudpickle
 
 from irl_lens.commands.workers import check_workers, in_workers
 from irl_lens.errors import UserError
