@@ -15,6 +15,7 @@
     0_x, 0_y, .., wall0_x, ..     m           2       arena: from the ant to each object's centre
     at0, at1, ..                  -           1       the board: how much the ant is in each cell
     way0_x, way0_y, ..            -           1       heading: where to walk to reach each colour
+    near0, near1, ..              -           1       how much the ant is in each colour's cell
 
 with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
 the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
@@ -28,10 +29,10 @@ each with its bilinear weight,
 
 and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
 event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
-ground. Ways, cosine and sine of where the expert would walk to reach a colour, are seen with
-:attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper, arXiv 2512.20605, App. A.2, names
-proprioception through symlog, position, place within the cell and relative positions; frames,
-scales, the board and ways are our choice.)
+ground. Ways, cosine and sine of where the expert would walk to reach a colour, and at_c of the
+colours' own cells, are seen with :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper,
+arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within the cell and
+relative positions; frames, scales, the board and ways are our choice.)
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
     Args:
         board: Its size and objects.
         arena: Its cells.
-        ways: The ways to the colours are among them.
+        ways: The ways to the colours, and how near they are, are among them.
     """
     objects = [*map(str, range(board.colours)), *(f"wall{i}" for i in range(board.walls))]
     columns = [RealColumn(name, scale) for name, scale in _BODY]
@@ -89,6 +90,7 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
     if ways:
         colours = range(board.colours)
         columns += [RealColumn(f"way{colour}_{axis}") for colour in colours for axis in "xy"]
+        columns += [RealColumn(f"near{colour}") for colour in colours]
     cells = (board.cells,) * len(objects)
     return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
@@ -107,7 +109,7 @@ def observe(
         objects: Cell of each colour, then of each wall.
         qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
         qvel: Velocities.
-        navigator: Of these arenas, if the ways to the colours are to be seen.
+        navigator: Of these arenas, if the ways to the colours are to be seen, and how near they are.
     """
     w, x, y, z = qpos[:, 3:7].T
     heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y**2 + z**2))
@@ -138,7 +140,9 @@ def observe(
     )
     if navigator is not None:
         ways = navigator.ways(places, qvel[:, :2]) - heading[:, None]
+        colours = objects[:, : ways.shape[1]]
         columns += (*np.stack([np.cos(ways), np.sin(ways)], axis=2).reshape(len(qpos), -1).T,)
+        columns += (*np.take_along_axis(weights, colours, axis=1).T,)
     return np.stack(columns, axis=1).astype(np.float32)
 
 

@@ -78,8 +78,9 @@ class AntConfig(PhysicsOptions):
             is going, and a model learns to go on as before in place of finding ways. Nobody else
             goes astray, nor who demonstrates in a given situation.
         ways: Show in which direction each colour is to be reached, around walls and other colours
-            (:mod:`irl_lens.envs.ant.navigator`). The paper's ant does not see it; small models
-            tried without it did not hold what they were after (docs/lab-notebook.md).
+            (:mod:`irl_lens.envs.ant.navigator`), and how much the ant is in its cell. The paper's
+            ant does not see these; small models tried without ways did not hold what they were
+            after, and no code said which colour was reached (docs/lab-notebook.md).
         gait: File of the expert's gait, of ``irl-lens train expert``; or ``shipped``, the one that
             comes with the package, which was trained in the default physics.
     """
