@@ -77,6 +77,7 @@ _GRID = Preset(
         epochs=4,
         start="posterior",
         temperature=0.5,
+        prefix_episodes=0,
     ),
     raw_rl=RLConfig(episodes=204_800, batch=1_024, lr=3e-5, temperature=0.5),
     compile=CompileConfig(steps=3_000, batch=64, schedule="cosine", targets="policy"),
@@ -158,7 +159,13 @@ _ANT = Preset(
     ),
     codes=CodesConfig(steps=1_000, batch=32),
     internal_rl=InternalRLConfig(
-        episodes=40_960, batch=256, lr=1e-3, epochs=4, start="posterior", temperature=0.5
+        episodes=40_960,
+        batch=256,
+        lr=1e-3,
+        epochs=4,
+        start="posterior",
+        temperature=0.5,
+        prefix_episodes=0,
     ),
     raw_rl=RLConfig(episodes=40_960, batch=256, lr=3e-5, temperature=0.5),
     # Its subgoals take about five times as many steps as the grid's, which the paper's rate is for.

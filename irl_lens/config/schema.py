@@ -299,6 +299,9 @@ class CodesRLConfig(RLConfig):
     """Width of the policy's recurrent block."""
     initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
     """Standard deviation that the policy over codes starts with."""
+    final_std: Annotated[float, Range(1e-6, 1e3)] | None = None
+    """Largest standard deviation that is left at the end, in the same units: the limit goes there
+    from ``initial_std``, by equal factors. None: only what is learned narrows the policy."""
     start: Literal["prior", "posterior"] = "prior"
     """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
     codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
@@ -313,8 +316,9 @@ class InternalRLConfig(CodesRLConfig):
     directions; or, of the supervised controllers, the one whose number in the code is largest."""
     switching: Literal["gate", "true"] = "gate"
     """What asks for new codes: the learned gate, or true subgoals as they change."""
-    prefix_episodes: Annotated[int, Range(1, 1_000_000_000)] | None = None
-    """Episodes of each training on the first subgoals only; as on the whole task when None."""
+    prefix_episodes: Annotated[int, Range(0, 1_000_000_000)] | None = None
+    """Episodes of each training on the first subgoals only; as on the whole task when None. 0: none
+    is trained, and how far composition goes is read off the policy of the whole task."""
 
     @property
     def of_prefixes(self) -> InternalRLConfig:

@@ -74,6 +74,11 @@ class GaussianNetwork(nn.Module):
         """Codes for means and standard normal noise."""
         return self.centre + (mean + self.log_std.exp() * noise) @ self.scale.T
 
+    @torch.no_grad()
+    def narrow(self, std: float) -> None:
+        """Makes no standard deviation larger than this."""
+        self.log_std.clamp_(max=math.log(std))
+
     def log_prob(
         self, codes: Float[Tensor, "*batch latent"], mean: Float[Tensor, "*batch latent"]
     ) -> Float[Tensor, "*batch"]:

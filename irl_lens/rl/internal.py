@@ -4,9 +4,9 @@ The base, its decoder and its switching unit are frozen and part of the environm
 the policy learns, from the residuals and codes recorded at switches, without a pass
 through the base (arXiv 2512.20605, App. E). It is trained on the whole held-out task. How far
 composition goes is how many of its first abstract subgoals at least half of the episodes
-complete: as many as the policy of the whole task does, or more, each tried from scratch on
-that many alone, until it works. The next is tried only where this one works with something to
-spare, as one more subgoal for the same reward only makes it harder.
+complete: as many as the policy of the whole task does, or, if asked for, more, each tried from
+scratch on that many alone, until it works. The next is tried only where this one works with
+something to spare, as one more subgoal for the same reward only makes it harder.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class InternalAgent:
             self.trained = GaussianNetwork(
                 meta.decoder.d_model, meta.decoder.n_z, config.width, config.initial_std
             ).to(fast.device)
-        self.policy = LatentPolicy(self.trained, meta)
+        self.policy, self.config = LatentPolicy(self.trained, meta), config
         self.runner = RolloutRunner(fast, horizon, self.policy, config.temperature)
         self.calm = RolloutRunner(fast, horizon, self.policy.by_mean(), config.temperature)
 
@@ -86,6 +86,12 @@ class InternalAgent:
             )
             for part in rollout.decisions.chunks(CHUNK)
         ]
+
+    def anneal(self, fraction: float) -> None:
+        """Narrows the policy to what the configuration allows by then."""
+        if (final := self.config.final_std) is not None:
+            initial = self.config.initial_std
+            self.trained.narrow(initial * (final / initial) ** fraction)
 
 
 @trains(STAGE)
@@ -103,7 +109,8 @@ def internal_rl(run: Run, progress: Progress) -> None:
     stage = run.stage(STAGE)
     whole, result = _train(run, stage, progress, None)
     prefixes = {}
-    for prefix in range(2, len(whole.world.heldout_subgoals)):
+    asked = run.preset.internal_rl.prefix_episodes != 0
+    for prefix in range(2, len(whole.world.heldout_subgoals)) if asked else ():
         if result.get(f"reached_{prefix}", 0.0) >= LEARNED:
             continue  # the policy of the whole task does it already
         part = stage.part(f"prefix-{prefix}")

@@ -67,6 +67,9 @@ class RawAgent:
             for part, weight in zip(parts, weights, strict=True)
         ]
 
+    def anneal(self, fraction: float) -> None:
+        """Nothing: the temperature stays."""
+
     def score(self, part: Rollout) -> tuple[Tensor, Tensor]:
         """Scores recorded actions again: log-probabilities and entropies, differentiably."""
         outputs, head = self.fast.logits(self.fast.tensor(part.observations)), self.fast.action_head

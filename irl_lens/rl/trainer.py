@@ -65,6 +65,10 @@ class Agent(Protocol):
         """Cuts a batch into pieces that can be scored again."""
         ...
 
+    def anneal(self, fraction: float) -> None:
+        """Limits how much it explores when this part of training is done."""
+        ...
+
 
 class RLJob:
     """Trains an agent on the held-out task; a :class:`irl_lens.training.loop.Job`.
@@ -119,6 +123,7 @@ class RLJob:
         returns = torch.from_numpy(episodes["rewards"]).float()
         own = advantages(returns)[torch.from_numpy(self.parallel.index)]
         learned = update(self.agent.chunks(rollout, own), self.optimizer, self.config)
+        self.agent.anneal((i + 1) / self.steps)
         self.silent += not returns.any()
         summary = summarise(episodes)
         self._recent = [*self._recent[1:], summary["success"]]

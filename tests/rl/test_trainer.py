@@ -204,6 +204,28 @@ def test_the_next_prefix_is_tried_where_one_works_with_something_to_spare() -> N
     assert not spare({"success": LEARNED - 1e-6, "recent": ENOUGH})
 
 
+def test_no_prefix_is_trained_on_unless_asked_for(run: Run) -> None:
+    quick = replace(run.preset.internal_rl, prefix_episodes=0)
+    other = Run.create(run.folder.parent / "other", replace(run.preset, internal_rl=quick), 0)
+    for name in ("base", "metacontroller"):
+        other.stage(name).finish(run.stage(name).weights(), {})
+    internal_rl(other, QuietProgress())
+    assert other.stage("internal-rl").result["prefixes"] == {}
+
+
+def test_the_policy_is_narrowed_by_equal_factors(planted: Planted) -> None:
+    config = InternalRLConfig(episodes=64, batch=16, lr=1e-9, initial_std=2.0, final_std=0.5)
+    job, free = internal(planted, config), internal(planted, replace(config, final_std=None))
+    spread = []
+    for i in range(4):
+        job.step(i)
+        free.step(i)
+        spread.append(job.agent.trained.log_std.exp().max().item())
+    assert spread == pytest.approx([2**0.5, 1, 2**-0.5, 0.5])
+    assert free.agent.trained.log_std.exp().min().item() == pytest.approx(2)
+    assert job.step(4)["entropy"] < free.step(4)["entropy"] - 2
+
+
 def test_recent_success_is_that_of_the_last_batches(planted: Planted) -> None:
     # Shares of 33 are none of float32.
     config = InternalRLConfig(batch=33, lr=1e-2, width=16)
