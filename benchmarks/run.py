@@ -4,13 +4,24 @@ Run: ``python benchmarks/run.py RUN [--steps 5] [--threads 2]``. RUN is a run fo
 run whose stages up to the codes are done: roll-outs cost what their episodes are long, and
 these are as long as a start at the codes makes them. Data at a stage's beginning and figures at
 its end are not counted.
+
+With ``--against CHECKOUT``, the folder of another version of this repository, that one's benchmark
+and this one's take turns, each on its own RUN if that is a bundled one, and besides the seconds of
+each stage, medians over ``--rounds``, there is what share of the other's a step takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
 
 import torch
 
@@ -27,6 +38,7 @@ from irl_lens.training.loop import Job
 from irl_lens.training.pretrain import PretrainJob
 
 WARM_UP = 2
+HERE = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
@@ -35,12 +47,56 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    if arguments.steps < 1:
-        parser.error(f"--steps {arguments.steps}: at least 1 is timed")
-    torch.set_num_threads(arguments.threads)
-    stages = {name: _measure(job, arguments.steps) for name, job in _jobs(find_run(arguments.run))}
-    print(to_json({"threads": arguments.threads, "stages": stages}, indent=2))
+    for name in ("steps", "rounds"):
+        if (number := getattr(arguments, name)) < 1:
+            parser.error(f"--{name} {number}: at least 1 is timed")
+    if arguments.against is None:
+        torch.set_num_threads(arguments.threads)
+        jobs = _jobs(find_run(arguments.run))
+        found = {name: _measure(job, arguments.steps) for name, job in jobs}
+    elif not (arguments.against / "benchmarks/run.py").is_file():
+        parser.error(f"--against {arguments.against}: no benchmarks/run.py there; clone it there")
+    else:
+        found = _side_by_side(arguments)
+    print(to_json({"threads": arguments.threads, "stages": found}, indent=2))
+
+
+def _side_by_side(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Both versions' times by stage, and the ratio of those of a step."""
+    both = (HERE, arguments.against.resolve())
+    rounds = [[_of_version(folder, arguments) for folder in both] for _ in range(arguments.rounds)]
+    found = {}
+    for stage in rounds[0][0]:
+        if stage not in rounds[0][1]:
+            continue
+        seconds, minutes = (
+            [median(turn[i][stage][key] for turn in rounds) for i in range(2)]
+            for key in ("seconds_a_step", "minutes")
+        )
+        found[stage] = {
+            "seconds_a_step": seconds[0],
+            "seconds_a_step_there": seconds[1],
+            "minutes": minutes[0],
+            "minutes_there": minutes[1],
+            "share": round(seconds[0] / seconds[1], 3),
+        }
+    return found
+
+
+def _of_version(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    told = ["--steps", str(arguments.steps), "--threads", str(arguments.threads)]
+    said = subprocess.run(
+        [sys.executable, "benchmarks/run.py", arguments.run, *told],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(said.stdout)["stages"]
 
 
 def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
