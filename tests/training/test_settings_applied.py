@@ -107,7 +107,8 @@ ALTERNATIVES = {
     "compile": "segments=2 rate=8 latent=3 hidden=5 width=5 temperature=0.5 kl_codes=1 "
     "kl_boundaries=1 steps=3 batch=12 lr=2e-2 weight_decay=0.5 schedule=cosine targets=policy",
     "compile_rl": "episodes=96 batch=16 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
-    "entropy=0.1 temperature=0.5 solvable=false width=6 initial_std=2 final_std=0.5 start=posterior",
+    "entropy=0.1 temperature=0.5 solvable=false width=6 initial_std=2 final_std=0.5 "
+    "start=posterior",
     "evaluation": "trajectories=128 rollouts=48 probe_iterations=1",
 }
 """Another value of each setting, by part."""

@@ -109,7 +109,7 @@ def observe(
         objects: Cell of each colour, then of each wall.
         qpos: Positions, see :class:`irl_lens.envs.ant.physics.Physics`.
         qvel: Velocities.
-        navigator: Of these arenas, if the ways to the colours are to be seen, and how near they are.
+        navigator: Of these arenas, if the ways to the colours are to be seen.
     """
     w, x, y, z = qpos[:, 3:7].T
     heading = np.arctan2(2 * (x * y + w * z), 1 - 2 * (y**2 + z**2))
