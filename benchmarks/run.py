@@ -89,13 +89,13 @@ def _side_by_side(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
 def _of_version(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     told = ["--steps", str(arguments.steps), "--threads", str(arguments.threads)]
     said = subprocess.run(
-        [sys.executable, "benchmarks/run.py", arguments.run, *told],
-        cwd=folder,
+        [sys.executable, str(folder / "benchmarks/run.py"), arguments.run, *told],
         env=os.environ | {"PYTHONPATH": str(folder)},
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
     )
+    if said.returncode:
+        sys.exit(f"the benchmark of {folder} failed, see above; RUN has to be one that it can read")
     return json.loads(said.stdout)["stages"]
 
 
@@ -104,10 +104,12 @@ def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
     yield "base", PretrainJob(preset, seed)
     world, base = run.world, run.fast
     yield "controllers", ControllersJob(preset.controllers, world, base, seed)
-    yield "metacontroller", DiscoveryJob(preset.discovery, world, base, seed)
+    discovery = DiscoveryJob(preset.discovery, world, base, seed)
+    yield "metacontroller", discovery
     meta = run.metacontroller
     if "codes" in run.chain:
-        yield "codes", CodesJob(preset.codes, world, base, run.discovered, seed)
+        # A bundled run keeps no metacontroller; what its gates mark costs the same wherever it is.
+        yield "codes", CodesJob(preset.codes, world, base, discovery.meta, seed)
     agent = InternalAgent(base, meta, preset.internal_rl, world.horizon, seed)
     trace = encode(meta, base, demonstrations(world, seed), seed)
     start_at_codes(agent.trained, torch.from_numpy(trace.switched))
