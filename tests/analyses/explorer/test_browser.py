@@ -13,7 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,6 +66,20 @@ def chromium(downloads: Path) -> Iterator[Any]:
     driven = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield driven
     driven.quit()
+
+
+class Reached(NamedTuple):
+    """An element when the Tab key came by; later it may be hidden, or drawn anew."""
+
+    id: str | None
+    name: str
+    role: str
+    html: str
+
+    @classmethod
+    def of(cls, element: Any) -> Reached:
+        html = element.get_attribute("outerHTML")[:200]
+        return cls(element.get_attribute("id"), element.accessible_name, element.aria_role, html)
 
 
 class Page:
@@ -141,20 +155,20 @@ class Page:
         """The button that says something."""
         return self.driver.find_element("xpath", f"//button[normalize-space()='{said}']")
 
-    def tabbed(self) -> list[Any]:
-        """Every element that the Tab key comes by, from the first to the last."""
+    def tabbed(self) -> list[Reached]:
+        """What the Tab key comes by, from first to last, as it was when it came by."""
         from selenium.webdriver import ActionChains
         from selenium.webdriver.common.keys import Keys
 
         first = self.find("run")  # blurring would go on from where one was
         self.driver.execute_script("arguments[0].focus()", first)
-        found: list[Any] = [first]
+        found = [Reached.of(first)]
         while len(found) < 200:
             ActionChains(self.driver).send_keys(Keys.TAB).perform()
             now = self.driver.switch_to.active_element
             if now.tag_name == "body" or now == first:
                 return found
-            found.append(now)
+            found.append(Reached.of(now))
         raise AssertionError("the Tab key never comes round")
 
     def type(self, name: str, text: str) -> None:
@@ -307,12 +321,13 @@ def test_the_whole_page_is_reached_by_keyboard_and_has_names(chromium: Any, serv
         ]
         assert chosen == [name]
         assert [n for n in names if page.find(f"panel-{n}").is_displayed()] == [name]
+        page.until(lambda: not page.find("stop").is_displayed())  # it goes when work is done
         reached = page.tabbed()
-        known = {element.get_attribute("id") for element in reached}
+        known = {element.id for element in reached}
         assert (ALWAYS | KEYED[name]) <= known, (ALWAYS | KEYED[name]) - known
         assert known & {f"tab-{n}" for n in names} == {f"tab-{name}"}
-        assert not [e.get_attribute("outerHTML")[:200] for e in reached if not e.accessible_name]
-        sliders = {e.accessible_name for e in reached if e.aria_role == "slider"}
+        assert not [e.html for e in reached if not e.name]
+        sliders = {e.name for e in reached if e.role == "slider"}
         assert {"step of the walk", "training"} <= sliders
         page.find(f"tab-{name}").send_keys(Keys.ARROW_RIGHT)
     page.until(lambda: page.find("panel-patch").is_displayed())
