@@ -132,6 +132,7 @@ _ANT = Preset(
         observation_weight=0.3,
         ahead=16,
         uncertain=0.5,
+        epsilon=0.02,
         precision="auto",
     ),
     controllers=ControllersConfig(
@@ -180,7 +181,7 @@ _ANT = Preset(
 
 _PAPER_ANT = Preset(
     name="paper-ant",
-    world=replace(ANT, strays=0.0, ways=False),
+    world=replace(ANT, ways=False),
     # The paper's is a Hawk state-space model of this size; ours is a transformer.
     base=BaseConfig(d_model=256, n_layers=8, n_heads=8, d_mlp=512),
     pretrain=PretrainConfig(steps=204_800, batch=512, chunk=16, observation_weight=10.0),

@@ -98,7 +98,8 @@ class PretrainConfig:
     """How much more steps count at which the base itself is uncertain which continuous action comes
     next: see :meth:`irl_lens.training.pretrain.PretrainJob.weights`."""
     epsilon: Epsilon = 0.0
-    """Probability that the expert takes a random non-terminating action."""
+    """Probability that the expert takes a random non-terminating action; that an ant goes astray, a
+    control step (:mod:`irl_lens.envs.ant.straying`)."""
     uses: Annotated[int, Range(1, 64)] = 1
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0

@@ -172,7 +172,7 @@ class World(Observed, Protocol):
         Args:
             n: Number of trajectories.
             seed: Seed of everything random.
-            epsilon: Probability of a random harmless action.
+            epsilon: Probability of a random harmless action, or what stands for it.
         """
         ...
 

@@ -72,6 +72,7 @@ def demonstrate(
     prefix: int | None = None,
     threads: int = 0,
     begun: tuple[Layouts, Body] | None = None,
+    epsilon: float = 0.0,
 ) -> Trajectories:
     """Plays until there are ``n`` successes.
 
@@ -84,6 +85,8 @@ def demonstrate(
         prefix: Also there.
         threads: How many threads step the bodies; 0 for one a processor. It changes no bit.
         begun: One arena and body to begin with, in place of fresh ones.
+        epsilon: Probability that an ant goes astray, a control step
+            (:mod:`irl_lens.envs.ant.straying`).
 
     Returns:
         Successful trajectories, padded to the longest.
@@ -97,15 +100,16 @@ def demonstrate(
     while missing > 0:
         if played >= PLAYED and n - missing < SUCCEED * played:
             raise ValueError(
-                f"the expert succeeds in {n - missing} of {played} episodes; take less noise, a "
-                "longer horizon, or train it for these physics: irl-lens train expert"
+                f"the expert succeeds in {n - missing} of {played} episodes; take less noise "
+                "(world.noise, epsilon), a longer horizon, or train it for these physics: irl-lens "
+                "train expert"
             )
         rows = missing + math.ceil(SPARE * missing)
         episodes = AntEpisodes(rows, options, threads)
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(rows), rng.spawn(rows))
-        walk = play(episodes, gait, deviation, rng, spec.settings.strays)
+        walk = play(episodes, gait, deviation, rng, epsilon)
         parts.append(_Played(episodes, walk, missing))
         played += rows
         missing -= len(parts[-1].succeeded)
@@ -118,7 +122,7 @@ def play(
     gait: Gait,
     deviation: float,
     rng: np.random.Generator,
-    strays: float = 0.0,
+    epsilon: float = 0.0,
 ) -> Walk:
     """Lets the expert play episodes that have begun to their end.
 
@@ -127,12 +131,12 @@ def play(
         gait: The expert's.
         deviation: Of every torque from what the expert means.
         rng: Draws the deviations.
-        strays: See :attr:`irl_lens.envs.ant.spec.AntConfig.strays`.
+        epsilon: Probability that one goes astray, a control step.
     """
     state, physics, world = episodes.state, episodes.physics, episodes.world
     layouts = Layouts(state.objects, state.start)
     expert = Expert.of(world.arena, world.board, layouts, gait)
-    straying = Straying(world.arena, state.objects, strays)
+    straying = Straying(world.arena, state.objects, epsilon)
     actions, record = np.zeros((len(state.end), TORQUES)), []
     while len(live := np.flatnonzero(~episodes.done)):
         at = physics.qpos[live], physics.qvel[live]
@@ -143,7 +147,7 @@ def play(
         actions[live] = means + noise
         taken = actions[live].astype(np.float32)
         record.append((live, state.steps[live], seen, taken, means, progress))
-        if strays:
+        if epsilon:
             qpos, qvel = at
             led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], rng)
             actions[live[led]] = gait.torques(qpos[led], qvel[led], command) + noise[led]

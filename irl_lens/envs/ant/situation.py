@@ -91,7 +91,7 @@ class AntSituation(BoardSituation):
 
         A walk here is its torques: who takes them again must get to the same places.
         """
-        world = AntSpec(replace(self.world.settings, strays=0.0))
+        world = self.world
         if not self.solvable:
             task = "".join(world.subgoal_names[subgoal] for subgoal in self.task)
             raise ValueError(

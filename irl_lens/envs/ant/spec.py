@@ -72,11 +72,6 @@ class AntConfig(PhysicsOptions):
         noise: Standard deviation of the actions of demonstrations, relative to the one that the
             gait was trained with. More makes the expert fall; with less, models of its actions
             pay more for what they get wrong elsewhere than for not knowing the goal.
-        strays: Probability a control step that the ant of a demonstration goes astray: for a
-            dozen steps it walks in a direction drawn at random, whatever the expert asks of it, see
-            :mod:`irl_lens.envs.ant.straying`. Without, how the legs stand tells best where the ant
-            is going, and a model learns to go on as before in place of finding ways. Nobody else
-            goes astray, nor who demonstrates in a given situation.
         ways: Show in which direction each colour is to be reached, around walls and other colours
             (:mod:`irl_lens.envs.ant.navigator`), and how much the ant is in its cell. The paper's
             ant does not see these; small models tried without ways did not hold what they were
@@ -95,7 +90,6 @@ class AntConfig(PhysicsOptions):
     fall: Literal["upright", "height"] = "upright"
     spread: float = 0.35
     noise: float = 0.75
-    strays: float = 0.02
     ways: bool = True
     gait: str = "shipped"
 
@@ -104,7 +98,6 @@ class AntConfig(PhysicsOptions):
         _check("cell", self.cell, 0.5, 10)
         _check("spread", self.spread, 0, 0.5)
         _check("noise", self.noise, 0, 10)
-        _check("strays", self.strays, 0, 1)
         if self.edge not in ("ends", "open"):
             raise ValueError(f"edge {self.edge!r}; take ends or open")
         if self.fall not in ("upright", "height"):

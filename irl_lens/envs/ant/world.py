@@ -28,12 +28,11 @@ from irl_lens.envs.contracts import Explanation
 from irl_lens.envs.pinpad.arrivals import arrival_names, arrivals
 from irl_lens.envs.pinpad.explained import explanation
 from irl_lens.envs.pinpad.layouts import Layouts
-from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.limits import MAX_ROWS, check_epsilon, check_whole
 from irl_lens.envs.pinpad.tasks import Task
 from irl_lens.envs.pinpad.witnessed import task_of
 from irl_lens.envs.protocol import Floor, Seed, World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.errors import UserError
 
 
 class AntWorld(AntSpec):
@@ -64,8 +63,9 @@ class AntWorld(AntSpec):
         Args:
             n: Number of trajectories, at least 1.
             seed: Seed of everything random.
-            epsilon: 0: torques at random are not harmless. The expert's noise is an option of
-                the world.
+            epsilon: Probability that an ant goes astray, a control step: torques at random are
+                not harmless, so it walks somewhere for a while, see
+                :mod:`irl_lens.envs.ant.straying`. The expert's own noise is a setting.
             task: See :meth:`tasks`.
             prefix: See :meth:`tasks`.
 
@@ -73,12 +73,11 @@ class AntWorld(AntSpec):
             Successful trajectories, padded to the longest.
 
         Raises:
-            UserError: ``epsilon`` is not 0.
             ValueError: A number is out of range, or the expert next to never succeeds.
         """
         check_whole("n", n, 1, MAX_ROWS)
-        _refuse(epsilon)
-        return demonstrate(self, self.gait, n, seed, task, prefix)
+        check_epsilon(epsilon)
+        return demonstrate(self, self.gait, n, seed, task, prefix, epsilon=epsilon)
 
     def floor(
         self, trajectories: Trajectories, epsilon: float = 0.0, prior: str | Task = "train"
@@ -87,14 +86,13 @@ class AntWorld(AntSpec):
 
         Args:
             trajectories: What the expert did.
-            epsilon: 0, see :meth:`demonstrate`.
+            epsilon: As when they were played; who is astray is asked the same, so nothing depends
+                on it.
             prior: The tasks the filter reckons with, see :meth:`tasks`.
 
         Raises:
-            UserError: ``epsilon`` is not 0.
             ValueError: Some trajectory is impossible under the prior, or there is no noise.
         """
-        _refuse(epsilon)
         return floor(self, self.gait, trajectories, prior)
 
     def vector_env(
@@ -213,11 +211,3 @@ class AntWorld(AntSpec):
     def stage(self, plain: dict[str, Any]) -> AntSituation:
         """Builds a situation from the plain values that it gave."""
         return AntSituation.of_plain(self, plain)
-
-
-def _refuse(epsilon: float) -> None:
-    if epsilon:
-        raise UserError(
-            f"epsilon {epsilon}: no torque at random is harmless to an ant; take epsilon = 0 and "
-            "give the expert's demonstrations noise by world.noise"
-        )

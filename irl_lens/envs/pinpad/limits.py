@@ -25,6 +25,12 @@ def too_rare(found: int, drawn: int) -> bool:
     return drawn >= TRIES and found < RARE * drawn
 
 
+def check_epsilon(epsilon: float) -> None:
+    """Raises ``ValueError`` unless it is a probability below 1."""
+    if not 0 <= epsilon < 1:
+        raise ValueError(f"epsilon {epsilon}; take a probability from 0 to below 1")
+
+
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
     """Raises ``ValueError`` unless ``value`` is a whole number from ``low`` to ``high``."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -14,7 +14,7 @@ from irl_lens.envs.pinpad.bayes import posterior
 from irl_lens.envs.pinpad.expert import demonstrations, visit_table
 from irl_lens.envs.pinpad.explained import explanation
 from irl_lens.envs.pinpad.layouts import Layouts
-from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
+from irl_lens.envs.pinpad.limits import MAX_ROWS, check_epsilon, check_whole
 from irl_lens.envs.pinpad.situation import DIRECTIONS, PinpadSituation
 from irl_lens.envs.pinpad.spec import PinpadSpec
 from irl_lens.envs.pinpad.taskless import Roaming
@@ -63,8 +63,7 @@ class PinpadWorld(PinpadSpec):
                 next to all games from ending within the horizon.
         """
         check_whole("n", n, 1, MAX_ROWS)
-        if not 0 <= epsilon < 1:
-            raise ValueError(f"epsilon {epsilon}; take a probability from 0 to below 1")
+        check_epsilon(epsilon)
         rng = np.random.default_rng(seed)
         tasks = self.tasks(task, prefix)
         table = visit_table([self.grammar.colours(t) for t in tasks])

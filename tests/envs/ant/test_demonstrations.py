@@ -123,14 +123,10 @@ def test_measuring_names_kinds_and_tasks() -> None:
 
 
 def test_what_is_recorded_of_an_ant_astray_is_what_the_expert_asks_for() -> None:
-    often = AntSpec(replace(SPEC.settings, strays=0.1))
-    episodes, calm = (
-        demonstrate(AntSpec(replace(SPEC.settings, strays=p)), trained_gait(), 12, 3)
-        for p in (0.1, 0)
-    )
+    episodes, calm = (demonstrate(SPEC, trained_gait(), 12, 3, epsilon=p) for p in (0.1, 0))
     assert episodes.mask.sum() > calm.mask.sum()
     mask, policy = episodes.mask, episodes.require("policy")
     z = (episodes.actions[mask] - policy[mask][:, :8]) / policy[mask][:, 8:]
     np.testing.assert_allclose([z.mean(), z.std()], [0, 1], atol=0.05)
-    found = floor(often, trained_gait(), episodes)
+    found = floor(SPEC, trained_gait(), episodes)
     assert 0 < (found.nll - found.known).sum() / 12 < np.log(16) + 1e-3

@@ -165,7 +165,6 @@ def test_what_is_no_torque_is_refused_and_large_ones_are_cut() -> None:
         ({"edge": "wall"}, "edge 'wall'; take ends or open"),
         ({"fall": 1}, "fall 1; take upright or height"),
         ({"spread": True}, "spread True; take a number"),
-        ({"strays": 1.5}, "strays 1.5; take a number from 0 to 1"),
         ({"substeps": 0}, "substeps 0; take a whole number"),
         ({"horizon": 5_000}, "horizon 5000; take a whole number"),
         ({"walls": 20}, "take fewer objects or a larger size"),

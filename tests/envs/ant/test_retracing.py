@@ -79,16 +79,6 @@ def test_a_body_that_diverges_stays_where_it_was(world, situation) -> None:
     assert (qpos[-1] == qpos[-2]).all() and (qvel[-1] == qvel[-2]).all()
 
 
-def test_what_is_shown_in_a_situation_can_be_taken_again_though_demonstrations_go_astray(
-    world: AntWorld, situation: AntSituation
-) -> None:
-    astray = AntWorld(replace(world.settings, strays=0.3)).stage(situation.plain())
-    shown, calm = astray.demonstrate(4), situation.demonstrate(4)
-    np.testing.assert_array_equal(shown.observations, calm.observations)
-    again = astray.retraced(np.zeros(shown.actions.shape[1], int), shown.actions[0])
-    np.testing.assert_array_equal(again.observations, shown.observations)
-
-
 def test_a_walk_off_the_map_is_retraced_too() -> None:
     world = AntWorld(AntConfig(edge="open", cell=1.0))
     situation = world.situation(seed=0)

@@ -21,7 +21,7 @@ from irl_lens.errors import NotOffered, UserError
 @pytest.fixture(scope="module")
 def world() -> AntWorld:
     # What is recorded is what was done: nobody goes astray.
-    return AntWorld(AntConfig(size=3, horizon=300, strays=0.0))
+    return AntWorld(AntConfig(size=3, horizon=300))
 
 
 @pytest.fixture(scope="module")

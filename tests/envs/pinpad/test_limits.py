@@ -87,8 +87,9 @@ def test_options_of_another_type_are_refused_where_no_annotation_is_checked() ->
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.0, 2.0, np.nan, np.inf])
 def test_epsilon_is_a_probability_below_one(epsilon: float) -> None:
-    with pytest.raises(ValueError, match=r"epsilon .*; take a probability from 0 to below 1"):
-        PinpadWorld(GRID).demonstrate(1, seed=0, epsilon=epsilon)
+    for world in (PinpadWorld(GRID), AntWorld(AntConfig())):
+        with pytest.raises(ValueError, match=r"epsilon .*; take a probability from 0 to below 1"):
+            world.demonstrate(1, seed=0, epsilon=epsilon)
 
 
 @pytest.mark.parametrize("n", [1, 64])
