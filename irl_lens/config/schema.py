@@ -220,6 +220,14 @@ class CodesConfig:
     targets: Targets = "policy"
     epsilon: Epsilon = 0.0
     """As :attr:`DiscoveryConfig.epsilon`, of the demonstrations whose segments are read."""
+    switches: Literal["discovered", "searched"] = "discovered"
+    """Where segments begin: at the ``discovered`` switches of a metacontroller trained before, or
+    at switches ``searched`` for together with the codes (:mod:`irl_lens.training.segmentation`),
+    for which no other metacontroller is trained."""
+    price: Annotated[float, Range(0, 1e6)] = 2.0
+    """What a searched segment has to explain at least [nats]."""
+    reach: Annotated[int, Range(1, MAX_HORIZON)] = 4
+    """Steps that searched switches are apart at least."""
 
 
 @dataclass(frozen=True)

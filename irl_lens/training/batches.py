@@ -137,6 +137,26 @@ class Batch:
 
         return summed(stream, self.pieces, loss) / self.tokens
 
+    @torch.no_grad()
+    def step_nll(
+        self,
+        base: FastPath,
+        stream: Float[Tensor, "rows steps d_model"],
+        layer: int,
+        targets: Targets = "actions",
+    ) -> Float[Tensor, "rows steps"]:
+        """-ln p(action) of every step [nats], as in :meth:`nll`, without a graph; 0 on padding."""
+        loss_of, wanted = self._imitated(base, targets)
+        found = torch.zeros(self.mask.shape, device=stream.device)
+
+        def run(first: int, end: int, steps: int) -> None:
+            rows, mask = slice(first, end), self.mask[first:end, :steps]
+            outputs = base.logits(resid=stream[rows, :steps], start=layer)
+            found[rows, :steps][mask] = loss_of(outputs[mask], wanted[rows, :steps][mask], "none")
+
+        in_threads([lambda piece=piece: run(*piece) for piece in self.pieces])
+        return found
+
     def _imitated(self, base: FastPath, targets: Targets) -> tuple[Callable[..., Tensor], Tensor]:
         return imitated(base.action_head, targets, self.actions, self.policy)
 

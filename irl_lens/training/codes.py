@@ -41,6 +41,7 @@ from irl_lens.training.discovery import kl_weight, measure, noise_of, steered_nl
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.stages import trains
+from irl_lens.training.switch_search import DiscoveredSwitches, SearchedSwitches, Switches
 from irl_lens.training.switches import two_levels
 
 GATES_OF = 512
@@ -75,7 +76,7 @@ class CodesJob:
         config: Sizes and schedule.
         world: Where demonstrations come from.
         base: The frozen base.
-        discovered: The frozen metacontroller whose switches are used.
+        discovered: The frozen metacontroller whose switches are used; None if they are searched.
         seed: Seed of initialisation, demonstrations and noise.
     """
 
@@ -84,26 +85,29 @@ class CodesJob:
         config: CodesConfig,
         world: World,
         base: FastPath,
-        discovered: Metacontroller,
+        discovered: Metacontroller | None,
         seed: int,
     ) -> None:
         base.model.check_fits(world)
         self.config, self.world, self.base, self.seed = config, world, base, seed
-        self.discovered, self.steps = discovered, config.steps
+        self.steps = config.steps
         stream = Demonstrations(world, seed, "codes", config.batch, config.epsilon)
         self.stream = AheadDemonstrations(stream, self.steps)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = SegmentMetacontroller(config, base.model.d_model).to(base.device)
         self.optimizer = SteeringOptimizer(self.meta, config)
-        self.threshold = self._threshold()
+        self.switches: Switches = SearchedSwitches(config, base, self.meta)
+        if discovered is not None:
+            self.switches = DiscoveredSwitches(discovered, self._threshold(discovered))
 
     def step(self, i: int) -> dict[str, float]:
         """One optimisation step; deterministic in (seed, i) and the state."""
         fraction = i / self.steps
         alpha = kl_weight(self.config.alpha, fraction)
         own = own_rows(self.config.batch)
-        terms = self.terms(Batch.of(self.stream[i], device=self.base.device, own=own), i)
+        batch = Batch.of(self.stream[i], device=self.base.device, own=own)
+        terms = self.terms(batch, i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
         figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
         sums = totals({**figures, "both": terms.both, "either": terms.either})
@@ -112,26 +116,24 @@ class CodesJob:
         agreement = {"agreement": 2 * both / either} if either else {}
         return sums | {"alpha": alpha} | agreement
 
-    def _threshold(self) -> float:
+    def _threshold(self, discovered: Metacontroller) -> float:
         """What tells the open gates of demonstrations from the closed ones."""
         epsilon = self.config.epsilon
         sample = Demonstrations(self.world, self.seed, "codes-threshold", GATES_OF, epsilon)[0]
-        trace = encode(self.discovered, self.base, sample)
+        trace = encode(discovered, self.base, sample)
         return two_levels(trace.beta[:, 1:][trace.mask[:, 1:]])
 
     def terms(self, batch: Batch, i: int) -> Terms:
         """The terms of the loss on the batch of step ``i``."""
-        layers = self.discovered.layer, self.meta.layer
-        streams = batch.residuals(self.base, layers)
-        with torch.no_grad():
-            opened = self.discovered(streams[layers[0]], batch.mask).beta >= self.threshold
-        stream = streams[layers[1]]
+        streams = batch.residuals(self.base, (*self.switches.layers, self.meta.layer))
+        stream = streams[self.meta.layer]
         logits = self.meta.switch_logits(stream)
+        opened, wanted = self.switches.marks(batch, streams, logits.detach(), i / self.steps)
         noise = noise_of(self.seed, "codes", i, batch, self.config.latent)
         codes = self.meta.segments(stream, batch.mask, opened, logits, noise)
         nll = steered_nll(self.meta, self.base, batch, stream, codes, self.config.targets)
         later = batch.mask[:, 1:]
-        told, wanted = logits[:, 1:][later], opened[:, 1:][later]
+        told, wanted = logits[:, 1:][later], wanted[:, 1:][later]
         gate = F.binary_cross_entropy_with_logits(told, wanted.float(), reduction="sum")
         fired = told >= 0
         return Terms(

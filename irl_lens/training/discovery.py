@@ -91,11 +91,22 @@ def steered_nll(
     targets: Targets = "actions",
 ) -> Float[Tensor, ""]:
     """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t."""
+    return batch.nll(base, steered(meta, base, batch, stream, codes.codes), meta.layer, targets)
+
+
+def steered(
+    meta: CausalHalf,
+    base: FastPath,
+    batch: Batch,
+    stream: Float[Tensor, "rows steps d_model"],
+    codes: Float[Tensor, "rows steps latent"],
+) -> Float[Tensor, "rows steps d_model"]:
+    """Returns e_t + U(z_t) e_t."""
     valid = batch.valid
     near = base.dtype == torch.bfloat16
     with torch.autocast(stream.device.type, torch.bfloat16) if near else nullcontext():
-        delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
-    return batch.nll(base, batch.add(stream, delta), meta.layer, targets)
+        delta = meta.decoder.delta(codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
+    return batch.add(stream, delta)
 
 
 def evaluate(
