@@ -228,6 +228,10 @@ class CodesConfig:
     """What a searched segment has to explain at least [nats]."""
     reach: Annotated[int, Range(1, MAX_HORIZON)] = 4
     """Steps that searched switches are apart at least."""
+    uses: Annotated[int, Range(1, 64)] = 1
+    """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
+    chunk: Rows = 24
+    """Rows that the base runs over at once: a batch is sorted by length and cut into chunks."""
 
 
 @dataclass(frozen=True)

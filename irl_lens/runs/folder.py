@@ -131,9 +131,15 @@ class RunFolder:
     def chain(self) -> tuple[str, ...]:
         """The stages of its preset in their order, those left out that have nothing to learn.
 
-        That is ``codes`` without steps, and ``controllers`` in a world that names no subgoals.
+        That is ``codes`` without steps, ``metacontroller`` where they search for switches
+        themselves, and ``controllers`` in a world that names no subgoals.
         """
-        wanted = {"codes": self.preset.codes.steps > 0, "controllers": self._labelled}
+        codes = self.preset.codes
+        wanted = {
+            "codes": codes.steps > 0,
+            "metacontroller": codes.steps == 0 or codes.switches == "discovered",
+            "controllers": self._labelled,
+        }
         return tuple(name for name in STAGES if wanted.get(name, True))
 
     @cached_property

@@ -24,8 +24,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from irl_lens.config.schema import CodesConfig
-from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
+from irl_lens.data.reused import ReusedDemonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath
@@ -92,7 +92,7 @@ class CodesJob:
         self.config, self.world, self.base, self.seed = config, world, base, seed
         self.steps = config.steps
         stream = Demonstrations(world, seed, "codes", config.batch, config.epsilon)
-        self.stream = AheadDemonstrations(stream, self.steps)
+        self.stream = ReusedDemonstrations(stream, self.steps, config.uses)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.meta = SegmentMetacontroller(config, base.model.d_model).to(base.device)
@@ -106,7 +106,7 @@ class CodesJob:
         fraction = i / self.steps
         alpha = kl_weight(self.config.alpha, fraction)
         own = own_rows(self.config.batch)
-        batch = Batch.of(self.stream[i], device=self.base.device, own=own)
+        batch = Batch.of(self.stream[i], self.config.chunk, self.base.device, own)
         terms = self.terms(batch, i)
         self.optimizer.step(terms.nll + alpha * terms.kl + terms.gate, fraction)
         figures = {name: float(getattr(terms, name).detach()) for name in ("nll", "kl", "gate")}
@@ -161,8 +161,8 @@ class CodesJob:
 def learn_codes(run: Run, progress: Progress) -> None:
     """The stage ``codes``: learns codes of the segments that discovery has found.
 
-    Result: as that of the stage ``metacontroller``, of the new gate and codes, and the
-    ``threshold`` from which a gate of the old one counts as open.
+    Result: as that of the stage ``metacontroller``, of the new gate and codes, and, where that
+    was trained before, the ``threshold`` from which its gate counts as open.
 
     Raises:
         CheckpointError: If the metacontroller is not trained yet.
@@ -175,7 +175,8 @@ def learn_codes(run: Run, progress: Progress) -> None:
             "run with --set codes.steps=2000"
         )
     base = FastPath(load_base(run), run.preset.pretrain.precision)
-    job = CodesJob(config, run.world, base, load_discovered(run), run.seed)
+    discovered = load_discovered(run) if "metacontroller" in run.chain else None
+    job = CodesJob(config, run.world, base, discovered, run.seed)
     train(stage, job, progress)
     measured = job.measure(run.preset.evaluation.trajectories)
-    finish(stage, job.meta.state_dict(), {**measured, "threshold": job.threshold})
+    finish(stage, job.meta.state_dict(), measured | job.switches.result)

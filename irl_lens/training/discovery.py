@@ -32,6 +32,7 @@ from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.tensors import join_parts
+from irl_lens.errors import UserError
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -226,8 +227,14 @@ def discover(run: Run, progress: Progress) -> None:
 
     Raises:
         CheckpointError: If the base is not trained yet.
+        UserError: If codes of the preset find their switches themselves.
     """
     stage = run.stage("metacontroller")
+    if "metacontroller" not in run.chain:
+        raise UserError(
+            "codes.switches = searched: codes find their switches themselves; to have them "
+            "discovered first, start a run with --set codes.switches=discovered"
+        )
     base = FastPath(load_pretrained(run), run.preset.pretrain.precision)
     job = DiscoveryJob(run.preset.discovery, run.world, base, run.seed)
     train(stage, job, progress)

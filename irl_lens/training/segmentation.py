@@ -37,7 +37,9 @@ def peaks(values: Values, mask: Marks, reach: int, least: float) -> Marks:
         least: Value that a peak has at least.
     """
     steps = mask.shape[1]
-    held = np.pad(np.where(mask, values, -np.inf)[:, 1:], ((0, 0), (reach, reach)), constant_values=-np.inf)
+    held = np.pad(
+        np.where(mask, values, -np.inf)[:, 1:], ((0, 0), (reach, reach)), constant_values=-np.inf
+    )
     windows = np.lib.stride_tricks.sliding_window_view(held, 2 * reach + 1, axis=1)
     found = np.zeros_like(mask)
     found[:, 0] = mask[:, 0]
@@ -46,9 +48,13 @@ def peaks(values: Values, mask: Marks, reach: int, least: float) -> Marks:
     return found
 
 
-def following(
-    marks: Marks, mask: Marks, ahead: int
-) -> Int[NDArray[np.int64], "rows steps ahead"]:
+def around(values: Values, reach: int) -> Values:
+    """Sums the values of all steps at most ``reach`` away."""
+    held = np.pad(values, ((0, 0), (reach, reach)))
+    return np.lib.stride_tricks.sliding_window_view(held, 2 * reach + 1, axis=1).sum(axis=2)
+
+
+def following(marks: Marks, mask: Marks, ahead: int) -> Int[NDArray[np.int64], "rows steps ahead"]:
     """Returns the next ``ahead`` marked steps after each; the last step where there are no more."""
     rows, steps = marks.shape
     last = np.maximum(mask.sum(axis=1) - 1, 0)
@@ -62,14 +68,15 @@ def following(
 
 
 def cheapest(
-    costs: Float[NDArray[np.floating[Any]], "intervals ahead"], price: float
+    costs: Float[NDArray[np.floating[Any]], "intervals ahead"],
+    prices: Float[NDArray[np.floating[Any]], " intervals"],
 ) -> Bool[NDArray[np.bool_], " intervals"]:
     """Chooses where segments begin.
 
     Args:
         costs: Of each interval between one candidate and the next, the first of them, coded by the
             first, second, .. candidate after it; the end counts as one.
-        price: Of a segment [nats].
+        prices: Of a segment that begins with the interval [nats].
 
     Returns:
         Which intervals begin a segment: the first, and others so that the sum is least.
@@ -78,11 +85,13 @@ def cheapest(
     best, begins = np.full(n + 1, np.inf), np.zeros(n + 1, np.int64)
     best[0] = 0.0
     for end in range(1, n + 1):
-        spent = price
+        spent = 0.0
         for k in range(min(ahead, end)):
-            spent += costs[end - 1 - k, k]
-            if best[end - 1 - k] + spent < best[end]:
-                best[end], begins[end] = best[end - 1 - k] + spent, end - 1 - k
+            begin = end - 1 - k
+            spent += costs[begin, k]
+            whole = best[begin] + prices[begin] + spent
+            if whole < best[end]:
+                best[end], begins[end] = whole, begin
     chosen, end = np.zeros(n, bool), n
     while end > 0:
         end = begins[end]
@@ -94,7 +103,7 @@ def segmented(
     candidates: Marks,
     mask: Marks,
     costs: Float[NDArray[np.floating[Any]], "rows steps ahead"],
-    price: float,
+    prices: Values,
 ) -> Marks:
     """Chooses among candidates; see :func:`cheapest`.
 
@@ -102,12 +111,12 @@ def segmented(
         candidates: Where segments may begin; the first step is one.
         mask: True on steps that happened; each row's come first.
         costs: Of each step, coded by the first, second, .. candidate after it [nats].
-        price: Of a segment [nats].
+        prices: Of a segment that begins at a step [nats].
     """
     chosen = np.zeros_like(candidates)
     for row, length in enumerate(mask.sum(axis=1)):
         at = np.flatnonzero(candidates[row, :length])
         if len(at):
             intervals = np.add.reduceat(costs[row, :length], at, axis=0)
-            chosen[row, at[cheapest(intervals, price)]] = True
+            chosen[row, at[cheapest(intervals, prices[row, at])]] = True
     return chosen

@@ -21,7 +21,7 @@ from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.segments import SegmentMetacontroller
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import steered
-from irl_lens.training.segmentation import following, peaks, segmented
+from irl_lens.training.segmentation import around, following, peaks, segmented
 
 Marks = Bool[Tensor, "batch steps"]
 Logits = Float[Tensor, "batch steps"]
@@ -30,6 +30,7 @@ SURPRISING = 0.05
 """Share of steps of a batch that surprise the base enough to count."""
 EXPECTED = 0.05
 """Probability of a switch that a peak of the gate has at least, to be a candidate."""
+CANDIDATE = 0.05
 AHEAD = 6
 """Candidates after a step that its segment may end at."""
 SEARCH = 0.3
@@ -41,8 +42,12 @@ class Switches(Protocol):
 
     layers: tuple[int, ...]
     """Layers whose streams are read."""
+    result: dict[str, float]
+    """What is to be known of them once training is over."""
 
-    def marks(self, batch: Batch, streams: Streams, logits: Logits, fraction: float) -> tuple[Marks, Marks]:
+    def marks(
+        self, batch: Batch, streams: Streams, logits: Logits, fraction: float
+    ) -> tuple[Marks, Marks]:
         """Where segments begin, and what the gate is to learn, at a fraction of training."""
         ...
 
@@ -57,9 +62,12 @@ class DiscoveredSwitches:
 
     def __init__(self, meta: Metacontroller, threshold: float) -> None:
         self.meta, self.threshold, self.layers = meta, threshold, (meta.layer,)
+        self.result = {"threshold": threshold}
 
     @torch.no_grad()
-    def marks(self, batch: Batch, streams: Streams, logits: Logits, fraction: float) -> tuple[Marks, Marks]:
+    def marks(
+        self, batch: Batch, streams: Streams, logits: Logits, fraction: float
+    ) -> tuple[Marks, Marks]:
         """The same, both."""
         opened = self.meta(streams[self.meta.layer], batch.mask).beta >= self.threshold
         return opened, opened
@@ -76,17 +84,22 @@ class SearchedSwitches:
 
     def __init__(self, config: CodesConfig, base: FastPath, meta: SegmentMetacontroller) -> None:
         self.config, self.base, self.meta, self.layers = config, base, meta, (meta.layer,)
+        self.result = {}
 
     @torch.no_grad()
-    def marks(self, batch: Batch, streams: Streams, logits: Logits, fraction: float) -> tuple[Marks, Marks]:
+    def marks(
+        self, batch: Batch, streams: Streams, logits: Logits, fraction: float
+    ) -> tuple[Marks, Marks]:
         """The gate's peaks and the base's surprise at first, then what is found."""
         stream, mask = streams[self.meta.layer], batch.mask.cpu().numpy()
         beta = torch.sigmoid(logits).cpu().numpy()
-        candidates = peaks(beta, mask, self.config.reach, EXPECTED)
         if fraction < SEARCH:
-            found, wanted = candidates, self._surprises(batch, stream, mask)
+            found, wanted = (
+                peaks(beta, mask, self.config.reach, EXPECTED),
+                self._surprises(batch, stream, mask),
+            )
         else:
-            found = wanted = self._search(batch, stream, mask, candidates)
+            found = wanted = self._search(batch, stream, mask, beta)
         device = batch.mask.device
         return torch.from_numpy(found).to(device), torch.from_numpy(wanted).to(device)
 
@@ -96,8 +109,11 @@ class SearchedSwitches:
         return peaks(nll, mask, self.config.reach, float(least))
 
     def _search(
-        self, batch: Batch, stream: Tensor, mask: np.ndarray, candidates: np.ndarray
+        self, batch: Batch, stream: Tensor, mask: np.ndarray, beta: np.ndarray
     ) -> np.ndarray:
+        candidates = peaks(beta, mask, self.config.reach, CANDIDATE)
+        expected = np.clip(around(np.where(mask, beta, 0), self.config.reach - 1), 0.01, 0.95)
+        prices = self.config.price - np.log(expected / (1 - expected))
         means = self.meta.encoded(stream)[0]
         ends = torch.from_numpy(following(candidates, mask, AHEAD)).to(stream.device)
         costs = []
@@ -105,6 +121,4 @@ class SearchedSwitches:
             codes = means.gather(1, ends[:, :, k, None].expand_as(means))
             residual = steered(self.meta, self.base, batch, stream, codes)
             costs.append(batch.step_nll(self.base, residual, self.meta.layer, self.config.targets))
-        return segmented(
-            candidates, mask, torch.stack(costs, -1).cpu().numpy(), self.config.price
-        )
+        return segmented(candidates, mask, torch.stack(costs, -1).cpu().numpy(), prices)
