@@ -37,13 +37,12 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     job = PretrainJob(preset(given.preset), 0)
     fast = FastPath(job.model, job.config.precision)
-    decode = decoding(fast, shown(job, given.rows, given.steps))
+    decode = decoding(fast, shown(job.stream[0].observations, given.rows, given.steps))
     print(json.dumps([_seconds(decode) for _ in range(given.rounds + 1)][1:]))
 
 
-def shown(job: PretrainJob, rows: int, steps: int) -> Tensor:
-    """Observations of demonstrations, over again where there are not as many, or end sooner."""
-    observations = job.stream[0].observations
+def shown(observations: np.ndarray, rows: int, steps: int) -> Tensor:
+    """As many demonstrations, over again where there are fewer, or they end sooner."""
     at = np.arange(rows)[:, None] % len(observations), np.arange(steps) % observations.shape[1]
     return torch.from_numpy(observations[at])
 

@@ -69,7 +69,7 @@ def by_peer(chosen: Preset, config: DiscoveryConfig, setting: Setting) -> Callab
     model = Transformer(
         base.d_model,
         state_embed_readout={"num_continuous": world.observation.columns},
-        action_embed_readout={"num_discrete": world.actions.outputs},
+        action_embed_readout={"num_discrete": world.actions.n},
         lower_body=_body(base, config.layer),
         upper_body=_body(base, base.n_layers - config.layer),
     )
@@ -83,7 +83,7 @@ def by_peer(chosen: Preset, config: DiscoveryConfig, setting: Setting) -> Callab
     optimizer = torch.optim.AdamW(meta.parameters(), 1e-3, fused=True)
     draw = torch.Generator().manual_seed(0)
     states = torch.randn(config.batch, LENGTH, world.observation.columns, generator=draw)
-    actions = torch.randint(world.actions.outputs, (config.batch, LENGTH), generator=draw)
+    actions = torch.randint(world.actions.n, (config.batch, LENGTH), generator=draw)
     states, actions = states.to(setting.device), actions.to(setting.device)
 
     def step() -> None:

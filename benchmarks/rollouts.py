@@ -28,7 +28,7 @@ def measure(setting: Setting) -> Values:
     job = PretrainJob(preset(setting.preset), 0, setting.device)
     job.model.frozen()
     steps, rows = (8, 4) if setting.small else (40, 256)
-    one, many = (shown(job, n, steps).to(setting.device) for n in (1, rows))
+    one, many = (shown(job.stream[0].observations, n, steps).to(setting.device) for n in (1, rows))
     return _one_row(job.model, one, setting) | _controlled(job.fast, many, setting)
 
 
