@@ -2,16 +2,18 @@
 
     python -m benchmarks [--only KEY...] [--out FOLDER] [--rounds 5] [--threads N] [--device cpu]
 
-Progress is on stderr. Ctrl-C ends it and keeps what was measured. With ``--only``, keys or what they
-begin with (``env``, ``rollout.b1``), the table is printed, and written where ``--out`` says.
+Progress is on stderr. What something lacks, or fails, is no end of the others; Ctrl-C is, and keeps
+what was measured. With ``--only``, keys or what they begin with (``env``, ``rollout.b1``), the table
+is printed, and written where ``--out`` says; so with ``--small``.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import shlex
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -23,22 +25,23 @@ from irl_lens.files.tensors import write_bytes
 from irl_lens.models.device import find_device
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+FAILED = "failed, "
 
 
-def main(told: list[str] | None = None) -> None:
-    """Measures, prints and writes."""
+def main(told: list[str] | None = None) -> int:
+    """Measures, prints and writes; returns 1 if something failed, else 0."""
+    told = sys.argv[1:] if told is None else told
     given = _parsed(told)
     torch.set_num_threads(given.threads)
     setting = Setting(given.rounds, find_device(given.device), given.small)
-    where = machine(setting)
     values, missing = measured(_chosen(given.only), setting)
-    if given.out is None and given.only:
-        print(markdown(values, missing, where, given.note), end="")
-        return
-    out = RESULTS if given.out is None else given.out
-    write_json(out / "benchmarks.json", flat(values))
-    write_bytes(out / "benchmarks.md", markdown(values, missing, where, given.note).encode())
-    print(f"{out / 'benchmarks.md'}: {len(values)} values", file=sys.stderr)
+    where = machine(setting, shlex.join(["python", "-m", "benchmarks", *told]))
+    table = markdown(values, missing, where, given.note)
+    if given.out is None and (given.only or given.small):
+        print(table, end="")
+    else:
+        _written(RESULTS if given.out is None else given.out, flat(values, where), table)
+    return int(any(reason.startswith(FAILED) for reason in missing.values()))
 
 
 def measured(chosen: list[Benchmark], setting: Setting) -> tuple[Values, dict[str, str]]:
@@ -50,27 +53,39 @@ def measured(chosen: list[Benchmark], setting: Setting) -> tuple[Values, dict[st
     values: Values = {}
     missing: dict[str, str] = {}
     for number, each in enumerate(chosen, start=1):
-        told, began = ", ".join(each.keys), time.perf_counter()
-        print(f"{number}/{len(chosen)} {told}", file=sys.stderr)
+        began = time.perf_counter()
+        print(f"{number}/{len(chosen)} {', '.join(each.keys)}", file=sys.stderr)
         try:
             values |= each.measure(setting)
         except MissingError as error:
             missing |= dict.fromkeys(each.keys, f"needs {error}")
-            print(f"  needs {error}", file=sys.stderr)
         except KeyboardInterrupt:
             left = [key for one in chosen[number - 1 :] for key in one.keys]
             missing |= dict.fromkeys(left, "stopped before")
             break
+        except Exception as error:
+            traceback.print_exc()
+            missing |= dict.fromkeys(each.keys, f"{FAILED}{type(error).__name__}")
         print(f"  {time.perf_counter() - began:.0f} s", file=sys.stderr)
     return values, missing
 
 
-def _parsed(told: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+def _written(out: Path, numbers: dict[str, float | str], table: str) -> None:
+    write_json(out / "benchmarks.json", numbers)
+    write_bytes(out / "benchmarks.md", table.encode())
+    print(f"{out / 'benchmarks.md'}", file=sys.stderr)
+
+
+def _parsed(told: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--only", nargs="+", metavar="KEY", default=())
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--small", action="store_true", help="tiny sizes: does it work?")
     parser.add_argument("--note", default="", help="a sentence on top of the table")
@@ -90,4 +105,4 @@ def _chosen(only: list[str]) -> list[Benchmark]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,7 +4,7 @@
     ant.speedup_vs_async_equal_physics   RK4 (Gymnasium's integrator and time step) both
 
 Control steps of 64 rows with random torques; observations and resets are in the time. Beside
-``AsyncVectorEnv``, which wants ``pip install imageio``.
+``AsyncVectorEnv``, whose Ant-v5 does not start without imageio.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from benchmarks.measuring import Setting, Values, in_turn, ratios, require
+from benchmarks.measuring import PEERS, Setting, Values, in_turn, ratios, require
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv
 from irl_lens.envs.registry import ANT, make_world
 
@@ -29,7 +29,7 @@ def measure(setting: Setting) -> Values:
     Raises:
         MissingError: Gymnasium's ant lacks what it draws with.
     """
-    require("imageio", "pip install imageio, without which Gymnasium's Ant-v5 does not start")
+    require("imageio", PEERS)
     rows, steps = (2, 2) if setting.small else (ROWS, 200)
     envs = {
         "default": AntPinpadVectorEnv(rows, threads=THREADS),

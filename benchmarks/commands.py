@@ -20,7 +20,8 @@ def measure_help(setting: Setting) -> Values:
 def measure_report(setting: Setting) -> Values:
     """``irl-lens report grid``, of the bundled model, evaluated live: once, as it takes long."""
     with TemporaryDirectory() as folder:
-        told = ("report", "grid", "--out", str(Path(folder) / "report.html"), "--no-open")
+        out = str(Path(folder) / "report.html")
+        told = ("report", "grid", "--out", out, "--no-open", "--device", str(setting.device))
         # Of a small one, that the command line knows these words.
         report = (*told, "--help") if setting.small else told
         once = replace(setting, rounds=1)

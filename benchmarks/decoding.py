@@ -38,7 +38,8 @@ def main() -> None:
     job = PretrainJob(preset(given.preset), 0)
     fast = FastPath(job.model, job.config.precision)
     decode = decoding(fast, shown(job.stream[0].observations, given.rows, given.steps))
-    print(json.dumps([_seconds(decode) for _ in range(given.rounds + 1)][1:]))
+    seconds = [_seconds(decode) for _ in range(given.rounds + 1)][1:]
+    print(json.dumps(seconds, allow_nan=False))
 
 
 def shown(observations: np.ndarray, rows: int, steps: int) -> Tensor:

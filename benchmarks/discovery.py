@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.measuring import Setting, Values, in_turn, ratios, require
+from benchmarks.measuring import PEERS, Setting, Values, in_turn, ratios, require
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import BaseConfig, DiscoveryConfig, Preset
 from irl_lens.envs.registry import make_world
@@ -40,9 +40,10 @@ def measure_peer(setting: Setting) -> Values:
     Raises:
         MissingError: The peer is not installed.
     """
-    require("metacontroller", 'pip install -c constraints.txt -e ".[peers]" in an environment')
+    require("metacontroller", PEERS)
     chosen = preset(setting.preset)
-    equal = replace(chosen.discovery, decoder="hypernetwork", lookahead=0, rank=16)
+    # The peer takes no rank that is not below the latent's size.
+    equal = replace(chosen.discovery, decoder="hypernetwork", lookahead=0, rank=16, latent=32)
     ours = by_us(chosen, equal, "float32", setting)
     took = in_turn({"ours": ours, "peer": by_peer(chosen, equal, setting)}, setting)
     return {"discovery.speedup_vs_peer": ratios(took["peer"], took["ours"])}

@@ -3,7 +3,7 @@
     run.minutes_vs_8807201             minutes of a whole run of ``grid``, from a few steps a stage
     rollout.b256.speedup_vs_8807201    cached decoding of 256 rows
 
-The same scripts run in turn with either version first on ``PYTHONPATH``.
+The same scripts run in turn with either version first on ``PYTHONPATH``, on the processor.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def earlier() -> Iterator[Path]:
 
 
 def _answer(version: Path, script: str, *told: str) -> Any:
-    environment = os.environ | {"PYTHONPATH": str(version)}
+    environment = os.environ | {"PYTHONPATH": str(version), "IRL_LENS_DEVICE": "cpu"}
     command = [sys.executable, script, *told]
     said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(said.stdout)

@@ -1,10 +1,10 @@
 """The grid environment: steps a second on one core, and beside Gymnasium's ``SyncVectorEnv``.
 
-    env.grid.steps_per_s_core       8,192 rows as roll-outs use them: sparse, none reset, and all of
-                                    them alive, as moves that end an episode are left out
-    env.grid.random_steps_per_s_core    the same rows, dense, by any random moves: one row in six is
-                                        drawn anew at each step
-    env.grid.vs_sync                64 rows, dense, by any random moves, both
+env.grid.steps_per_s_core       8,192 rows as roll-outs use them: sparse, none reset, and all of
+                                them alive, as moves that end an episode are left out
+env.grid.random_steps_per_s_core    the same rows, dense, by any random moves: one row in six is
+                                    drawn anew at each step
+env.grid.vs_sync                64 rows, dense, by any random moves, both
 """
 
 from __future__ import annotations

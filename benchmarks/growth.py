@@ -7,13 +7,13 @@
     cells     a patching sweep of the stream over layers x 8 steps x pairs of 40 steps: so many cells
 
 Each point is the first call in a process of its own (``python -m benchmarks.growth AXIS VALUE
-[small]``), whose peak of memory beyond what was there before the call is told, in MB.
+THREADS [small]``), on the processor; the most memory that it takes beyond what was there before is
+in MB, by Linux's count.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -25,14 +25,16 @@ from pathlib import Path
 import torch
 
 from benchmarks.decoding import decoding, shown
-from benchmarks.measuring import Setting, Values
+from benchmarks.measuring import MissingError, Setting, Values
 from benchmarks.sweep import made
 from irl_lens.analyses.patching.sweep import sweep
 from irl_lens.config.presets import preset
 from irl_lens.envs.registry import make_world
+from irl_lens.hooks.files.json_text import to_json
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 
+FORGETS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 LAGS = 8
 POINTS = {
     "rows": (1, 64, 256, 1_024),
@@ -45,7 +47,13 @@ POINTS = {
 
 
 def measure(setting: Setting) -> Values:
-    """Measures all points, each in a process of its own."""
+    """Measures all points, each in a process of its own.
+
+    Raises:
+        MissingError: This is not Linux.
+    """
+    if not FORGETS.exists():
+        raise MissingError("Linux, which tells how much memory a call takes")
     found: Values = {}
     for axis, values in POINTS.items():
         for value in values[:1] if setting.small else values:
@@ -98,16 +106,19 @@ def _elsewhere(*told: str) -> dict[str, float]:
 
 def point(axis: str, value: int, setting: Setting) -> dict[str, float]:
     """Seconds and megabytes of one call."""
-    call, before, began = prepared(axis, value, setting), _peak(), time.perf_counter()
+    call = prepared(axis, value, setting)
+    FORGETS.write_text("5")
+    before, began = _peak(), time.perf_counter()
     call()
     return {"seconds": time.perf_counter() - began, "megabytes": _peak() - before}
 
 
 def _peak() -> float:
-    """The most memory that this process has had, in MB (Linux counts it in KiB)."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024 / 1e6
+    """The most memory that this process has had since Linux was told to forget it, in MB."""
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1_024 / 1e6
 
 
 if __name__ == "__main__":
     torch.set_num_threads(int(sys.argv[3]))
-    print(json.dumps(point(sys.argv[1], int(sys.argv[2]), Setting(small=len(sys.argv) > 4))))
+    print(to_json(point(sys.argv[1], int(sys.argv[2]), Setting(small=len(sys.argv) > 4))))

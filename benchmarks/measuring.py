@@ -18,6 +18,10 @@ Values = dict[str, list[float]]
 """What a benchmark returns: by key, a value of each round."""
 
 
+PEERS = '`pip install -c constraints.txt -e ".[peers]"`'
+"""What installs what is compared with."""
+
+
 class MissingError(Exception):
     """Something that a benchmark compares with is not here; says what to install."""
 

@@ -29,7 +29,8 @@ def measure(setting: Setting) -> Values:
     """Times both."""
     contrast = made(setting, pairs=1, steps=8 if setting.small else 40)
     ours, theirs = by_us(contrast), by_transformer_lens(contrast)
-    torch.testing.assert_close(torch.from_numpy(ours()), theirs().double(), atol=1e-5, rtol=0)
+    there = theirs().double().cpu()
+    torch.testing.assert_close(torch.from_numpy(ours()), there, atol=1e-5, rtol=0)
     took = in_turn({"ours": ours, "tl": theirs}, setting)
     return {
         "sweep.milliseconds": [1e3 * seconds for seconds in took["ours"]],

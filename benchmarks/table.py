@@ -99,17 +99,18 @@ GROUP = "grows."
 """How the keys of growing cost begin, which have a table of their own."""
 
 
-def machine(setting: Setting) -> dict[str, Any]:
+def machine(setting: Setting, command: str) -> dict[str, Any]:
     """What was measured on, and with."""
     told = describe()
+    versions = [f"{name} {version}" for name, version in told["versions"].items() if version]
     return {
         "cpu": _cpu(),
         "cores": told["cores"],
         "threads": told["threads"],
         "device": described(setting.device),
-        "versions": told["versions"],
+        "versions": ", ".join(versions),
         "commit": told["commit"],
-        "command": told["command"],
+        "command": command,
         "rounds": setting.rounds,
     }
 
@@ -122,9 +123,10 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def flat(values: Values) -> dict[str, float]:
-    """Medians over rounds."""
-    return {key: median(numbers) for key, numbers in values.items()}
+def flat(values: Values, where: Mapping[str, Any]) -> dict[str, float | str]:
+    """Medians over rounds, and ``machine.*``."""
+    told = {f"machine.{name}": what for name, what in where.items()}
+    return told | {key: median(numbers) for key, numbers in values.items()}
 
 
 def markdown(
@@ -137,11 +139,11 @@ def markdown(
 def _lines(
     values: Values, missing: Mapping[str, str], where: Mapping[str, Any], note: str
 ) -> Iterator[str]:
-    versions = ", ".join(f"{name} {version}" for name, version in where["versions"].items())
-    yield f"`{where['command']}`, at commit {where['commit']}: {where['cpu']}, {where['cores']} "
-    yield f"cores, {where['threads']} threads, on {where['device']}; {versions}."
-    yield f"Medians of up to {where['rounds']} rounds, with the lowest and the highest; what is"
-    yield "compared takes turns. What each key means is in its file in `benchmarks/`."
+    yield f"`{where['command']}`, at commit {where['commit']}."
+    yield f"Machine: {where['cpu']}, cores {where['cores']}, threads {where['threads']}, device"
+    yield f"{where['device']}; {where['versions']}."
+    yield f"Medians, lowest and highest of up to {where['rounds']} rounds after one that is not"
+    yield "counted; what is compared takes turns. [The keys](../docs/benchmarks.md)."
     yield from ("", note) if note else ()
     usual = {key: numbers for key, numbers in values.items() if not key.startswith(GROUP)}
     yield from ("", "| key | median | low | high |", "|---|---|---|---|")
