@@ -2,9 +2,9 @@
 
     python -m benchmarks [--only KEY...] [--out FOLDER] [--rounds 5] [--threads N] [--device cpu]
 
-Progress is on stderr. What something lacks, or fails, is no end of the others; Ctrl-C is, and keeps
-what was measured. With ``--only``, keys or what they begin with (``env``, ``rollout.b1``), the table
-is printed, and written where ``--out`` says; so with ``--small``.
+Progress is on stderr. One that lacks something, or fails, is no end of the others; Ctrl-C is, and
+keeps what was measured. With ``--only``, keys or what they begin with (``env``, ``rollout.b1``), or
+with ``--small``, the table is printed, or written where ``--out`` says.
 """
 
 from __future__ import annotations

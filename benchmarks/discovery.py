@@ -19,6 +19,7 @@ from benchmarks.measuring import PEERS, Setting, Values, in_turn, ratios, requir
 from irl_lens.config.presets import preset
 from irl_lens.config.schema import BaseConfig, DiscoveryConfig, Preset
 from irl_lens.envs.registry import make_world
+from irl_lens.envs.spaces import discrete
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.training.discovery import DiscoveryJob
@@ -70,7 +71,7 @@ def by_peer(chosen: Preset, config: DiscoveryConfig, setting: Setting) -> Callab
     model = Transformer(
         base.d_model,
         state_embed_readout={"num_continuous": world.observation.columns},
-        action_embed_readout={"num_discrete": world.actions.n},
+        action_embed_readout={"num_discrete": discrete(world.actions).n},
         lower_body=_body(base, config.layer),
         upper_body=_body(base, base.n_layers - config.layer),
     )
@@ -84,7 +85,7 @@ def by_peer(chosen: Preset, config: DiscoveryConfig, setting: Setting) -> Callab
     optimizer = torch.optim.AdamW(meta.parameters(), 1e-3, fused=True)
     draw = torch.Generator().manual_seed(0)
     states = torch.randn(config.batch, LENGTH, world.observation.columns, generator=draw)
-    actions = torch.randint(world.actions.n, (config.batch, LENGTH), generator=draw)
+    actions = torch.randint(discrete(world.actions).n, (config.batch, LENGTH), generator=draw)
     states, actions = states.to(setting.device), actions.to(setting.device)
 
     def step() -> None:

@@ -10,6 +10,7 @@ env.grid.vs_sync                64 rows, dense, by any random moves, both
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import islice
 
 import gymnasium as gym
@@ -32,9 +33,11 @@ def measure(setting: Setting) -> Values:
     rows, steps, few = (16, 4, 4) if setting.small else (8_192, 40, 200)
     made = [GridPinpadVectorEnv(n) for n in (rows, SYNC_ROWS)]
     sync = gym.make_vec("irl_lens/GridPinpad-v0", SYNC_ROWS, vectorization_mode="sync")
-    calls = {"alive": alive(PinpadConfig(), rows, steps, 1 + setting.rounds)} | {
-        name: at_random(env, n)
-        for name, env, n in zip(("many", "few", "sync"), (*made, sync), (steps // 4, few, few))
+    calls = {
+        "alive": alive(PinpadConfig(), rows, steps, 1 + setting.rounds),
+        "many": at_random(made[0], steps // 4),
+        "few": at_random(made[1], few),
+        "sync": at_random(sync, few),
     }
     took = in_turn(calls, setting)
     sync.close()
@@ -48,7 +51,7 @@ def measure(setting: Setting) -> Values:
 
 def alive(config: PinpadConfig, rows: int, steps: int, calls: int) -> Callable[[], None]:
     """Returns what takes the next steps of a walk that ends no episode, as often as given."""
-    env = rows_of(PinpadConfig(**vars(config) | {"horizon": MAX_HORIZON}), rows)
+    env = rows_of(replace(config, horizon=MAX_HORIZON), rows)
     walk = harmless(env, calls * steps)
     env.reset(seed=0)
     ahead = iter(walk)

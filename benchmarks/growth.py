@@ -4,7 +4,7 @@
     length    forward and backward of 64 rows of so many steps
     layers    forward and backward of 64 rows of 40 steps
     colours   256 demonstrations on a board with so many colours
-    cells     a patching sweep of the stream over layers x 8 steps x pairs of 40 steps: so many cells
+    cells     a patching sweep of the stream, so many cells: layers x 8 steps x pairs of 40 steps
 
 Each point is the first call in a process of its own (``python -m benchmarks.growth AXIS VALUE
 THREADS [small]``), on the processor; the most memory that it takes beyond what was there before is

@@ -20,6 +20,7 @@ Values = dict[str, list[float]]
 
 PEERS = '`pip install -c constraints.txt -e ".[peers]"`'
 """What installs what is compared with."""
+CPU = torch.device("cpu")
 
 
 class MissingError(Exception):
@@ -37,7 +38,7 @@ class Setting:
     """
 
     rounds: int = 5
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     small: bool = False
 
     @property

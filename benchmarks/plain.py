@@ -1,4 +1,4 @@
-"""The base once more in plain PyTorch, as one would write it for speed: fused products and attention.
+"""The base once more in plain PyTorch, written for speed: fused products and attention.
 
     x <- x + W_O attention(W_QKV norm(x)),    x <- x + W_2 act(W_1 norm(x)),    logits = W_U norm(x)
 
@@ -6,6 +6,8 @@ It has no hook points, no cache and no other precision: what those of the fast p
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -72,7 +74,7 @@ class PlainModel(nn.Module):
         return self.head(self.norm(x))
 
 
-def _norm(ln: nn.Module) -> nn.LayerNorm:
-    norm = nn.LayerNorm(ln.w.shape, float(ln.eps))  # type: ignore[arg-type]
+def _norm(ln: Any) -> nn.LayerNorm:
+    norm = nn.LayerNorm(ln.w.shape, float(ln.eps))
     norm.load_state_dict({"weight": ln.w.detach(), "bias": ln.b.detach()})
     return norm
