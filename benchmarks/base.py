@@ -3,6 +3,8 @@
     base.train.*       forward and backward through the same batch and weights
     base.gemm_share    2 * 3 * (weights of products) * (valid steps) / (seconds of a training step)
                        over what a large product of the same type reaches a second
+    paper.*            steps of ``paper-grid``'s base, products as ``auto``, all rows at once on a
+                       graphics card; hours of all its steps, each taken for as long
 
 Attention, the optimiser's own products and padding are in the time of a step and not in its count.
 """
@@ -10,6 +12,7 @@ Attention, the optimiser's own products and padding are in the time of a step an
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,7 +29,18 @@ def measure(setting: Setting) -> Values:
     """Times passes and whole steps."""
     job = PretrainJob(preset(setting.preset), 0, setting.device)
     observations = job.fast.tensor(job.stream[0].observations)
-    return passes(job.model, observations, setting) | _steps(job, setting)
+    found = passes(job.model, observations, setting) | _steps(job, setting)
+    return {f"base.{name}": numbers for name, numbers in found.items()}
+
+
+def measure_paper(setting: Setting) -> Values:
+    """Times steps of the paper's base, which are long."""
+    chosen = preset("smoke" if setting.small else "paper-grid")
+    rows = chosen.pretrain.chunk if setting.device.type == "cpu" else chosen.pretrain.batch
+    config = replace(chosen.pretrain, precision="auto", chunk=rows)
+    found = _steps(PretrainJob(replace(chosen, pretrain=config), 0, setting.device), setting)
+    hours = [config.steps * each / 3.6e6 for each in found["step.milliseconds"]]
+    return {f"paper.{name}": numbers for name, numbers in found.items()} | {"paper.hours": hours}
 
 
 def passes(model: TrajectoryModel, observations: Tensor, setting: Setting) -> Values:
@@ -47,11 +61,11 @@ def passes(model: TrajectoryModel, observations: Tensor, setting: Setting) -> Va
     calls = {name: _there_and_back(forward, observations) for name, forward in forwards.items()}
     took = in_turn(calls, setting)
     return {
-        "base.train.milliseconds": [1e3 * seconds for seconds in took["fast"]],
-        "base.train.speedup_vs_tl": ratios(took["tl"], took["fast"]),
-        "base.train.bf16_speedup_vs_tl": ratios(took["tl"], took["fast_bf16"]),
-        "base.train.time_vs_torch": ratios(took["fast"], took["torch"]),
-        "base.train.bf16_time_vs_autocast": ratios(took["fast_bf16"], took["torch_bf16"]),
+        "train.milliseconds": [1e3 * seconds for seconds in took["fast"]],
+        "train.speedup_vs_tl": ratios(took["tl"], took["fast"]),
+        "train.bf16_speedup_vs_tl": ratios(took["tl"], took["fast_bf16"]),
+        "train.time_vs_torch": ratios(took["fast"], took["torch"]),
+        "train.bf16_time_vs_autocast": ratios(took["fast_bf16"], took["torch_bf16"]),
     }
 
 
@@ -67,9 +81,9 @@ def _steps(job: PretrainJob, setting: Setting) -> Values:
     step = [6 * _weights(job.model) * tokens / seconds for seconds in took["step"]]
     peak = [2 * side**3 / seconds for seconds in took["product"]]
     return {
-        "base.step.milliseconds": [1e3 * seconds for seconds in took["step"]],
-        "base.tokens_per_s": [tokens / seconds for seconds in took["step"]],
-        "base.gemm_share": ratios(step, peak),
+        "step.milliseconds": [1e3 * seconds for seconds in took["step"]],
+        "tokens_per_s": [tokens / seconds for seconds in took["step"]],
+        "gemm_share": ratios(step, peak),
     }
 
 

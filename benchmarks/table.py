@@ -91,6 +91,15 @@ BENCHMARKS = (
     Benchmark("benchmarks.ant:measure_expert", ("ant.expert",)),
     Benchmark("benchmarks.commands:measure_report", ("report.grid.seconds",)),
     Benchmark("benchmarks.earlier:measure_run", ("run.minutes_vs_8807201",)),
+    Benchmark(
+        "benchmarks.base:measure_paper",
+        (
+            "paper.step.milliseconds",
+            "paper.tokens_per_s",
+            "paper.gemm_share",
+            "paper.hours",
+        ),
+    ),
     Benchmark("benchmarks.growth:measure", ("grows",)),
 )
 """In the order in which they are run, the long ones last."""

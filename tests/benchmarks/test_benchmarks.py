@@ -66,7 +66,7 @@ def test_it_measures_another_device(name: str) -> None:
 def test_steps_of_the_base_are_measured_on_another_device() -> None:
     with elsewhere() as device:
         found = _steps(PretrainJob(preset("smoke"), 0, device), Setting(1, device, small=True))
-    assert found.keys() == {"base.step.milliseconds", "base.tokens_per_s", "base.gemm_share"}
+    assert found.keys() == {"step.milliseconds", "tokens_per_s", "gemm_share"}
 
 
 def test_calls_take_turns_after_one_each_that_is_not_counted() -> None:
