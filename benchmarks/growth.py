@@ -26,7 +26,8 @@ import torch
 
 from benchmarks.decoding import decoding, shown
 from benchmarks.measuring import MissingError, Setting, Values
-from benchmarks.sweep import made
+from benchmarks.sweep import METRIC, demonstrated
+from irl_lens.analyses.patching.contrast import in_parts
 from irl_lens.analyses.patching.sweep import sweep
 from irl_lens.config.presets import preset
 from irl_lens.envs.registry import make_world
@@ -66,8 +67,10 @@ def measure(setting: Setting) -> Values:
 def prepared(axis: str, value: int, setting: Setting) -> Callable[[], object]:
     """Returns the call that is measured at a point."""
     if axis == "cells":
-        contrast = made(setting, _pairs(value, setting), steps=40)
-        return lambda: sweep(contrast, ("residual pre",), LAGS)
+        pairs, model = demonstrated(_pairs(value, setting), 40, setting)
+        return lambda: [
+            sweep(part, ("residual pre",), LAGS) for part in in_parts(model, pairs, METRIC)
+        ]
     if axis == "colours":
         config = preset(setting.preset).world
         world = make_world(replace(config, colours=value))  # type: ignore[type-var]

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from transformer_lens import patching
+from transformer_lens import HookedTransformer, patching
 
 from benchmarks.measuring import Setting, Values, in_turn, ratios
 from irl_lens.analyses.patching.contrast import Contrast
@@ -23,6 +23,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.config.presets import preset
 from irl_lens.envs.registry import make_world
 from irl_lens.models.base import TrajectoryModel
+
+METRIC = "logit difference"
 
 
 def measure(setting: Setting) -> Values:
@@ -39,7 +41,13 @@ def measure(setting: Setting) -> Values:
 
 
 def made(setting: Setting, pairs: int, steps: int) -> Contrast:
-    """Returns the runs of an untrained base over pairs of demonstrations, decided at the end."""
+    """Returns the runs of an untrained base over pairs of demonstrations."""
+    episodes, model = demonstrated(pairs, steps, setting)
+    return Contrast.of(model, episodes, METRIC)
+
+
+def demonstrated(pairs: int, steps: int, setting: Setting) -> tuple[Pairs, HookedTransformer]:
+    """Returns pairs of demonstrations, decided at the end, and an untrained base."""
     chosen = preset(setting.preset)
     world = make_world(chosen.world)
     seen = world.demonstrate(2 * pairs, seed=0).observations
@@ -49,7 +57,7 @@ def made(setting: Setting, pairs: int, steps: int) -> Contrast:
         model = TrajectoryModel(chosen.base, world.observation, world.actions).frozen()
     decisions, said = np.full(pairs, steps - 1), ("another demonstration",) * pairs
     given = Pairs("demonstration", clean, corrupted, decisions, said)
-    return Contrast.of(model.to(setting.device).hooked, given, "logit difference")
+    return given, model.to(setting.device).hooked
 
 
 def by_us(contrast: Contrast) -> Callable[[], NDArray[np.float64]]:
