@@ -9,6 +9,7 @@ and stopped at n successes would show short episodes too often.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ def demonstrate(
     prefix: int | None = None,
     threads: int = 0,
     begun: tuple[Layouts, Body] | None = None,
+    told: Callable[[int], None] = lambda count: None,
 ) -> Trajectories:
     """Plays until there are ``n`` successes.
 
@@ -84,6 +86,7 @@ def demonstrate(
         prefix: Also there.
         threads: How many threads step the bodies; 0 for one a processor. It changes no bit.
         begun: One arena and body to begin with, in place of fresh ones.
+        told: Called with how many successes there are, while they are played.
 
     Returns:
         Successful trajectories, padded to the longest.
@@ -105,7 +108,10 @@ def demonstrate(
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(rows), rng.spawn(rows))
-        walk = play(episodes, gait, deviation, rng, spec.settings.strays)
+        walk = play(
+            *(episodes, gait, deviation, rng, spec.settings.strays),
+            lambda count, before=n - missing: told(min(before + count, n)),
+        )
         parts.append(_Played(episodes, walk, missing))
         played += rows
         missing -= len(parts[-1].succeeded)
@@ -119,6 +125,7 @@ def play(
     deviation: float,
     rng: np.random.Generator,
     strays: float = 0.0,
+    told: Callable[[int], None] = lambda count: None,
 ) -> Walk:
     """Lets the expert play episodes that have begun to their end.
 
@@ -128,6 +135,7 @@ def play(
         deviation: Of every torque from what the expert means.
         rng: Draws the deviations.
         strays: See :attr:`irl_lens.envs.ant.spec.AntConfig.strays`.
+        told: Called after each step with how many episodes were completed.
     """
     state, physics, world = episodes.state, episodes.physics, episodes.world
     layouts = Layouts(state.objects, state.start)
@@ -148,6 +156,7 @@ def play(
             led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], rng)
             actions[live[led]] = gait.torques(qpos[led], qvel[led], command) + noise[led]
         episodes.step(actions)
+        told(int((state.end == End.SUCCESS).sum()))
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
 
 
