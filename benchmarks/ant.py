@@ -1,91 +1,69 @@
-"""Times the ant's environment beside Gymnasium's Ant-v5, in turn, in one process.
+"""The ant's environment beside Gymnasium's Ant-v5, and how fast its expert plays demonstrations.
 
-Prints JSON: control steps a second, median of some repeats, and their ratios: this environment with
-its default physics, and with RK4 (Gymnasium's integrator and time step), against ``AsyncVectorEnv``
-of Ant-v5, which wants ``pip install imageio``. Then how fast the expert plays demonstrations.
+    ant.speedup_vs_async                 default physics here; RK4, as everywhere, there
+    ant.speedup_vs_async_equal_physics   RK4 (Gymnasium's integrator and time step) both
 
-    python benchmarks/ant.py [--rows 64] [--steps 200] [--repeats 5] [--threads 2]
+Control steps of 64 rows with random torques; observations and resets are in the time. Beside
+``AsyncVectorEnv``, whose Ant-v5 does not start without imageio.
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import mujoco
 import numpy as np
 
+from benchmarks.measuring import PEERS, Setting, Values, in_turn, ratios, require
 from irl_lens.envs.ant.vector_env import AntPinpadVectorEnv
 from irl_lens.envs.registry import ANT, make_world
-from irl_lens.hooks.files.json_text import to_json
 
-SPEED = {"default": {}, "rk4": {"integrator": "rk4"}}
+ROWS, THREADS = 64, 2
 
 
-def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("rows", 64), ("steps", 200), ("repeats", 5), ("threads", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
-    ours = {
-        name: AntPinpadVectorEnv(given.rows, threads=given.threads, **options)
-        for name, options in SPEED.items()
+def measure(setting: Setting) -> Values:
+    """Times the environments in turn.
+
+    Raises:
+        MissingError: Gymnasium's ant lacks what it draws with.
+    """
+    require("imageio", PEERS)
+    rows, steps = (2, 2) if setting.small else (ROWS, 200)
+    envs = {
+        "default": AntPinpadVectorEnv(rows, threads=THREADS),
+        "rk4": AntPinpadVectorEnv(rows, threads=THREADS, integrator="rk4"),
+        "async": gym.make_vec("Ant-v5", rows, vectorization_mode="async"),
     }
-    theirs = gym.make_vec("Ant-v5", given.rows, vectorization_mode="async")
-    every: dict[str, Any] = {**ours, "gymnasium async": theirs}
-    seconds: dict[str, list[float]] = {name: [] for name in every}
-    for repeat in range(given.repeats + 1):
-        for name, env in every.items():
-            took = timed(env, given.rows, given.steps)
-            if repeat:  # the first warms up
-                seconds[name].append(took)
-    theirs.close()
-    steps = given.rows * given.steps
-    rates = {name: round(steps / statistics.median(took)) for name, took in seconds.items()}
-    ratios = {
-        name: round(
-            statistics.median(
-                b / a for a, b in zip(seconds[name], seconds["gymnasium async"], strict=True)
-            ),
-            2,
-        )
-        for name in ours
+    took = in_turn({name: _playing(env, rows, steps) for name, env in envs.items()}, setting)
+    envs["async"].close()
+    return {
+        "ant.steps_per_s": [rows * steps / seconds for seconds in took["default"]],
+        "ant.rk4.steps_per_s": [rows * steps / seconds for seconds in took["rk4"]],
+        "ant.speedup_vs_async": ratios(took["async"], took["default"]),
+        "ant.speedup_vs_async_equal_physics": ratios(took["async"], took["rk4"]),
     }
-    versions = {"mujoco": mujoco.__version__, "gymnasium": gym.__version__}
-    kept = demonstrated(given.repeats)
-    print(
-        to_json(
-            {**vars(given), **versions, "steps a second": rates, "ratio": ratios, **kept}, indent=2
-        )
-    )
 
 
-def demonstrated(repeats: int) -> dict[str, dict[str, int]]:
+def measure_expert(setting: Setting) -> Values:
     """Steps of kept demonstrations a second of processor time, by trajectories a draw."""
-    world, rates = make_world(ANT), {}
-    for n in (64, 128, 256):
-        found = []
-        for repeat in range(repeats):
+    world, found = make_world(ANT), {}
+    for n in (1,) if setting.small else (64, 128, 256):
+        found[f"ant.expert.{n}.kept_steps_per_cpu_s"] = rates = []
+        for seed in range(setting.rounds):
             began = time.process_time()
-            steps = int(world.demonstrate(n, seed=repeat).mask.sum())
-            found.append(steps / (time.process_time() - began))
-        rates[str(n)] = round(statistics.median(found))
-    return {"kept steps a CPU second": rates}
+            steps = int(world.demonstrate(n, seed=seed).mask.sum())
+            rates.append(steps / (time.process_time() - began))
+    return found
 
 
-def timed(env: Any, rows: int, steps: int) -> float:
-    """Seconds of steps with random actions, observations and resets included."""
-    env.reset(seed=0)
+def _playing(env: Any, rows: int, steps: int) -> Callable[[], None]:
     actions = np.random.default_rng(0).uniform(-1, 1, (steps, rows, 8)).astype(np.float32)
-    began = time.perf_counter()
-    for action in actions:
-        env.step(action)
-    return time.perf_counter() - began
 
+    def play() -> None:
+        env.reset(seed=0)
+        for action in actions:
+            env.step(action)
 
-if __name__ == "__main__":
-    main()
+    return play

@@ -1,73 +1,106 @@
-"""Time of a discovery step, with its parts; prints one JSON object.
+"""A step of discovery, beside metacontroller-pytorch 0.3.3 (Phil Wang) at equal sizes.
 
-Run: ``python benchmarks/discovery.py [--preset grid] [--steps 20] [--threads 2]``. The base is
-untrained, which costs the same.
+    discovery.speedup_vs_peer     seconds of its step over seconds of ours
+
+Equal are width, layers, heads and MLP of the frozen base, layer of the control, batch and steps,
+latent, rank and hidden layer of the hypernetwork. Both read all of the sequence and take an AdamW
+step, in float32; what else the two are made of is their own (a GRU each way here, bidirectional
+attention there).
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
+from benchmarks.measuring import PEERS, Setting, Values, in_turn, ratios, require
 from irl_lens.config.presets import preset
+from irl_lens.config.schema import BaseConfig, DiscoveryConfig, Preset
 from irl_lens.envs.registry import make_world
-from irl_lens.hooks.files.json_text import to_json
+from irl_lens.envs.spaces import discrete
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
-from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import DiscoveryJob
 
-
-def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--preset", default="grid")
-    parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    print(to_json(measure(arguments.preset, arguments.steps), indent=2))
+LENGTH = 40
+"""Steps of the peer's sequences; here demonstrations are as long as they are."""
 
 
-def measure(name: str, steps: int) -> dict[str, object]:
-    """Returns milliseconds a step and of each part of it."""
-    chosen = preset(name)
+def measure(setting: Setting) -> Values:
+    """Times ours, and the peer's if it is there."""
+    chosen = preset(setting.preset)
+    took = in_turn({"ours": by_us(chosen, chosen.discovery, "auto", setting)}, setting)
+    return {"discovery.step.milliseconds": [1e3 * seconds for seconds in took["ours"]]}
+
+
+def measure_peer(setting: Setting) -> Values:
+    """Times both.
+
+    Raises:
+        MissingError: The peer is not installed.
+    """
+    require("metacontroller", PEERS)
+    chosen = preset(setting.preset)
+    # The peer takes no rank that is not below the latent's size.
+    equal = replace(chosen.discovery, decoder="hypernetwork", lookahead=0, rank=16, latent=32)
+    ours = by_us(chosen, equal, "float32", setting)
+    took = in_turn({"ours": ours, "peer": by_peer(chosen, equal, setting)}, setting)
+    return {"discovery.speedup_vs_peer": ratios(took["peer"], took["ours"])}
+
+
+def by_us(
+    chosen: Preset, config: DiscoveryConfig, precision: str, setting: Setting
+) -> Callable[[], object]:
+    """Returns a step on an untrained base, which costs the same."""
     world = make_world(chosen.world)
-    model = TrajectoryModel(chosen.base, world.observation, world.actions).frozen()
-    job = DiscoveryJob(chosen.discovery, world, FastPath(model, chosen.pretrain.precision), seed=0)
-    layer = chosen.discovery.layer
-    batch = Batch.of(job.stream[0])
-    stream = batch.residuals(job.base, (layer,))[layer].requires_grad_()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = TrajectoryModel(chosen.base, world.observation, world.actions).frozen()
+    fast = FastPath(model.to(setting.device), precision)  # type: ignore[arg-type]
+    job = DiscoveryJob(config, world, fast, seed=0)
+    return lambda: job.step(1)
+
+
+def by_peer(chosen: Preset, config: DiscoveryConfig, setting: Setting) -> Callable[[], object]:
+    """Returns a step of the peer's, its losses added up as its README does."""
+    from metacontroller import MetaController, Transformer  # pyright: ignore[reportMissingImports]
+
+    world, base = make_world(chosen.world), chosen.base
+    model = Transformer(
+        base.d_model,
+        state_embed_readout={"num_continuous": world.observation.columns},
+        action_embed_readout={"num_discrete": discrete(world.actions).n},
+        lower_body=_body(base, config.layer),
+        upper_body=_body(base, base.n_layers - config.layer),
+    )
+    model = model.to(setting.device).requires_grad_(False)
+    meta = MetaController(
+        base.d_model,
+        dim_meta_controller=config.hidden,
+        dim_latent=config.latent,
+        hypernetwork_low_rank=config.rank,
+    ).to(setting.device)
+    optimizer = torch.optim.AdamW(meta.parameters(), 1e-3, fused=True)
+    draw = torch.Generator().manual_seed(0)
+    states = torch.randn(config.batch, LENGTH, world.observation.columns, generator=draw)
+    actions = torch.randint(discrete(world.actions).n, (config.batch, LENGTH), generator=draw)
+    states, actions = states.to(setting.device), actions.to(setting.device)
+
+    def step() -> None:
+        losses = model(states, actions, meta_controller=meta, discovery_phase=True)
+        optimizer.zero_grad(set_to_none=True)
+        (losses.action_recon + 0.1 * losses.kl).backward()
+        optimizer.step()
+
+    return step
+
+
+def _body(base: BaseConfig, depth: int) -> dict[str, object]:
     return {
-        "preset": name,
-        "threads": torch.get_num_threads(),
-        "dtype": str(job.base.dtype),
-        "step_ms": _milliseconds(job.step, steps),
-        "demonstrate_ms": _milliseconds(lambda i: job.stream[i], steps),
-        "base_before_ms": _milliseconds(lambda i: batch.residuals(job.base, (layer,)), steps),
-        "base_after_ms": _milliseconds(
-            lambda i: batch.nll(job.base, stream, layer).backward(), steps
-        ),
-        "metacontroller_ms": _milliseconds(
-            lambda i: _backward(job.meta(stream.detach(), batch.mask).codes), steps
-        ),
+        "depth": depth,
+        "heads": base.n_heads,
+        "attn_dim_head": base.d_model // base.n_heads,
+        "ff_mult": base.d_mlp / base.d_model,
     }
-
-
-def _backward(codes: torch.Tensor) -> None:
-    codes.sum().backward()
-
-
-def _milliseconds(function, steps: int) -> float:
-    for i in range(2):
-        function(i)
-    began = time.perf_counter()
-    for i in range(2, 2 + steps):
-        function(i)
-    return round((time.perf_counter() - began) / steps * 1e3, 2)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ whole runs alone, before anything is patched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any
@@ -53,6 +53,12 @@ HOOKS = {
     "pattern": "attn.hook_pattern",
 }
 """Hook point within a block of every component that can be patched."""
+
+RUN_AT_ONCE = 512
+"""Most pairs that are read at once."""
+
+PART = 64
+"""Most pairs whose activations are kept at once where they need not all be."""
 
 BY_HEAD = ("head z", "q", "k", "v", "pattern")
 """The components that are patched head by head."""
@@ -198,7 +204,27 @@ class Setting:
         Raises:
             UserError: The base acts the same in all clean and corrupted episodes.
         """
-        pairs, metric = self.made(world), self.metric or metrics_of(world.actions)[0]
+        return Contrast.of(model, self.kept(world, model), self.named(world), world.actions)
+
+    def parts(self, world: World, model: HookedTransformer) -> Iterator[Contrast]:
+        """The same, some pairs at a time: of many not all activations fit into memory.
+
+        Raises:
+            UserError: The base acts the same in all clean and corrupted episodes.
+        """
+        return in_parts(model, self.kept(world, model), self.named(world), world.actions)
+
+    def named(self, world: World) -> str:
+        """The metric, or the usual one."""
+        return self.metric or metrics_of(world.actions)[0]
+
+    def kept(self, world: World, model: HookedTransformer) -> Pairs:
+        """Makes the pairs and keeps those that change the choice most.
+
+        Raises:
+            UserError: The base acts the same in all clean and corrupted episodes.
+        """
+        pairs = self.made(world)
         ends = decided(model, pairs)
         readout = readout_of(ends[0], ends[1], world.actions)
         clean, corrupted = (difference(end, readout).cpu().numpy() for end in ends)
@@ -208,11 +234,23 @@ class Setting:
                 f"{pairs.edit!r} changes nothing of what the base does in {len(pairs)} pairs; "
                 "take another edit"
             )
-        kept = np.sort(np.argsort(-change, kind="stable")[: self.pairs])
-        return Contrast.of(model, pairs.rows(kept), metric, world.actions)
+        return pairs.rows(np.sort(np.argsort(-change, kind="stable")[: self.pairs]))
 
 
 DEFAULT = Setting()
+
+
+def in_parts(
+    model: HookedTransformer,
+    pairs: Pairs,
+    metric: str,
+    actions: ActionSpec | None = None,
+    part: int = PART,
+) -> Iterator[Contrast]:
+    """Runs a model over pairs, ``part`` of them at a time at most; see :meth:`Contrast.of`."""
+    # Of like size: a pair that were alone in a part would have no unrelated one.
+    for rows in np.array_split(np.arange(len(pairs)), -(-len(pairs) // part)):
+        yield Contrast.of(model, pairs.rows(rows), metric, actions)
 
 
 def beside(model: HookedTransformer, array: NDArray[Any]) -> Tensor:
@@ -223,6 +261,12 @@ def beside(model: HookedTransformer, array: NDArray[Any]) -> Tensor:
 @torch.no_grad()
 def decided(model: HookedTransformer, pairs: Pairs) -> list[Float[Tensor, "pairs actions"]]:
     """Returns the logits at the decisions of the clean and of the corrupted episodes."""
+    parts = np.array_split(np.arange(len(pairs)), -(-len(pairs) // RUN_AT_ONCE))
+    ends = [_decided(model, pairs.rows(rows)) for rows in parts]
+    return [torch.cat(side) for side in zip(*ends, strict=True)]
+
+
+def _decided(model: HookedTransformer, pairs: Pairs) -> list[Tensor]:
     at, sides = _decisions(model, pairs), (pairs.clean, pairs.corrupted)
     return [model(beside(model, x), return_type="logits")[at] for x in sides]
 

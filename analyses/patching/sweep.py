@@ -3,7 +3,7 @@
     x^l_t <- x^l_t(clean)   at layer l, step t, and for heads one by one
 
 (Meng et al. 2022, arXiv 2202.05262; Heimersheim and Nanda 2024, arXiv 2404.15255.) Steps are
-counted back from the decision. All steps of all pairs are patched in one forward, which starts
+counted back from the decision. All steps of some pairs are patched in one forward, which starts
 at the patched block, or after it where its output is patched: the stream before is the corrupted
 run's, whatever is patched.
 
@@ -23,6 +23,7 @@ import plotly.graph_objects as go
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformer_lens import HookedTransformerConfig
 
 from irl_lens.analyses.core.claims import Claim
 from irl_lens.analyses.core.loaded_run import LoadedRun
@@ -94,20 +95,74 @@ def sweep_patches(
         components: Which of :data:`irl_lens.analyses.patching.contrast.HOOKS` to patch.
     """
     setting = setting.within(loaded.world)
-    contrast = setting.contrast(loaded.world, loaded.base.model.hooked)
-    effects = sweep(contrast, components, setting.lags)
-    null = sweep(contrast, components, setting.lags, unrelated(contrast, setting.lags))
-    grids = grids_of(contrast, effects, null)
-    return SweepResult(setting, contrast.changed, contrast.pairs.changes[:3], grids)
+    model = loaded.base.model.hooked
+    swept = [
+        Swept.of(part, components, setting.lags) for part in setting.parts(loaded.world, model)
+    ]
+    whole = Swept.joined(swept)
+    grids = _grids(model.cfg, whole.effects, whole.null, whole.total)
+    return SweepResult(setting, whole.changed, whole.changes[:3], grids)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What is kept of some pairs.
+
+    Attributes:
+        effects: Of every site, by component.
+        null: The same of patches from unrelated pairs.
+        total: The metric in the clean run less that in the corrupted one.
+        changed: Share of pairs in which the edit makes the model prefer another action.
+        changes: What was edited.
+    """
+
+    effects: Mapping[str, Effects]
+    null: Mapping[str, Effects]
+    total: Float[NDArray[np.float64], " pairs"]
+    changed: float
+    changes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contrast: Contrast, components: Sequence[str], lags: int) -> Swept:
+        """Sweeps over pairs."""
+        effects = sweep(contrast, components, lags)
+        null = sweep(contrast, components, lags, unrelated(contrast, lags))
+        return cls(effects, null, contrast.total, contrast.changed, contrast.pairs.changes)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Swept]) -> Swept:
+        """Puts the pairs of all parts together."""
+        counts = [len(part.changes) for part in parts]
+        return cls(
+            _beside_each_other([part.effects for part in parts]),
+            _beside_each_other([part.null for part in parts]),
+            np.concatenate([part.total for part in parts]),
+            float(np.average([part.changed for part in parts], weights=counts)),
+            sum((part.changes for part in parts), ()),
+        )
+
+
+def _beside_each_other(
+    parts: Sequence[Mapping[str, NDArray[np.float64]]],
+) -> dict[str, NDArray[np.float64]]:
+    return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
 
 def grids_of(
     contrast: Contrast, effects: Mapping[str, Effects], null: Mapping[str, Effects]
 ) -> tuple[Grid, ...]:
     """Averages the effects of a sweep over pairs, beside those of its null."""
-    sizes = contrast.model.cfg.n_layers, contrast.model.cfg.n_heads
+    return _grids(contrast.model.cfg, effects, null, contrast.total)
+
+
+def _grids(
+    cfg: HookedTransformerConfig,
+    effects: Mapping[str, Effects],
+    null: Mapping[str, Effects],
+    total: Float[NDArray[np.float64], " pairs"],
+) -> tuple[Grid, ...]:
     return tuple(
-        Grid.of(name, site_names(name, *sizes), effects[name], null[name], contrast.total)
+        Grid.of(name, site_names(name, cfg.n_layers, cfg.n_heads), effects[name], null[name], total)
         for name in effects
     )
 

@@ -72,8 +72,7 @@ def _probe(results: Mapping[str, Result]) -> list[str]:
     ceiling = f", and the filter knows it in {result.ceiling.value:.3f}" if result.ceiling else ""
     return [
         f"The current subgoal is read at layer {best.layer} with accuracy {best.accuracy}, "
-        f"{_than(best.accuracy, embedding, 'better', 'worse')} at the embedding, "
-        f"{embedding.value:.3f}{ceiling}."
+        f"{_than(best.accuracy, embedding)} at the embedding, {embedding.value:.3f}{ceiling}."
     ]
 
 
@@ -88,8 +87,8 @@ def _gate(results: Mapping[str, Result]) -> list[str]:
         rule = max((x for x in known if x is not None), key=lambda x: x.value)
         seen = f"; who is given labels tells them from what is seen with {rule.value:.3f}"
     return [
-        f"The gate finds true boundaries with F1 {own}, {_than(own, chance, 'better', 'worse')} by "
-        f"chance, {chance.value:.3f}{seen}."
+        f"The gate finds true boundaries with F1 {own}, {_than(own, chance)} by chance, "
+        f"{chance.value:.3f}{seen}."
     ]
 
 
@@ -98,10 +97,9 @@ def _identity(results: Mapping[str, Result]) -> list[str]:
     if not isinstance(result, CodesResult):
         return []
     chance = Estimate(result.chance, result.chance, result.chance)
-    verdict = _than(result.identity, chance, "better", "worse")
     return [
-        f"Its codes name the subgoal with accuracy {result.identity}, {verdict} always naming the "
-        f"commonest, {result.chance:.3f}."
+        f"Its codes name the subgoal with accuracy {result.identity}, "
+        f"{_than(result.identity, chance)} always naming the commonest, {result.chance:.3f}."
     ]
 
 
@@ -145,7 +143,7 @@ def _sure(run: Run) -> str:
     )
 
 
-def _than(own: Estimate, other: Estimate, more: str, less: str) -> str:
+def _than(own: Estimate, other: Estimate, more: str = "better", less: str = "worse") -> str:
     """Compares two estimates, as far as their intervals are apart."""
     if own.low > other.high:
         return f"{more} than"

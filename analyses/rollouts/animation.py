@@ -192,12 +192,7 @@ def animate(
         UserError: No learned gate asks the actor for codes.
     """
     assert isinstance(world, Stageable)
-    meta = actor.meta
-    if not isinstance(meta, CausalHalf):
-        raise UserError(
-            "this run's policy is told when subgoals change, so there is no gate to be drawn; "
-            "animate a run with internal_rl.switching=gate and internal_rl.decoder=learned"
-        )
+    meta = _learned_gate(actor)
 
     def play(hook: Intervention | None, env: VectorWorld) -> Rollout:
         return RolloutRunner(base, world.horizon, hook, temperature).play(env, seed)
@@ -206,8 +201,8 @@ def animate(
     episode, alone = play(actor, env), play(None, situation.rows(1))
     steps, decisions = int(episode.lengths[0]), episode.decisions
     assert decisions is not None
-    seen = episode.observations[:, :steps]
     codes, actions = decisions.held(1, steps)[0], episode.actions[0]
+    seen = episode.observations[:, :steps]
     end = env.step(episode.actions[:, steps - 1])[0]  # a row that is over stays put
     walked = np.concatenate([seen[0], end])
     beta, *both = _retraced(base, meta, base.tensor(seen), codes, temperature)
@@ -235,6 +230,15 @@ def animate(
         deviations=meant[:, size:] if real else None,
         pictures=np.stack([situation.pixels((float(x), float(y))) for x, y in trail]),
     )
+
+
+def _learned_gate(actor: GatedActor) -> CausalHalf:
+    if not isinstance(actor.meta, CausalHalf):
+        raise UserError(
+            "this run's policy is told when subgoals change, so there is no gate to be drawn; "
+            "animate a run with internal_rl.switching=gate and internal_rl.decoder=learned"
+        )
+    return actor.meta
 
 
 @torch.no_grad()

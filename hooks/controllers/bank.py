@@ -17,6 +17,7 @@ from torch import Tensor
 
 from irl_lens.hooks.combinators.arithmetic import Additive
 from irl_lens.hooks.controllers.controller import Controller
+from irl_lens.hooks.controllers.stacked import stacked
 from irl_lens.hooks.core.address import INTEGERS, Axes, spread
 from irl_lens.hooks.core.part import Part
 
@@ -56,7 +57,7 @@ class ControllerBank(Part):
         super().__init__()
         self.names = tuple(names)
         if stack is None:
-            stack = _stacked(names if isinstance(names, Mapping) else {})
+            stack = stacked(names if isinstance(names, Mapping) else {})
         self.stack = stack
         if stack.lead != (len(self.names),) or len(set(self.names)) != len(self.names):
             raise ValueError(
@@ -313,27 +314,3 @@ class BankController(Additive):
 
     def config(self) -> dict[str, Any]:
         return {}
-
-
-def _stacked(controllers: Mapping[str, Controller]) -> Controller:
-    """Stacks controllers along one leading axis; gradients reach the originals.
-
-    Raises:
-        ValueError: there is none, or they differ.
-    """
-    alike = {
-        (type(c), c.hook_name, tuple((n, t.shape) for n, t in c.tensors().items()))
-        for c in controllers.values()
-    }
-    if len(alike) != 1 or any(c.lead for c in controllers.values()):
-        raise ValueError(
-            f"{len(controllers)} controllers of {len(alike)} kinds, hook points or shapes "
-            f"(leading axes {[c.lead for c in controllers.values()]}); a bank takes "
-            "{name: controller} of one kind, hook point and shape, without leading axes"
-        )
-    kind, hook_name, _ = alike.pop()
-    items = [controller.tensors() for controller in controllers.values()]
-    return kind(
-        **{name: torch.stack([item[name] for item in items]) for name in items[0]},
-        hook_name=hook_name,
-    )

@@ -20,18 +20,17 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.hooks.combinators.arithmetic import Additive
-from irl_lens.hooks.core.address import Axes, check_width, spread
+from irl_lens.hooks.controllers.stacked import Stacked
 from irl_lens.hooks.core.spectrum import Spectrum, precise
 
 if TYPE_CHECKING:
     from transformer_lens import FactoredMatrix
 
 
-class Controller(Additive):
+class Controller(Stacked):
     """An additive change of the residual stream, linear or constant.
 
     A zero controller returns its input, as e + 0 (which is e, bit for bit, but for the
@@ -46,8 +45,6 @@ class Controller(Additive):
         torch.Size([3, 5, 8])
     """
 
-    item_axes = 2
-    """Number of axes of one controller's own tensors; those before are leading axes."""
     kind: ClassVar[str]
     """Name of the kind in settings."""
     ranked: ClassVar[bool] = False
@@ -102,17 +99,6 @@ class Controller(Additive):
             >>> up = VectorController(torch.tensor([0.0, 3.0, 4.0]), "hook")
             >>> up.null(torch.Generator().manual_seed(0)).spectrum.norm.round(decimals=4).item()
             5.0
-        """
-
-    @property
-    @abstractmethod
-    def d_model(self) -> int:
-        """Width of the stream the controller acts on.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> VectorController.zeros(8, "hook").d_model
-            8
         """
 
     @property
@@ -261,90 +247,6 @@ class Controller(Additive):
         # Neither a root of 0 nor a division by it: where not taken, their gradients are NaN too.
         one, two = (torch.where(some, square, 1).sqrt() for square in squares)
         return torch.where(some, self.inner(other) / (one * two), 0).clamp(-1, 1)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Returns the controller's tensors by constructor keyword.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> VectorController(torch.zeros(2), "hook").tensors()
-            {'v': tensor([0., 0.])}
-        """
-        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
-
-    @property
-    def lead(self) -> tuple[int, ...]:
-        """Leading axes: (), (rows,) or (rows, steps).
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> VectorController.zeros(8, "hook", lead=(3,)).lead
-            (3,)
-        """
-        first = next(iter(self.tensors().values()))
-        return tuple(first.shape[: first.ndim - self.item_axes])
-
-    def at(self, index: Any, keep: Shaped[Tensor, "*_"] | None = None) -> Self:
-        """Returns the controllers at an index of the leading axes, gradients connected.
-
-        Args:
-            index: anything that indexes a tensor's first axes.
-            keep: 0 or 1 for each resulting controller; where 0 it is the zero controller.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> three = VectorController(torch.tensor([[1.0], [2.0], [3.0]]), "hook")
-            >>> three.at([2, 0], keep=torch.tensor([True, False])).v.tolist()
-            [[3.0], [0.0]]
-        """
-        tensors = {name: tensor[index] for name, tensor in self.tensors().items()}
-        if keep is not None:
-            ones = (1,) * self.item_axes
-            tensors = {n: t * keep.reshape(*keep.shape, *ones).to(t) for n, t in tensors.items()}
-        return type(self)(**tensors, hook_name=self.hook_name)
-
-    def aligned(self, tensor: Tensor, x: Tensor) -> Tensor:
-        """Returns a tensor of ours as one of the stream's: leading axes placed, cast, moved.
-
-        Raises:
-            ValueError: more than two leading axes; rows, steps or width that differ.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> rows = VectorController.zeros(8, "hook", lead=(3,))
-            >>> rows.aligned(rows.v, torch.zeros(3, 5, 8)).shape
-            torch.Size([3, 1, 8])
-        """
-        self.check_width(x)
-        axes = tensor.ndim - self.item_axes
-        if axes > 2:
-            raise ValueError(
-                f"a controller has at most the leading axes [rows, steps], not {self.lead}"
-            )
-        step = Axes.of(self.hook_name).step
-        if axes:
-            tensor = spread(tensor, x[..., 0], (0, step)[:axes])
-        if axes == 2:
-            tensor = self.window(tensor, x, step)
-        elif axes == 1:
-            self._check_rows(x)
-        return tensor.to(x)
-
-    def check_width(self, x: Tensor) -> None:
-        """Raises ValueError unless the stream has a width, and is as wide as the controller.
-
-        Examples:
-            >>> from irl_lens.hooks import VectorController
-            >>> VectorController.zeros(8, "hook").check_width(torch.zeros(3, 5, 8))
-        """
-        check_width(x, self.d_model, "controller", self.hook_name)
-
-    def _check_rows(self, x: Tensor) -> None:
-        if self.lead[0] not in (1, x.shape[0]):
-            raise ValueError(
-                f"{self.lead[0]} controllers for {x.shape[0]} rows at {self.hook_name}; "
-                "give one, or one for each row"
-            )
 
 
 _KINDS: dict[str, type[Controller]] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from irl_lens.commands.opening import load
+from irl_lens.commands.opening import load, showing_progress
 from irl_lens.errors import UserError
 from irl_lens.files.targets import require_empty
 
 if TYPE_CHECKING:
     from irl_lens.envs.registry import WorldConfig
+    from irl_lens.envs.trajectories import Trajectories
     from irl_lens.runs.run import Run
 
 
@@ -33,13 +34,12 @@ def demonstrate(
             something is in the folder.
     """
     from irl_lens.data.files import write_trajectories
-    from irl_lens.envs.registry import make_world
 
     if episodes < 1:
         raise UserError(f"--episodes {episodes}: take at least 1")
     require_empty(Path(out))
     world = _world_of(source)
-    write_trajectories(out, make_world(world).demonstrate(episodes, seed), world, seed)
+    write_trajectories(out, _shown(world, episodes, seed), world, seed)
     return Path(out)
 
 
@@ -97,6 +97,20 @@ def export(run: Run | Path | str, *, out: Path | str) -> Path:
     opened = load(run, "cpu")
     export_base(opened.base, out, opened.world.horizon)
     return Path(out)
+
+
+def _shown(config: WorldConfig, episodes: int, seed: int) -> Trajectories:
+    from irl_lens.envs.contracts import Telling
+    from irl_lens.envs.registry import make_world
+
+    world = make_world(config)
+    with showing_progress() as shown:
+        shown.stage("demonstrations", episodes)
+        if isinstance(world, Telling):
+            return world.demonstrate_telling(episodes, seed, shown.update)
+        trajectories = world.demonstrate(episodes, seed)
+        shown.update(len(trajectories))
+        return trajectories
 
 
 def _world_of(source: Run | Path | str) -> WorldConfig:

@@ -67,6 +67,10 @@ def settings_of(preset: Preset) -> dict[str, Any]:
 
 
 def _near(key: str, known: list[str]) -> str:
+    part, _, name = key.rpartition(".")
+    elsewhere = [other for other in known if other.partition(".")[2] == name]
+    if elsewhere and (not part or f"{part}, " in f"{_parts(known)}, "):
+        return f"there is {', '.join(elsewhere)};"
     if near := get_close_matches(key, known, n=1):
         return f"did you mean {near[0]!r}?"
     return f"they are called PART.NAME, such as base.d_model, with PART one of {_parts(known)};"

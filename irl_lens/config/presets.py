@@ -209,10 +209,10 @@ def preset(name: str) -> Preset:
         import_user_modules()  # which may come with presets of their own
     if name not in PRESETS:
         near = get_close_matches(name, PRESETS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = f" did you mean {near[0]!r}?" if near else ""
         raise UserError(
-            f"no preset {name!r}; the presets are {', '.join(PRESETS)}{hint}, and those that the "
-            f"files or modules of {VARIABLE} register"
+            f"no preset {name!r}; the presets are {', '.join(PRESETS)};{hint} files or modules "
+            f"that {VARIABLE} names can register more"
         )
     return PRESETS[name]
 

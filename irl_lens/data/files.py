@@ -36,7 +36,8 @@ def write_trajectories(
         world: The world they were played in.
         seed: The seed they were drawn from.
     """
-    arrays = {name: np.ascontiguousarray(a) for name, a in trajectories.arrays().items()}
+    # np.ascontiguousarray would make a vector of a single number.
+    arrays = {name: np.asarray(a, order="C") for name, a in trajectories.arrays().items()}
     data = save(arrays)
     write_bytes(Path(folder) / "trajectories.safetensors", data)
     manifest = {

@@ -75,7 +75,7 @@ def write_minari(
     about = {"world": world_values(world), "seed": seed, "sha256": _hash(rows)}
     about |= {"tolerance": rows.tolerance}
     make_folder(folder)
-    temporary = temporary_of(folder)
+    temporary = temporary_of(folder).absolute()  # Minari would join a relative one to itself
     try:
         _write(temporary / "data", rows, make_world(world), _identity(folder), about)
         os.replace(temporary, folder)

@@ -12,6 +12,7 @@ Each contract is a small protocol, and a world keeps it by having its methods:
     Paired      pairs of episodes, clean and corrupted
     Varied      worlds with one thing other, that the same model can read
     Recorded    demonstrations that were recorded, in parts that share nothing
+    Telling     how many demonstrations there are, while they are played
     Explained   what is to be done, in words and a picture
     Fallible    how often its expert succeeds
     Practising  a skill of its expert that is trained
@@ -21,84 +22,24 @@ Two more are no methods: labels of subgoals, and actions out of a finite set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from irl_lens.arrays import NDArray
 from irl_lens.envs.practice import Practising
-from irl_lens.envs.protocol import Filtered, Seed, VectorWorld, World
+from irl_lens.envs.protocol import Filtered, Seed, World
+from irl_lens.envs.roaming import Roamable
+from irl_lens.envs.roaming import RoamingRows as RoamingRows
 from irl_lens.envs.scenes import Mapped, Stageable, TraceableSituation, Walkable
 from irl_lens.envs.spaces import DiscreteActions
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import NotOffered
 
 T = TypeVar("T")
-
-
-class RoamingRows(VectorWorld, Protocol):
-    """Rows without a task, and what they remember.
-
-    Attributes:
-        lengths: Steps taken in all.
-    """
-
-    lengths: Int[NDArray[np.int64], " n"]
-
-    @property
-    def reached(self) -> Int[NDArray[np.int64], "n subgoals"]:
-        """Abstract subgoals in the order they were reached; -1 where there is none."""
-        ...
-
-    @property
-    def at(self) -> Int[NDArray[np.int64], "n subgoals"]:
-        """Steps taken when each was reached, -1 where there is none."""
-        ...
-
-    @property
-    def path(self) -> Int[NDArray[np.int64], "n steps"]:
-        """Place after each number of steps, the start first; -1 after the end, and off the map."""
-        ...
-
-    @property
-    def trail(self) -> Float[NDArray[np.float64], "n steps 2"]:
-        """Column and row of the same, exactly where the agent was; NaN after the end."""
-        ...
-
-    @property
-    def cells(self) -> int:
-        """How many places there are."""
-        ...
-
-    def possible(self, tasks: Sequence[Sequence[int]]) -> Bool[NDArray[np.bool_], "n tasks"]:
-        """Marks the tasks that can be done at all, from where each row began."""
-        ...
-
-    def plain(self, row: int, task: Sequence[int]) -> dict[str, Any]:
-        """Returns the plain values of a row's surroundings, with a task to be asked for there."""
-        ...
-
-
-@runtime_checkable
-class Roamable(Protocol):
-    """A world in which agents can roam."""
-
-    @property
-    def training_tasks(self) -> tuple[tuple[int, ...], ...]:
-        """Training tasks, each its abstract subgoals in order."""
-        ...
-
-    @property
-    def transitions(self) -> frozenset[tuple[int, int]]:
-        """Pairs of subgoals that follow each other in training."""
-        ...
-
-    def roaming(self, n: int, subgoals: int = 1) -> RoamingRows:
-        """Returns rows without a task, which are over once so many subgoals were reached."""
-        ...
 
 
 @runtime_checkable
@@ -230,6 +171,21 @@ def has_recorded(world: object) -> bool:
 
 
 @runtime_checkable
+class Telling(Protocol):
+    """A world whose demonstrations take their time, and which tells meanwhile how many."""
+
+    def demonstrate_telling(self, n: int, seed: Seed, told: Callable[[int], None]) -> Trajectories:
+        """Returns what ``demonstrate(n, seed)`` does, to the bit.
+
+        Args:
+            n: Number of trajectories.
+            seed: Seed of everything random.
+            told: Called now and then with how many there are already.
+        """
+        ...
+
+
+@runtime_checkable
 class Fallible(Protocol):
     """A world whose expert may fail where its task can be done; in others it never does."""
 
@@ -283,6 +239,7 @@ _OFFERS: dict[Offer, str] = {
     Paired: "pairs of clean and corrupted episodes",
     Varied: "things to vary: tasks, experts",
     Recorded: "recorded demonstrations",
+    Telling: "news of demonstrations that are being played",
     Explained: "an explanation of itself",
     Fallible: "an expert that may fail",
     Practising: "a skill of its expert to train",

@@ -91,7 +91,7 @@ class Trajectories:
         """Undoes :meth:`arrays`."""
         plain = {name: value for name, value in arrays.items() if "." not in name}
         extras = {n.removeprefix("extras."): v for n, v in arrays.items() if "." in n}
-        tolerance = int(plain.pop("tolerance", 0))
+        tolerance = int(np.asarray(plain.pop("tolerance", 0)).item())
         return cls(**plain, extras=extras, tolerance=tolerance)
 
     def rows(self, index: NDArray[np.intp] | slice) -> Trajectories:

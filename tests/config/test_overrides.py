@@ -130,6 +130,8 @@ def test_ranges_end_where_they_say(key: str, kind: Any, allowed: Range) -> None:
         ("name=smoke", "PART.NAME"),
         ("base=3", "PART.NAME"),
         ("base.d_modle=64", r"did you mean 'base\.d_model'"),
+        ("base.warmup=3", r"'base\.warmup'; there is pretrain\.warmup;"),
+        ("warmup=3", r"'warmup'; there is pretrain\.warmup;"),
         ("raw_rl.width=64", "no setting 'raw_rl.width'"),
         ("world.size=4 world.walls=12", "take fewer objects or a larger size"),
         ("world.grammar=paper-grid", "names colour 7, but the world has 4 colours"),

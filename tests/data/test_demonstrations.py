@@ -8,6 +8,7 @@ from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.data.files import read_trajectories, write_trajectories
 from irl_lens.data.reused import SPACING, ReusedDemonstrations
 from irl_lens.envs.registry import PinpadConfig, make_world
+from irl_lens.envs.trajectories import Trajectories
 from irl_lens.files.tensors import CheckpointError
 from tests.corridor_world import CorridorConfig, recorded, recorded_world
 
@@ -54,6 +55,12 @@ def test_what_cannot_be_made_is_said_when_it_is_asked_for():
     for _ in range(2):
         with pytest.raises(ValueError, match="epsilon 2"):
             ahead[1]
+
+
+@pytest.mark.parametrize("shape", [(), (1,)])  # as it is, and as it was written at first
+def test_the_tolerance_is_read_back(shape: tuple[int, ...]) -> None:
+    arrays = WORLD.demonstrate(2, seed=0).arrays() | {"tolerance": np.full(shape, 3)}
+    assert Trajectories.from_arrays(arrays).tolerance == 3
 
 
 def test_chunks_hold_every_row_once_with_little_padding():

@@ -183,6 +183,26 @@ def test_data_sets_are_converted_there_and_back(tmp_path: Path) -> None:
     assert (twice / name).read_bytes() == (back / name).read_bytes()
 
 
+def test_a_relative_folder_is_one_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = irl_lens.demonstrate("smoke", out="data", episodes=2)
+    back = irl_lens.convert(irl_lens.convert(data, out="below/smoke-v0"), out="back")
+    assert_same(read_trajectories(back)[0], read_trajectories(data)[0])
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "below", "back"}
+
+
+@pytest.mark.parametrize("preset", ["smoke", "ant"])
+def test_progress_is_shown_and_the_data_is_that_of_the_world(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], preset: str
+) -> None:
+    data = irl_lens.demonstrate(preset, out=tmp_path / "data", episodes=2, seed=5)
+    assert capsys.readouterr().err.splitlines()[-1] == "demonstrations 2/2"
+    batch, world = read_trajectories(data)
+    assert_same(batch, make_world(world).demonstrate(2, seed=5))
+
+
 def test_below_minaris_own_folder_it_is_found_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

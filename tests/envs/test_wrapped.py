@@ -77,6 +77,13 @@ def test_the_corridor_is_a_world_without_what_it_cannot_offer(world: GymnasiumWo
     assert world.actions == DiscreteActions(2)
 
 
+def test_what_is_told_meanwhile_rises_to_all_and_changes_nothing(world: GymnasiumWorld) -> None:
+    told: list[int] = []
+    shown, known = world.demonstrate_telling(5, 3, told.append), world.demonstrate(5, 3)
+    np.testing.assert_array_equal(shown.observations, known.observations)
+    assert told == sorted(told) and set(told) >= {1, 2, 3, 4, 5}
+
+
 def test_demonstrations_are_the_expert_s_successes(world: GymnasiumWorld) -> None:
     shown = world.demonstrate(40, seed=(3, 1))
     again = world.demonstrate(40, seed=(3, 1))

@@ -41,10 +41,6 @@ def episode(session: Explorer) -> list[Any]:
 
 def patch(session: Explorer, graph: Graph) -> list[Any]:
     """The heat map, what is in force, and what comes of it."""
-    workbench, state = session.workbench, session.state
-    unasked = sentences.not_asked(session)
-    moves = [{"label": m, "value": i} for i, m in enumerate(workbench.move_names)]
-    most = {"label": "by the edit", "value": -1}
     return [
         html.P(
             [
@@ -54,48 +50,11 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
             ],
             className="call",
         ),
-        html.Div(
-            [
-                choice("component", list(COMPONENTS), state.component, "patch"),
-                choice("metric", list(metrics_of(workbench.actions)), state.metric, "metric"),
-                html.Div(
-                    [
-                        choice("why", [most, *moves], -1, "why"),
-                        choice("rather", [most, *moves], -1, "rather than"),
-                    ],
-                    style={"display": "none" if unasked else "contents"},
-                ),
-                html.Span(unasked, className="hint"),
-            ],
-            className="row",
-        ),
+        _asked(session),
         graph("map", 200, "what each layer and step does; use the fields below without a mouse"),
         html.P(id="question", className="hint"),
-        html.Div(
-            [
-                html.Span(id="spots", className="row"),
-                html.Button("Clear", id="clear"),
-                radio(
-                    "held", "patches act", {"on": "from there on", "once": "that step only"}, "on"
-                ),
-            ],
-            className="row",
-        ),
-        html.Div(
-            [
-                html.Span(id="gone", role="status", className="said"),
-                html.Span(
-                    radio(
-                        "look",
-                        "what is drawn",
-                        {"paths": "paths", "arrows": "actions everywhere", "time": "time spent"},
-                        "paths",
-                    ),
-                    className="right",
-                ),
-            ],
-            className="row",
-        ),
+        _in_force(),
+        _drawn(),
         graph(
             "effects",
             "clamp(262px, 40vh, 480px)",
@@ -103,6 +62,51 @@ def patch(session: Explorer, graph: Graph) -> list[Any]:
         ),
         html.Details([html.Summary("Patch without a mouse"), _typed(session)]),
     ]
+
+
+def _asked(session: Explorer) -> html.Div:
+    """What is patched, by what it is measured, and which actions are compared."""
+    workbench, state = session.workbench, session.state
+    unasked = sentences.not_asked(session)
+    moves = [{"label": m, "value": i} for i, m in enumerate(workbench.move_names)]
+    most = {"label": "by the edit", "value": -1}
+    return html.Div(
+        [
+            choice("component", list(COMPONENTS), state.component, "patch"),
+            choice("metric", list(metrics_of(workbench.actions)), state.metric, "metric"),
+            html.Div(
+                [
+                    choice("why", [most, *moves], -1, "why"),
+                    choice("rather", [most, *moves], -1, "rather than"),
+                ],
+                style={"display": "none" if unasked else "contents"},
+            ),
+            html.Span(unasked, className="hint"),
+        ],
+        className="row",
+    )
+
+
+def _in_force() -> html.Div:
+    return html.Div(
+        [
+            html.Span(id="spots", className="row"),
+            html.Button("Clear", id="clear"),
+            radio("held", "patches act", {"on": "from there on", "once": "that step only"}, "on"),
+        ],
+        className="row",
+    )
+
+
+def _drawn() -> html.Div:
+    looks = {"paths": "paths", "arrows": "actions everywhere", "time": "time spent"}
+    return html.Div(
+        [
+            html.Span(id="gone", role="status", className="said"),
+            html.Span(radio("look", "what is drawn", looks, "paths"), className="right"),
+        ],
+        className="row",
+    )
 
 
 def _typed(session: Explorer) -> html.Div:

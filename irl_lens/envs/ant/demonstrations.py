@@ -9,6 +9,7 @@ and stopped at n successes would show short episodes too often.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,6 +74,7 @@ def demonstrate(
     threads: int = 0,
     begun: tuple[Layouts, Body] | None = None,
     epsilon: float = 0.0,
+    told: Callable[[int], None] = lambda count: None,
 ) -> Trajectories:
     """Plays until there are ``n`` successes.
 
@@ -87,6 +89,7 @@ def demonstrate(
         begun: One arena and body to begin with, in place of fresh ones.
         epsilon: Probability that an ant goes astray, a control step
             (:mod:`irl_lens.envs.ant.straying`).
+        told: Called with how many successes there are, while they are played.
 
     Returns:
         Successful trajectories, padded to the longest.
@@ -109,7 +112,10 @@ def demonstrate(
         if begun is not None:
             episodes.begin_at(*begun)
         episodes.reset(np.arange(rows), rng.spawn(rows))
-        walk = play(episodes, gait, deviation, rng, epsilon)
+        walk = play(
+            *(episodes, gait, deviation, rng, epsilon),
+            lambda count, before=n - missing: told(min(before + count, n)),
+        )
         parts.append(_Played(episodes, walk, missing))
         played += rows
         missing -= len(parts[-1].succeeded)
@@ -123,6 +129,7 @@ def play(
     deviation: float,
     rng: np.random.Generator,
     epsilon: float = 0.0,
+    told: Callable[[int], None] = lambda count: None,
 ) -> Walk:
     """Lets the expert play episodes that have begun to their end.
 
@@ -132,6 +139,7 @@ def play(
         deviation: Of every torque from what the expert means.
         rng: Draws the deviations.
         epsilon: Probability that one goes astray, a control step.
+        told: Called after each step with how many episodes were completed.
     """
     state, physics, world = episodes.state, episodes.physics, episodes.world
     layouts = Layouts(state.objects, state.start)
@@ -152,6 +160,7 @@ def play(
             led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], rng)
             actions[live[led]] = gait.torques(qpos[led], qvel[led], command) + noise[led]
         episodes.step(actions)
+        told(int((state.end == End.SUCCESS).sum()))
     return Walk(*map(np.concatenate, zip(*record, strict=True)))
 
 

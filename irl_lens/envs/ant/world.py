@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal
 
@@ -78,6 +79,17 @@ class AntWorld(AntSpec):
         check_whole("n", n, 1, MAX_ROWS)
         check_epsilon(epsilon)
         return demonstrate(self, self.gait, n, seed, task, prefix, epsilon=epsilon)
+
+    def demonstrate_telling(self, n: int, seed: Seed, told: Callable[[int], None]) -> Trajectories:
+        """Does the same, and tells how many are done while it plays.
+
+        Args:
+            n: Number of trajectories, at least 1.
+            seed: Seed of everything random.
+            told: Called after each step with how many are done.
+        """
+        check_whole("n", n, 1, MAX_ROWS)
+        return demonstrate(self, self.gait, n, seed, told=told)
 
     def floor(
         self, trajectories: Trajectories, epsilon: float = 0.0, prior: str | Task = "train"

@@ -135,6 +135,21 @@ class GymnasiumWorld:
             UserError: The expert next to never completes its task, or recorded episodes are asked
                 to be noisy.
         """
+        return self._demonstrate(n, seed, epsilon, lambda count: None)
+
+    def demonstrate_telling(self, n: int, seed: Seed, told: Callable[[int], None]) -> Trajectories:
+        """Does the same, and tells how many there are while it plays.
+
+        Args:
+            n: Number of trajectories; of recorded ones, at most as many as there are.
+            seed: Seed of everything random.
+            told: Called after each episode that is kept with how many there are.
+        """
+        return self._demonstrate(n, seed, 0.0, told)
+
+    def _demonstrate(
+        self, n: int, seed: Seed, epsilon: float, told: Callable[[int], None]
+    ) -> Trajectories:
         if self._episodes is not None:
             return self.recorded(n, seed, epsilon=epsilon)
         rng, kept, played = np.random.default_rng(seed), [], 0
@@ -142,6 +157,7 @@ class GymnasiumWorld:
             episode, done = self._play(rng, epsilon)
             kept += [episode] * done
             played += 1
+            told(len(kept))
             if played >= PLAYED and len(kept) < RARE * played:
                 raise UserError(
                     f"the expert completed its task in {len(kept)} of {played} episodes within "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.analyses.patching.attribution import attribute_patches, attribution, correlation
-from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, Setting
+from irl_lens.analyses.patching.contrast import BY_HEAD, HOOKS, Contrast, Setting, in_parts
 from irl_lens.analyses.patching.direct import attribute_logits, direct_terms
 from irl_lens.analyses.patching.grid import Grid
 from irl_lens.analyses.patching.lens import action_lens, lens_differences, lens_logits, streams
@@ -31,7 +31,7 @@ from irl_lens.analyses.patching.metrics import (
 )
 from irl_lens.analyses.patching.pairs import make_pairs
 from irl_lens.analyses.patching.path import patch_paths, paths
-from irl_lens.analyses.patching.sweep import grids_of, sweep, sweep_patches, unrelated
+from irl_lens.analyses.patching.sweep import Swept, grids_of, sweep, sweep_patches, unrelated
 from irl_lens.config.schema import BaseConfig
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.envs.spaces import ContinuousActions
@@ -55,6 +55,20 @@ def contrast() -> Contrast:
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
     pairs = make_pairs(world, "swap", 5, seed=0, earliest=LAGS - 1)
     return Contrast.of(model.hooked, pairs, "logit difference")
+
+
+@pytest.mark.parametrize("part", [1, 2, 5])
+def test_pairs_in_parts_are_what_they_are_together(contrast: Contrast, part: int) -> None:
+    parts = list(in_parts(contrast.model, contrast.pairs, contrast.metric, part=part))
+    assert max(len(each.pairs) for each in parts) <= part
+    assert sum(len(each.pairs) for each in parts) == 5
+    whole = Swept.of(contrast, ("residual pre", "head z"), LAGS)
+    joined = Swept.joined([Swept.of(each, tuple(whole.effects), LAGS) for each in parts])
+    for name, effects in whole.effects.items():
+        np.testing.assert_allclose(joined.effects[name], effects, atol=1e-4)
+        assert joined.null[name].shape == whole.null[name].shape
+    np.testing.assert_allclose(joined.total, whole.total, atol=1e-4)
+    assert joined.changed == pytest.approx(whole.changed) and joined.changes == whole.changes
 
 
 def put(x: Tensor, hook: Any, value: Tensor, step: int, head: int | None, key: bool) -> Tensor:

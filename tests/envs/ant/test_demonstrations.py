@@ -36,6 +36,13 @@ def test_threads_change_no_bit_and_seeds_all() -> None:
     assert not np.array_equal(one["extras.objects"], shown(1).arrays()["extras.objects"])
 
 
+def test_what_is_told_meanwhile_rises_to_all_and_changes_no_bit() -> None:
+    told: list[int] = []
+    episodes = AntWorld(AntConfig()).demonstrate_telling(8, 0, told.append).arrays()
+    assert all(np.array_equal(episodes[name], known) for name, known in shown().arrays().items())
+    assert told == sorted(told) and (told[0], told[-1]) == (0, 8) and len(set(told)) > 4
+
+
 def test_labels_are_those_of_the_task() -> None:
     episodes = shown()
     for row, steps in enumerate(episodes.lengths):

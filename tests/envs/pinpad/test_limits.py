@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from irl_lens.envs.ant.spec import AntConfig
+from irl_lens.envs.ant.world import AntWorld
 from irl_lens.envs.pinpad.limits import MAX_ROWS, check_whole
 from irl_lens.envs.pinpad.vector_env import GridPinpadVectorEnv
 from irl_lens.envs.pinpad.world import PinpadWorld

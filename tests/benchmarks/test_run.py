@@ -11,7 +11,7 @@ import pytest
 
 from irl_lens.runs.run import Run
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "run.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "run.py"
 
 
 @pytest.mark.parametrize("steps", [0, 20])
