@@ -9,7 +9,8 @@ import irl_lens.training.codes
 import irl_lens.training.compile
 import irl_lens.training.controllers
 import irl_lens.training.discovery
-import irl_lens.training.pretrain  # noqa: F401
+import irl_lens.training.pretrain
+import irl_lens.training.surprise  # noqa: F401
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 from irl_lens.training.stages import TRAINERS

@@ -188,8 +188,39 @@ class DiscoveryConfig:
 
 
 @dataclass(frozen=True)
+class SwitchesConfig:
+    """A gate that knows where the base will be surprised, in place of a metacontroller's.
+
+    Not in the paper; :mod:`irl_lens.training.surprise` says what and why.
+    """
+
+    steps: Steps = 0
+    """0: a metacontroller discovers switches and codes together, as in the paper."""
+    layer: Layer = 1
+    """Layer whose output is read; layer 1 is ``blocks.0``."""
+    history: Width = 32
+    """Width of the recurrent block that reads the past."""
+    hidden: Width = 64
+    """Width of the gate's hidden layer."""
+    batch: Rows = 32
+    """Trajectories a step."""
+    chunk: Rows = 24
+    """Rows that the base runs over at once: a batch is sorted by length and cut into chunks."""
+    lr: LearningRate = 5e-3
+    """Learning rate."""
+    weight_decay: Decay = 0.03
+    """Weight decay."""
+    schedule: Schedule = "cosine"
+    targets: Targets = "policy"
+    share: Annotated[float, Range(0, 1, above=True)] = 0.05
+    """The steps of a batch that count as surprising: so large a share of all."""
+    reach: Annotated[int, Range(1, MAX_HORIZON)] = 4
+    """Steps that switches are more than apart."""
+
+
+@dataclass(frozen=True)
 class CodesConfig:
-    """Codes learned again, of the segments between the metacontroller's switches.
+    """Codes learned again, of the segments between the switches that were found before.
 
     Not in the paper; :mod:`irl_lens.models.segments` says what and why.
     """
@@ -220,14 +251,6 @@ class CodesConfig:
     targets: Targets = "policy"
     epsilon: Epsilon = 0.0
     """As :attr:`DiscoveryConfig.epsilon`, of the demonstrations whose segments are read."""
-    switches: Literal["discovered", "searched"] = "discovered"
-    """Where segments begin: at the ``discovered`` switches of a metacontroller trained before, or
-    at switches ``searched`` for together with the codes (:mod:`irl_lens.training.segmentation`),
-    for which no other metacontroller is trained."""
-    price: Annotated[float, Range(0, 1e6)] = 2.0
-    """What a searched segment has to explain at least [nats]."""
-    reach: Annotated[int, Range(1, MAX_HORIZON)] = 4
-    """Steps that searched switches are apart at least."""
     uses: Annotated[int, Range(1, 64)] = 1
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     chunk: Rows = 24
@@ -361,6 +384,7 @@ class Preset:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     controllers: ControllersConfig = field(default_factory=ControllersConfig)
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    switches: SwitchesConfig = field(default_factory=SwitchesConfig)
     codes: CodesConfig = field(default_factory=CodesConfig)
     internal_rl: InternalRLConfig = field(default_factory=InternalRLConfig)
     raw_rl: RLConfig = field(default_factory=RLConfig)

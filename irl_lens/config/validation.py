@@ -120,7 +120,8 @@ def check_types(part: Any, path: str) -> None:
 
 def _layers(preset: Preset) -> None:
     named = [("controllers.layers", layer) for layer in preset.controllers.layers]
-    named += [("discovery.layer", preset.discovery.layer), ("codes.layer", preset.codes.layer)]
+    parts = {name: getattr(preset, name) for name in ("discovery", "switches", "codes")}
+    named += [(f"{name}.layer", part.layer) for name, part in parts.items()]
     for name, layer in named:
         if layer > preset.base.n_layers:
             raise UserError(
@@ -167,6 +168,11 @@ def _knots(name: str, knots: tuple[tuple[float, float], ...]) -> None:
 def _compared(preset: Preset) -> None:
     """Checks what methods to compare with ask of each other's settings."""
     rl, layer = preset.internal_rl, preset.acting_layer
+    if preset.switches.steps and not preset.codes.steps:
+        raise UserError(
+            f"switches.steps = {preset.switches.steps}, and codes.steps = 0: switches found "
+            "without a metacontroller have no codes; take codes.steps=2000, or switches.steps=0"
+        )
     if preset.discovery.gate == "open" and preset.codes.steps:
         raise UserError(
             f"discovery.gate = open, and codes.steps = {preset.codes.steps}: a gate that is always "
@@ -191,6 +197,7 @@ def _compared(preset: Preset) -> None:
 def _weights(preset: Preset, world: World) -> None:
     """Checks how many weights the largest matrices of each part have."""
     base, found, codes, compile = preset.base, preset.discovery, preset.codes, preset.compile
+    gate = preset.switches
     size = world.observation.size
     d, square = base.d_model, base.d_model**2
     linear = found.decoder == "linear"
@@ -200,6 +207,7 @@ def _weights(preset: Preset, world: World) -> None:
         "base": size * d + base.n_layers * (4 * square + 2 * d * base.d_mlp),
         "discovery": decoder + readers,
         "codes": codes.latent * square + 3 * codes.history * (d + codes.history),
+        "switches": (3 * gate.history + gate.hidden) * (d + gate.history),
         "internal_rl": preset.internal_rl.width * (d + 8 * preset.internal_rl.width),
         "compile": compile.hidden * (size + 11 * compile.hidden) + compile.width * size,
         "compile_rl": preset.compile_rl.width * (compile.width + 8 * preset.compile_rl.width),

@@ -23,7 +23,7 @@ def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
 
 TRAINED = (
     *("base", "controllers", "discovery", "codes", "codes-threshold", "internal-rl-codes"),
-    "compile",
+    *("switches", "switches-threshold", "compile"),
 )
 """Purposes of what weights are trained on."""
 FITTED = ("analysis-fit", "explorer-codes", "explorer-probes")

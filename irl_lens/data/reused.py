@@ -1,9 +1,10 @@
 """Demonstrations trained on several times, where to play them costs as much as to train on them.
 
-    batch of step i = max(i // uses - SPACING (i mod uses), 0)
+    batch of step i = n - (SPACING u mod (n + 1)),   n = i // uses,   u = i mod uses
 
 so that each is used at once and then again after every further SPACING batches, and a fresh one is
-played every ``uses`` steps. It is a function of i alone: training resumes exactly.
+played every ``uses`` steps. Until there are so many, those there are take turns. It is a function
+of i alone: training resumes exactly.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class ReusedDemonstrations:
     def __getitem__(self, step: int) -> Trajectories:
         """Returns the batch of a step."""
         newest, use = divmod(step, self._uses)
-        index = max(newest - SPACING * use, 0)
+        index = newest - SPACING * use % (newest + 1)
         if index not in self._kept:
             self._kept[index] = self._stream[index]
         oldest = newest - SPACING * (self._uses - 1)

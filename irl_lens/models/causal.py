@@ -190,7 +190,14 @@ class CausalHalf(Gated):
         self, e: Float[Tensor, "steps batch d_model"]
     ) -> Float[Tensor, "steps batch history"]:
         """h_{t-1} of every step of normalised, time-major sequences."""
-        return F.pad(self.history(e.unsqueeze(0))[0, :-1], (0, 0, 0, 0, 1, 0))
+        return states_before(self.history, e)
+
+
+def states_before(
+    history: GRU, e: Float[Tensor, "steps batch d_model"]
+) -> Float[Tensor, "steps batch history"]:
+    """h_{t-1} of every step of time-major sequences."""
+    return F.pad(history(e.unsqueeze(0))[0, :-1], (0, 0, 0, 0, 1, 0))
 
 
 def normalised(stream: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:

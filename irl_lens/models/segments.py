@@ -83,21 +83,16 @@ class SegmentMetacontroller(CausalHalf):
             logits: The gate's logits, which only the returned beta depends on.
             noise: Standard normal; its value at a segment's last step is the segment's.
         """
-        last = segment_ends(opened, mask).unsqueeze(-1)
-        mu, log_sigma = self.encoded(_at(stream, last))
+        end = segment_ends(opened, mask)
+        last = end.unsqueeze(-1)
+        hidden = torch.relu(self.reader(normalised(_at(stream, last))))
+        mu, log_sigma = self.mu(hidden), self.log_sigma(hidden)
         codes = mu
         if noise is not None:
             codes = torch.addcmul(mu, torch.exp(log_sigma), _at(noise, last))
         beta = torch.sigmoid(logits)
         beta = torch.cat([torch.ones_like(beta[:, :1]), beta[:, 1:]], dim=1)
         return MetaCodes(mu, log_sigma, codes, codes, beta)
-
-    def encoded(
-        self, ends: Float[Tensor, "*batch d_model"]
-    ) -> tuple[Float[Tensor, "*batch latent"], Float[Tensor, "*batch latent"]]:
-        """Mean and log standard deviation of the code of a segment that ends there."""
-        hidden = torch.relu(self.reader(normalised(ends)))
-        return self.mu(hidden), self.log_sigma(hidden)
 
     def switch_logits(self, stream: ResidualStream) -> Float[Tensor, "batch steps"]:
         """ln beta_t / (1 - beta_t) at every step, the first not yet forced."""

@@ -10,6 +10,7 @@ READS: dict[str, tuple[str, ...]] = {
     "base": ("world", "base", "pretrain"),
     "controllers": ("controllers",),
     "metacontroller": ("discovery",),
+    "switches": ("switches",),
     "codes": ("codes",),
     "internal-rl": ("internal_rl",),
     "raw-rl": ("raw_rl",),

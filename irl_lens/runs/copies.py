@@ -85,7 +85,7 @@ def check_bundle(run: RunFolder, folder: Path) -> None:
 
 def _acting(run: RunFolder) -> set[str]:
     """The stages whose weights are shipped."""
-    behind = {"metacontroller", "raw-rl"} - {run.metacontroller_stage, run.base_stage}
+    behind = {"metacontroller", "switches", "raw-rl"} - {run.metacontroller_stage, run.base_stage}
     return set(run.finished()) - behind
 
 

@@ -131,13 +131,14 @@ class RunFolder:
     def chain(self) -> tuple[str, ...]:
         """The stages of its preset in their order, those left out that have nothing to learn.
 
-        That is ``codes`` without steps, ``metacontroller`` where they search for switches
-        themselves, and ``controllers`` in a world that names no subgoals.
+        That is ``codes`` without steps, ``metacontroller`` or ``switches``, of which one finds what
+        the other would, and ``controllers`` in a world that names no subgoals.
         """
-        codes = self.preset.codes
+        surprised = self.preset.switches.steps > 0
         wanted = {
-            "codes": codes.steps > 0,
-            "metacontroller": codes.steps == 0 or codes.switches == "discovered",
+            "codes": self.preset.codes.steps > 0,
+            "metacontroller": not surprised,
+            "switches": surprised,
             "controllers": self._labelled,
         }
         return tuple(name for name in STAGES if wanted.get(name, True))

@@ -18,6 +18,7 @@ from irl_lens.models.baselines import PickedController, RotatedDecoder, TrueSwit
 from irl_lens.models.causal import CausalHalf, Gated
 from irl_lens.models.compile.model import CompILE
 from irl_lens.models.controllers import Banks, bank_weights, controller_banks
+from irl_lens.models.gates import CausalGate
 from irl_lens.models.metacontroller import Metacontroller
 from irl_lens.models.policy import GaussianNetwork, LatentPolicy
 from irl_lens.models.segments import SegmentMetacontroller
@@ -99,6 +100,17 @@ def load_discovered(run: RunFolder) -> Metacontroller:
     own = split_parts(weights, "meta", "base")["meta"] if run.cotrained else weights
     copy_weights(meta.state_dict(), own, str(stage.folder))
     return meta.requires_grad_(False).eval().to(run.device)
+
+
+def load_gate(run: RunFolder) -> CausalGate:
+    """The gate that was taught where to expect surprise.
+
+    Raises:
+        CheckpointError: It is not trained, or a file is missing or damaged.
+    """
+    gate, stage = CausalGate(run.preset.switches, run.preset.base.d_model), run.stage("switches")
+    copy_weights(gate.state_dict(), stage.weights(), str(stage.folder))
+    return gate.requires_grad_(False).eval().to(run.device)
 
 
 def load_metacontroller(run: RunFolder) -> CausalHalf:

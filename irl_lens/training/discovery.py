@@ -31,8 +31,8 @@ from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories
-from irl_lens.files.tensors import join_parts
 from irl_lens.errors import UserError
+from irl_lens.files.tensors import join_parts
 from irl_lens.models.causal import THRESHOLD, CausalHalf, MetaCodes
 from irl_lens.models.fast import FastPath
 from irl_lens.models.metacontroller import Metacontroller
@@ -92,22 +92,11 @@ def steered_nll(
     targets: Targets = "actions",
 ) -> Float[Tensor, ""]:
     """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t."""
-    return batch.nll(base, steered(meta, base, batch, stream, codes.codes), meta.layer, targets)
-
-
-def steered(
-    meta: CausalHalf,
-    base: FastPath,
-    batch: Batch,
-    stream: Float[Tensor, "rows steps d_model"],
-    codes: Float[Tensor, "rows steps latent"],
-) -> Float[Tensor, "rows steps d_model"]:
-    """Returns e_t + U(z_t) e_t."""
     valid = batch.valid
     near = base.dtype == torch.bfloat16
     with torch.autocast(stream.device.type, torch.bfloat16) if near else nullcontext():
-        delta = meta.decoder.delta(codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
-    return batch.add(stream, delta)
+        delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
+    return batch.nll(base, batch.add(stream, delta), meta.layer, targets)
 
 
 def evaluate(
@@ -227,13 +216,13 @@ def discover(run: Run, progress: Progress) -> None:
 
     Raises:
         CheckpointError: If the base is not trained yet.
-        UserError: If codes of the preset find their switches themselves.
+        UserError: If the preset finds switches without a metacontroller.
     """
     stage = run.stage("metacontroller")
     if "metacontroller" not in run.chain:
         raise UserError(
-            "codes.switches = searched: codes find their switches themselves; to have them "
-            "discovered first, start a run with --set codes.switches=discovered"
+            f"switches.steps is {run.preset.switches.steps}: switches are found without a "
+            "metacontroller; to have one discover them, start a run with --set switches.steps=0"
         )
     base = FastPath(load_pretrained(run), run.preset.pretrain.precision)
     job = DiscoveryJob(run.preset.discovery, run.world, base, run.seed)

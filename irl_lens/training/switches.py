@@ -11,6 +11,7 @@ The paper shows this by example traces only (arXiv 2512.20605, Fig. 6); here it 
 from __future__ import annotations
 
 from dataclasses import asdict, astuple, dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -111,3 +112,26 @@ def two_levels(values: Float[NDArray[np.floating], " n"], bins: int = 200) -> fl
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+def peaks(
+    values: Float[NDArray[np.floating[Any]], "rows steps"], mask: Marks, reach: int, least: float
+) -> Marks:
+    """Marks the first step, and steps with the largest value of all at most ``reach`` away.
+
+    Args:
+        values: One a step; the first step's does not count.
+        mask: True on steps that happened; each row's come first.
+        reach: Steps.
+        least: Value that a peak has at least.
+    """
+    steps = mask.shape[1]
+    held = np.pad(
+        np.where(mask, values, -np.inf)[:, 1:], ((0, 0), (reach, reach)), constant_values=-np.inf
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(held, 2 * reach + 1, axis=1)
+    found = np.zeros_like(mask)
+    found[:, 0] = mask[:, 0]
+    inner = held[:, reach : reach + steps - 1]
+    found[:, 1:] = (inner >= least) & (inner == windows.max(axis=2)) & mask[:, 1:]
+    return found

@@ -25,7 +25,7 @@ HOSTILE = (
     *("two", "0x10", "1,2,3,4,5", ",", "1;2", "[]", "{}", "\0", "\n", "--help", "$HOME", "../.."),
 )
 """Texts that no setting takes."""
-TRAINED = ("pretrain", "controllers", "discovery", "codes", "compile")
+TRAINED = ("pretrain", "controllers", "discovery", "switches", "codes", "compile")
 PLAYED = ("internal_rl", "raw_rl", "compile_rl")
 ZERO_TAKEN = {
     "world.walls",

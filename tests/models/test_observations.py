@@ -28,6 +28,7 @@ from irl_lens.rl.runner import RolloutRunner
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
+from irl_lens.training.segment_starts import DiscoveredSwitches
 
 OTHERS = {
     "smaller": make_world(replace(GRID, size=6)),
@@ -110,7 +111,7 @@ def meetings(fast: FastPath, world: World) -> dict[str, Callable[[], object]]:
             ControllersConfig(layers=(1,), rank=2, batch=4), world, fast, 0
         ),
         "discovery": lambda: DiscoveryJob(found, world, fast, 0),
-        "codes": lambda: CodesJob(codes, world, fast, meta, 0),
+        "codes": lambda: CodesJob(codes, world, fast, DiscoveredSwitches(meta, 0.5), 0),
     }
 
 

@@ -22,6 +22,7 @@ from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.codes import CodesJob, learn_codes
 from irl_lens.training.discovery import discover
+from irl_lens.training.segment_starts import DiscoveredSwitches
 
 CODES = CodesConfig(steps=4, layer=1, history=5, hidden=8, latent=3, batch=12)
 
@@ -36,18 +37,28 @@ class Knowing(Metacontroller):
         return codes if self.opened is None else replace(codes, beta=self.opened.to(codes.beta))
 
 
+def switches(meta: Metacontroller) -> DiscoveredSwitches:
+    return DiscoveredSwitches(meta, threshold=0.5)
+
+
+def knowing(job: CodesJob) -> Knowing:
+    assert isinstance(job.switches, DiscoveredSwitches)
+    assert isinstance(job.switches.meta, Knowing)
+    return job.switches.meta
+
+
 @pytest.fixture
 def job(small: Preset, world: World, base: FastPath) -> CodesJob:
     torch.manual_seed(0)
-    return CodesJob(CODES, world, base, Knowing(small.discovery, base.model.d_model), seed=0)
+    return CodesJob(CODES, world, base, switches(Knowing(small.discovery, base.model.d_model)), 0)
 
 
 @pytest.fixture
 def batch(job: CodesJob, world: World) -> Batch:
     batch = Batch.of(world.demonstrate(12, 5), chunk=5)
-    discovered, decoder = job.discovered, job.meta.decoder
-    assert isinstance(discovered, Knowing) and isinstance(decoder, LinearDecoder)
-    discovered.opened = torch.from_numpy(batch.trajectories.boundaries())
+    decoder = job.meta.decoder
+    assert isinstance(decoder, LinearDecoder)
+    knowing(job).opened = torch.from_numpy(batch.trajectories.boundaries())
     # The decoder starts at zero, where no gradient reaches the encoder yet.
     torch.nn.init.normal_(decoder.matrices, std=0.1)
     return batch
@@ -70,8 +81,7 @@ def test_the_gate_learns_the_switches_alone_and_the_rest_all_but_them(
 
 def test_segments_are_those_of_the_first_metacontroller(job: CodesJob, batch: Batch) -> None:
     one = job.terms(batch, 0)
-    assert isinstance(job.discovered, Knowing)
-    job.discovered.opened = torch.zeros_like(batch.mask)
+    knowing(job).opened = torch.zeros_like(batch.mask)
     assert job.terms(batch, 0).nll != one.nll
 
 
@@ -86,7 +96,7 @@ def test_the_gate_comes_to_agree(job: CodesJob, batch: Batch) -> None:
 
 def test_where_neither_switches_there_is_no_agreement(job: CodesJob) -> None:
     assert "agreement" in job.step(0)
-    job.threshold = 2.0  # which no gate reaches
+    job.switches.threshold = 2.0  # which no gate reaches
     with torch.no_grad():
         list(job.meta.switch.parameters())[-1].fill_(-100)  # the bias of its logit
     assert "agreement" not in job.step(1)
@@ -94,7 +104,7 @@ def test_where_neither_switches_there_is_no_agreement(job: CodesJob) -> None:
 
 def test_a_restored_job_continues_to_the_bit(small: Preset, world: World, base: FastPath) -> None:
     discovered = Metacontroller(small.discovery, base.model.d_model)
-    job, resumed = (CodesJob(CODES, world, base, discovered, seed=0) for _ in range(2))
+    job, resumed = (CodesJob(CODES, world, base, switches(discovered), 0) for _ in range(2))
     job.step(0)
     resumed.load({name: tensor.clone() for name, tensor in job.state().items()})
     assert [job.step(i) for i in (1, 2)] == [resumed.step(i) for i in (1, 2)]

@@ -35,6 +35,7 @@ from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.pretrain import PretrainJob
+from irl_lens.training.segment_starts import DiscoveredSwitches
 from tests.elsewhere import elsewhere
 from tests.point_world import PointConfig, PointWorld
 
@@ -93,7 +94,7 @@ def looking_ahead(world: World, device: Device) -> dict[str, float]:
 def codes(world: World, device: Device) -> dict[str, float]:
     base, meta = parts(world, device)
     config = CodesConfig(steps=2, history=6, hidden=8, latent=3, batch=16)
-    job = CodesJob(config, world, base, meta, 0)
+    job = CodesJob(config, world, base, DiscoveredSwitches(meta, 0.5), 0)
     return {f"{i}{n}": x for i in range(2) for n, x in job.step(i).items()} | job.measure(64)
 
 

@@ -31,6 +31,7 @@ from irl_lens.training.batches import Batch, WholeBatch
 from irl_lens.training.codes import CodesJob
 from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
+from irl_lens.training.segment_starts import DiscoveredSwitches
 from tests.point_world import PointConfig, PointWorld
 
 SIZES = BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24)
@@ -77,7 +78,7 @@ def test_codes(world: PointWorld) -> None:
     base = base_of(world)
     meta = Metacontroller(DISCOVERY, 16).requires_grad_(False)
     config = CodesConfig(steps=2, history=6, hidden=8, latent=3, batch=16)
-    job = CodesJob(config, world, base, meta, 0)
+    job = CodesJob(config, world, base, DiscoveredSwitches(meta, 0.5), 0)
     assert np.isfinite([job.step(i)["nll"] for i in range(2)]).all()
     assert ("f1" in job.measure(20)) == world.config.labelled
 

@@ -21,6 +21,7 @@ from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
 from irl_lens.training.pretrain import PretrainJob
+from irl_lens.training.segment_starts import DiscoveredSwitches
 
 STEPS = 4
 
@@ -39,7 +40,7 @@ def _makers(small: Preset, world: World, base: FastPath) -> dict[str, Callable[[
             torch.manual_seed(0)
             discovered = Metacontroller(small.discovery, base.model.d_model).requires_grad_(False)
         config = CodesConfig(steps=STEPS, history=6, hidden=8, latent=3, batch=10)
-        return CodesJob(config, world, base, discovered, seed=0)
+        return CodesJob(config, world, base, DiscoveredSwitches(discovered, 0.5), seed=0)
 
     compile = CompileConfig(steps=STEPS, segments=3, hidden=6, width=5, latent=2, batch=10)
     return {

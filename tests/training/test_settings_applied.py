@@ -33,6 +33,7 @@ from irl_lens.config.schema import (
     Preset,
     PretrainConfig,
     RLConfig,
+    SwitchesConfig,
 )
 from irl_lens.config.validation import check_preset
 from irl_lens.envs.pinpad.tasks import register
@@ -51,6 +52,8 @@ from irl_lens.training.compile import CompileJob
 from irl_lens.training.controllers import ControllersJob, train_controllers
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
+from irl_lens.training.segment_starts import DiscoveredSwitches
+from irl_lens.training.surprise import SurpriseJob
 from tests.easy_grammar import EASY
 
 HARD = register(replace(EASY, name="test-hard", train=((0, 1, 0), (1, 0, 1))))
@@ -73,6 +76,7 @@ TINY = Preset(
         batch=8,
         lr=1e-2,
     ),
+    switches=SwitchesConfig(steps=2, history=4, hidden=4, batch=8, lr=1e-2, reach=2),
     codes=CodesConfig(steps=2, history=4, hidden=4, latent=2, batch=8),
     internal_rl=InternalRLConfig(episodes=32, batch=16, lr=1e-2, width=4),
     raw_rl=RLConfig(episodes=64, batch=32, lr=1e-2),
@@ -96,9 +100,11 @@ ALTERNATIVES = {
     "decoder_hidden=5 rank=3 steps=3 batch=12 lr=2e-2 decoder_lr=1e-3 base_lr=1e-3 "
     "weight_decay=0.5 schedule=cosine alpha=0,0.5 log_sigma=-1 targets=policy gate=open "
     "epsilon=0.3",
+    "switches": "steps=3 layer=2 history=5 hidden=5 batch=12 chunk=3 lr=2e-2 weight_decay=0.5 "
+    "schedule=constant targets=actions share=0.5 reach=1",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
     "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions "
-    "epsilon=0.3",
+    "epsilon=0.3 uses=2 chunk=3",
     "internal_rl": "episodes=48 batch=32 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
     "entropy=0.1 temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 "
     "final_std=0.5 start=posterior decoder=random switching=true",
@@ -119,7 +125,10 @@ BESIDE = {
     "raw_rl.clip": ("raw_rl.epochs=3",),
     "compile_rl.clip": ("compile_rl.epochs=3",),
     "discovery.stride": ("discovery.lookahead=2",),
-    "discovery.gate": ("codes.steps=0",),
+    "discovery.gate": ("switches.steps=0", "codes.steps=0"),
+    # More than a step or two has to count as surprising.
+    "switches.targets": ("switches.share=0.5",),
+    "switches.reach": ("switches.share=0.5",),
     "internal_rl.solvable": ("world.walls=3",),
     "raw_rl.solvable": ("world.walls=3",),
     "compile_rl.solvable": ("world.walls=3",),
@@ -200,9 +209,15 @@ def discovered(preset: Preset) -> str:
 
 
 @cache
+def expected(preset: Preset) -> str:
+    world, fast, _ = parts(preset)
+    return trained(SurpriseJob(preset.switches, world, fast, 0))
+
+
+@cache
 def coded(preset: Preset) -> str:
     world, fast, meta = parts(preset)
-    return trained(CodesJob(preset.codes, world, fast, meta, 0))
+    return trained(CodesJob(preset.codes, world, fast, DiscoveredSwitches(meta, 0.5), 0))
 
 
 @contextmanager
@@ -260,6 +275,7 @@ MAKERS = {
     "pretrain": pretrained,
     "controllers": controlled,
     "discovery": discovered,
+    "switches": expected,
     "codes": coded,
     "internal_rl": internally,
     "raw_rl": by_actions,
