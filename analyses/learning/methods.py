@@ -18,7 +18,7 @@ from irl_lens.arrays import NDArray
 from irl_lens.runs.run import Run
 
 READ = {
-    "internal-rl": ("base", "pretrain", "discovery", "codes", "internal_rl"),
+    "internal-rl": ("base", "pretrain", "discovery", "switches", "codes", "internal_rl"),
     "raw-rl": ("base", "pretrain", "raw_rl"),
     "compile-rl": ("compile", "compile_rl"),
 }

@@ -88,7 +88,7 @@ def train(
     """Runs one stage of the chain; the stages before it must be finished.
 
     Args:
-        stage: ``"base"``, ``"controllers"``, ``"metacontroller"``, ``"codes"``,
+        stage: ``"base"``, ``"controllers"``, ``"metacontroller"``, ``"switches"``, ``"codes"``,
             ``"internal-rl"`` or ``"raw-rl"``; or one of other methods, ``"compile"`` or
             ``"compile-rl"``.
         preset: As for :func:`run`, and so are the others.
