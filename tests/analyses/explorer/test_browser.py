@@ -97,15 +97,21 @@ class Page:
 
     def until(self, condition: Callable[[], Any]) -> None:
         """Waits for a condition."""
-        end = time.monotonic() + PATIENCE
+        if self.within(PATIENCE, condition):
+            return
+        raise AssertionError(f"not within {PATIENCE} s; the page says: {self.text('message')!r}")
+
+    def within(self, seconds: float, condition: Callable[[], Any]) -> bool:
+        """Whether a condition comes to hold."""
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
                 if condition():
-                    return
+                    return True
             except Exception:  # an element that is being drawn anew
                 pass
             time.sleep(0.1)
-        raise AssertionError(f"not within {PATIENCE} s; the page says: {self.text('message')!r}")
+        return False
 
     def find(self, name: str) -> Any:
         return self.driver.find_element("id", name)
@@ -144,6 +150,15 @@ class Page:
                 builder.pointer_action.click()
             builder.perform()
             time.sleep(0.3)
+
+    def patch(self, step: int, site: str) -> None:
+        """Clicks a site until it is patched: a map that is just being redrawn is deaf."""
+        row = self.session.sweep().sites.index(site)
+        for _ in range(3):
+            self.click("map", step, row)
+            if self.within(PATIENCE / 3, lambda: self.session.state.spots):
+                return
+        raise AssertionError(f"{site} is not patched at step {step}")
 
     def board(self, name: str, place: int) -> None:
         """Clicks a place of a board."""
@@ -354,6 +369,7 @@ def test_a_reload_and_a_link_keep_the_state_and_a_file_opens_again(
     chromium.get("about:blank")
     other = Page(chromium, server)
     assert other.session.state != state
+    page.until(lambda: other.find("upload"))
     upload = other.find("upload").find_element("css selector", "input")
     upload.send_keys(str(downloads / "state.json"))
     page.until(lambda: other.session.state == state)
