@@ -36,6 +36,7 @@ from irl_lens.training.controllers import ControllersJob
 from irl_lens.training.discovery import DiscoveryJob
 from irl_lens.training.loop import Job
 from irl_lens.training.pretrain import PretrainJob
+from irl_lens.training.segment_starts import DiscoveredSwitches
 
 WARM_UP = 2
 HERE = Path(__file__).resolve().parents[1]
@@ -109,7 +110,10 @@ def _jobs(run: Run) -> Iterator[tuple[str, Job]]:
     meta = run.metacontroller
     if "codes" in run.chain:
         # A bundled run keeps no metacontroller; what its gates mark costs the same wherever it is.
-        yield "codes", CodesJob(preset.codes, world, base, discovery.meta, seed)
+        yield (
+            "codes",
+            CodesJob(preset.codes, world, base, DiscoveredSwitches(discovery.meta, 0.5), seed),
+        )
     agent = InternalAgent(base, meta, preset.internal_rl, world.horizon, seed)
     trace = encode(meta, base, demonstrations(world, seed), seed)
     start_at_codes(agent.trained, torch.from_numpy(trace.switched))

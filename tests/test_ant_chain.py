@@ -12,7 +12,7 @@ from irl_lens.analyses.report.evaluate import evaluate_run
 from irl_lens.analyses.report.report import build_report
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
-from irl_lens.config.schema import BaseConfig, CodesConfig, Preset
+from irl_lens.config.schema import BaseConfig, CodesConfig, Preset, SwitchesConfig
 from irl_lens.envs.ant.spec import AntConfig
 from irl_lens.envs.pinpad.tasks import Grammar, register
 from irl_lens.envs.registry import make_world
@@ -37,7 +37,7 @@ def tiny() -> Preset:
         base=BaseConfig(d_model=16, n_layers=2, n_heads=2, d_mlp=24),
         pretrain=replace(smoke.pretrain, steps=8, batch=8),
         controllers=replace(smoke.controllers, layers=(1,), kind="full", steps=3, batch=8),
-        discovery=replace(smoke.discovery, rank=4, steps=3, batch=8),
+        switches=SwitchesConfig(steps=3, history=6, hidden=8, batch=8),
         codes=CodesConfig(steps=3, history=6, hidden=8, latent=3, batch=8),
         internal_rl=replace(smoke.internal_rl, episodes=16, batch=8, start="posterior"),
         raw_rl=replace(smoke.raw_rl, episodes=16, batch=8),
@@ -50,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     made = Run.create(tmp_path_factory.mktemp("ant") / "run", tiny(), seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("irl_lens.training.pretrain.FLOOR_SAMPLE", 12)
-        patch.setattr("irl_lens.training.codes.GATES_OF", 12)
+        patch.setattr("irl_lens.training.surprise.PEAKS_OF", 12)
         patch.setattr("irl_lens.rl.internal.DEMONSTRATIONS", 12)
         for name in made.chain:
             run_stage(name, made, QuietProgress())

@@ -46,7 +46,7 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     )
     made = Run.create(tmp_path_factory.mktemp("corridor") / "run", small, seed=0)
     with pytest.MonkeyPatch.context() as patch:  # demonstrations are slow where shapes are checked
-        patch.setattr("irl_lens.training.codes.GATES_OF", 64)
+        patch.setattr("irl_lens.training.segment_starts.GATES_OF", 64)
         patch.setattr("irl_lens.rl.internal.DEMONSTRATIONS", 64)
         for name in made.chain:
             run_stage(name, made, QuietProgress())

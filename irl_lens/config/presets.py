@@ -24,6 +24,7 @@ from irl_lens.config.schema import (
     Preset,
     PretrainConfig,
     RLConfig,
+    SwitchesConfig,
 )
 from irl_lens.config.validation import check_types
 from irl_lens.envs.registry import ANT, GRID, SMALL_GRID, VARIABLE, import_user_modules
@@ -145,7 +146,7 @@ _ANT = Preset(
         schedule="cosine",
         targets="policy",
     ),
-    # A leg takes 38 steps, and what controls best is layer 1.
+    # Not part of its chain, unless switches.steps is 0. A leg takes 38 steps.
     discovery=DiscoveryConfig(
         layer=1,
         lookahead=40,
@@ -160,7 +161,8 @@ _ANT = Preset(
         log_sigma=-2.0,
         targets="policy",
     ),
-    codes=CodesConfig(steps=1_000, batch=32),
+    switches=SwitchesConfig(steps=500, chunk=8),
+    codes=CodesConfig(steps=2_400, batch=16, chunk=8, uses=8, lr=5e-3, decoder_lr=2e-3),
     internal_rl=InternalRLConfig(
         episodes=40_960,
         batch=256,

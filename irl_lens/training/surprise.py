@@ -112,9 +112,9 @@ class SurpriseJob:
 
     def expected(self, purpose: str, rows: int) -> Iterator[tuple[Trajectories, np.ndarray]]:
         """At least so many demonstrations, and the gate's probability at each of their steps."""
-        stream = Demonstrations(self.world, self.seed, purpose, CHECKED_AT_ONCE)
-        layer = self.config.layer
-        for i in range(math.ceil(rows / CHECKED_AT_ONCE)):
+        layer, drawn = self.config.layer, min(rows, CHECKED_AT_ONCE)
+        stream = Demonstrations(self.world, self.seed, purpose, drawn)
+        for i in range(math.ceil(rows / drawn)):
             batch = Batch.of(stream[i], self.config.chunk, self.base.device)
             logits = self.gate(batch.residuals(self.base, (layer,))[layer])
             yield batch.trajectories, torch.sigmoid(logits.detach()).cpu().numpy()

@@ -35,6 +35,6 @@ def test_paper_grid_is_the_defaults() -> None:
 
 def test_unknown_preset_names_all_and_the_nearest() -> None:
     with pytest.raises(
-        UserError, match=r"'gird'.*grid, smoke, ant, paper-grid, paper-ant; did you mean 'grid'"
+        UserError, match=r"'gird'.*grid, smoke, ant, paper-grid, paper-ant.*did you mean 'grid'"
     ):
         preset("gird")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from irl_lens.files.lock import FILES, holder, locked
-from irl_lens.runs.chain import STAGES
 from irl_lens.runs.run import Run
 from irl_lens.runs.standing import StageStanding, Standing, standing
 
@@ -45,7 +44,7 @@ def test_a_stopped_run_says_how_far_it_came(begun: Run) -> None:
     assert (stopped.state, stopped.step, stopped.total) == ("stopped", 12, 20)
     assert stopped.seconds == 10.0 and stopped.left is None
     assert found.latest == stopped
-    assert {stages[name].state for name in STAGES[2:]} == {"waiting"}
+    assert {stages[name].state for name in begun.chain[2:]} == {"waiting"}
 
 
 def test_who_trains_is_told_and_the_time_that_is_left(begun: Run) -> None:
