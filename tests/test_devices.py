@@ -40,8 +40,10 @@ DEVICES = [
     pytest.param(elsewhere, id="elsewhere"),
     pytest.param(a_card, id="card", marks=WITH_A_CARD),
 ]
-QUICK = (("base", "there"), ("controllers", "here"), ("metacontroller", "there"), ("codes", "here"))
-QUICK += (("switches", "there"),)
+QUICK = (
+    *(("base", "there"), ("controllers", "here"), ("metacontroller", "there")),
+    *(("switches", "there"), ("codes", "here")),
+)
 """Stages, and where they are begun, that are tried each time."""
 BEGUN = [
     pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
