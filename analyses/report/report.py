@@ -27,7 +27,6 @@ from irl_lens.analyses.report.opening import opening
 from irl_lens.envs.contracts import Explained
 from irl_lens.files.tensors import write_bytes
 from irl_lens.progress import Progress, QuietProgress
-from irl_lens.runs.chain import STAGES
 from irl_lens.runs.run import Run
 
 
@@ -125,7 +124,7 @@ def _record(run: Run) -> Iterator[tuple[str, str]]:
     finished = run.finished()
     minutes = (f"{name} {stage.seconds / 60:.1f}" for name, stage in finished.items())
     yield "minutes", ", ".join(minutes) or "no stage is finished"
-    if missing := [name for name in STAGES if name not in finished]:
+    if missing := [name for name in run.chain if name not in finished]:
         yield "not finished", ", ".join(missing)
     sizes = run.preset.evaluation
     yield (

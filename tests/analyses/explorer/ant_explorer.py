@@ -31,6 +31,7 @@ def ant_run(folder: Path) -> Run:
         pretrain=replace(preset.pretrain, steps=2, batch=4),
         controllers=replace(preset.controllers, steps=1, batch=4),
         discovery=replace(preset.discovery, steps=1, batch=4),
+        switches=replace(preset.switches, steps=0),
         codes=replace(preset.codes, steps=0),
     )
     made = Run.create(folder, preset, seed=0)
