@@ -113,7 +113,11 @@ def demonstrate(
             episodes.begin_at(*begun)
         episodes.reset(np.arange(rows), rng.spawn(rows))
         walk = play(
-            *(episodes, gait, deviation, rng, epsilon),
+            episodes,
+            gait,
+            deviation,
+            rng,
+            epsilon,
             lambda count, before=n - missing: told(min(before + count, n)),
         )
         parts.append(_Played(episodes, walk, missing))
