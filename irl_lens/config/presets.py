@@ -161,8 +161,10 @@ _ANT = Preset(
         log_sigma=-2.0,
         targets="policy",
     ),
-    switches=SwitchesConfig(steps=500, chunk=8),
-    codes=CodesConfig(steps=2_400, batch=16, chunk=8, uses=8, lr=5e-3, decoder_lr=2e-3),
+    switches=SwitchesConfig(steps=500, layer=3, chunk=8),
+    codes=CodesConfig(
+        steps=2_400, batch=16, chunk=8, uses=8, lr=5e-3, decoder_lr=2e-3, refractory=4
+    ),
     internal_rl=InternalRLConfig(
         episodes=40_960,
         batch=256,

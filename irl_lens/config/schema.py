@@ -248,6 +248,8 @@ class CodesConfig:
     """KL weight, as :attr:`DiscoveryConfig.alpha`."""
     log_sigma: LogSigma = -2.0
     """Initial log standard deviation of the encoder."""
+    refractory: Annotated[int, Range(0, MAX_HORIZON)] = 0
+    """Steps for which the gate stays closed after it opened."""
     targets: Targets = "policy"
     epsilon: Epsilon = 0.0
     """As :attr:`DiscoveryConfig.epsilon`, of the demonstrations whose segments are read."""

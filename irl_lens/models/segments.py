@@ -1,6 +1,7 @@
 """Codes of whole segments: what a segment between two switches ended on.
 
     beta_t        = f_switch(e_t, h_{t-1}),   h_t = GRU(e_t, h_{t-1})    causal; beta_1 = 1
+    beta_t        = 0                         at most ``refractory`` steps after it opened
     end(t)        = the next step after t with beta >= 1/2, or else the last of the sequence
     mu_t, Sigma_t = f_enc(e_{end(t)}),   z_t ~ N(mu_t, Sigma_t)         one draw a segment
     e_t          <- e_t + U(z_t) e_t,   U(z) = sum_k z_k M_k
@@ -10,17 +11,25 @@ This is not in the paper, whose encoder sees the whole sequence at every step
 next few actions. Here a code can only be where its segment led, and is the same over the
 segment, so what it says about actions is what the base itself can do with a goal. Given when
 to switch, it is trained to say what to switch to (:mod:`irl_lens.training.codes`).
+
+The gate rests after it opened because it cannot be sure of the exact step: where either of two
+would do it is as likely to open at both.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from irl_lens.config.schema import CodesConfig
 from irl_lens.hooks import LinearDecoder
 from irl_lens.models.causal import (
+    THRESHOLD,
     CausalHalf,
     MetaCodes,
     MetaState,
@@ -50,6 +59,7 @@ class SegmentMetacontroller(CausalHalf):
             nn.ReLU(),
             nn.Linear(config.hidden, 1),
         )
+        self.refractory = config.refractory
         self.reader = nn.Linear(d_model, config.hidden)
         self.mu = nn.Linear(config.hidden, config.latent)
         self.log_sigma = nn.Linear(config.hidden, config.latent)
@@ -63,7 +73,7 @@ class SegmentMetacontroller(CausalHalf):
         noise: Float[Tensor, "batch steps latent"] | None = None,
     ) -> MetaCodes:
         """Encodes whole sequences by its own gate; see :meth:`CausalHalf.forward`."""
-        logits = self.switch_logits(stream)
+        logits = rested(self.switch_logits(stream), self.refractory)
         return self.segments(stream, mask, logits.detach() >= 0, logits, noise)
 
     def segments(
@@ -95,14 +105,56 @@ class SegmentMetacontroller(CausalHalf):
         return MetaCodes(mu, log_sigma, codes, codes, beta)
 
     def switch_logits(self, stream: ResidualStream) -> Float[Tensor, "batch steps"]:
-        """ln beta_t / (1 - beta_t) at every step, the first not yet forced."""
+        """ln beta_t / (1 - beta_t) at every step, the first not yet forced, and none at rest."""
         e = normalised(stream.transpose(0, 1).contiguous())
         return self.switch(torch.cat([e, self.histories(e)], dim=-1)).squeeze(-1).T
 
+    @torch.no_grad()
+    def open_from(self, level: float) -> None:
+        """Shifts the gate's logits: beta is 1/2 where it was ``level``, and opens from there on."""
+        last = self.switch[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias -= math.log(level / (1 - level))
+
+    def start(self, rows: int) -> MetaState:
+        """State before the first step; behind the history, for how many steps the gate rests."""
+        state = super().start(rows)
+        return replace(state, history=F.pad(state.history, (0, 1)))
+
     def switching(self, stream: Float[Tensor, "rows d_model"], state: MetaState) -> Tensor:
         """beta_t from e_t and the history; whatever code is in force."""
-        inputs = torch.cat([stream, state.history], dim=-1)
-        return torch.sigmoid(self.switch(inputs).squeeze(-1))
+        history, rests = state.history[:, :-1], state.history[:, -1]
+        logits = self.switch(torch.cat([stream, history], dim=-1)).squeeze(-1)
+        return torch.where(rests > 0, 0.0, torch.sigmoid(logits))
+
+    def advance(
+        self,
+        stream: Float[Tensor, "rows d_model"],
+        state: MetaState,
+        code: Float[Tensor, "rows latent"],
+    ) -> MetaState:
+        """State after step t; where the gate itself opened, it rests, whatever came of that."""
+        rests = state.history[:, -1:]
+        if self.refractory:
+            opened = self.gate(stream, state)[:, None] >= THRESHOLD
+            rests = torch.where(opened, self.refractory, (rests - 1).clamp(min=0))
+        after = super().advance(stream, replace(state, history=state.history[:, :-1]), code)
+        return replace(after, history=torch.cat([after.history, rests], dim=-1))
+
+
+def rested(logits: Float[Tensor, "batch steps"], refractory: int) -> Float[Tensor, "batch steps"]:
+    """Closes the gate (-inf) at most so many steps after each step at which it opens.
+
+    The first is such a step, as the gate is forced open there.
+    """
+    if not refractory:
+        return logits
+    steps = list(logits.unbind(1))
+    rests = torch.full_like(steps[0], refractory)
+    for t in range(1, len(steps)):
+        steps[t] = steps[t].masked_fill(rests > 0, -torch.inf)
+        rests = torch.where(steps[t] >= 0, refractory, rests - 1)
+    return torch.stack(steps, dim=1)
 
 
 def segment_ends(opened: Marks, mask: Marks) -> Int[Tensor, "batch steps"]:

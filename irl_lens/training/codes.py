@@ -9,13 +9,19 @@ metacontroller or by a gate that expects surprise. No label is used.
 The last term, alone, trains the gate: it tells the switches from the layer that is now
 controlled, and without a first metacontroller's codes, which a policy does not have. The
 other two see segments between the switches b, and train encoder and decoder.
+
+How likely a switch is says nothing about when to act on it: where the exact step is uncertain,
+every step of a boundary may stay under 1/2. So beta is shifted at the end: 1/2 is where the gate,
+which rests for a while after it opened, agrees best with the switches b on fresh demonstrations.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,17 +32,29 @@ from irl_lens.data.reused import ReusedDemonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError
 from irl_lens.models.fast import FastPath
-from irl_lens.models.segments import SegmentMetacontroller
+from irl_lens.models.segments import SegmentMetacontroller, rested
 from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_base
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
-from irl_lens.training.discovery import kl_weight, measure, noise_of, steered_nll
+from irl_lens.training.discovery import (
+    CHECKED_AT_ONCE,
+    kl_weight,
+    measure,
+    noise_of,
+    steered_nll,
+)
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.segment_starts import Switches, switches_of
 from irl_lens.training.stages import trains
+from irl_lens.training.switches import SwitchCounts
+
+LEVELS_OF = 512
+"""Demonstrations that the gate's level is found from."""
+LEVELS = np.arange(1, 20) / 20
+"""Probabilities of a switch from which a gate may open."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +133,7 @@ class CodesJob:
         later = batch.mask[:, 1:]
         told, wanted = logits[:, 1:][later], opened[:, 1:][later]
         gate = F.binary_cross_entropy_with_logits(told, wanted.float(), reduction="sum")
-        fired = told >= 0
+        fired = (rested(logits, self.config.refractory) >= 0)[:, 1:][later]
         return Terms(
             nll,
             codes.kl()[batch.mask].sum() / batch.tokens,
@@ -123,6 +141,31 @@ class CodesJob:
             int((fired & wanted).sum()),
             int(fired.sum() + wanted.sum()),
         )
+
+    @torch.no_grad()
+    def level(self) -> float:
+        """The probability of a switch from which it agrees best with the switches to learn.
+
+        Steps that the refractory time cannot tell apart count as the same. Of equals, the one
+        nearest to 1/2.
+        """
+        config, counts = self.config, [SwitchCounts()] * len(LEVELS)
+        drawn = min(LEVELS_OF, CHECKED_AT_ONCE)
+        fresh = Demonstrations(self.world, self.seed, "codes-level", drawn, config.epsilon)
+        for i in range(math.ceil(LEVELS_OF / drawn)):
+            batch = Batch.of(fresh[i], config.chunk, self.base.device)
+            streams = batch.residuals(self.base, (self.switches.layer, self.meta.layer))
+            wanted = self.switches.marks(batch, streams).cpu().numpy()
+            logits, mask = (
+                self.meta.switch_logits(streams[self.meta.layer]),
+                batch.trajectories.mask,
+            )
+            for k, level in enumerate(LEVELS):
+                opened = rested(logits - math.log(level / (1 - level)), config.refractory) >= 0
+                found = SwitchCounts.of(opened.cpu().numpy(), wanted, mask, config.refractory)
+                counts[k] = counts[k] + found
+        scores = [count.scores()["f1"] for count in counts]
+        return float(max(zip(scores, -np.abs(LEVELS - 0.5), LEVELS, strict=True))[-1])
 
     def measure(self, rows: int) -> dict[str, float]:
         """Scores on at least ``rows`` fresh demonstrations, by its own gate."""
@@ -141,8 +184,9 @@ class CodesJob:
 def learn_codes(run: Run, progress: Progress) -> None:
     """The stage ``codes``: learns codes of the segments between switches.
 
-    Result: as that of the stage ``metacontroller``, of the new gate and codes, and the
-    ``threshold`` from which a gate of the old one counts as open, or its peaks count.
+    Result: as that of the stage ``metacontroller``, of the new gate and codes, the
+    ``threshold`` from which a gate of the old one counts as open, or its peaks count, and the
+    ``level`` of the new one that beta was shifted by.
 
     Raises:
         CheckpointError: If what finds switches is not trained yet.
@@ -158,5 +202,8 @@ def learn_codes(run: Run, progress: Progress) -> None:
     switches = switches_of(run, base)
     job = CodesJob(config, run.world, base, switches, run.seed)
     train(stage, job, progress)
+    level = job.level()
+    job.meta.open_from(level)
     measured = job.measure(run.preset.evaluation.trajectories)
-    finish(stage, job.meta.state_dict(), {**measured, "threshold": switches.threshold})
+    found = {"threshold": switches.threshold, "level": level}
+    finish(stage, job.meta.state_dict(), measured | found)
