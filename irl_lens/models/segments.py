@@ -114,7 +114,7 @@ class SegmentMetacontroller(CausalHalf):
         """Shifts the gate's logits: beta is 1/2 where it was ``level``, and opens from there on."""
         last = self.switch[-1]
         assert isinstance(last, nn.Linear)
-        last.bias -= math.log(level / (1 - level))
+        last.bias.sub_(math.log(level / (1 - level)))
 
     def start(self, rows: int) -> MetaState:
         """State before the first step; behind the history, for how many steps the gate rests."""

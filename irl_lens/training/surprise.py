@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,7 +42,7 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.fast import FastPath
 from irl_lens.models.gates import CausalGate
-from irl_lens.processes import own_rows, sum_gradients, totals
+from irl_lens.processes import own_rows, sum_gradients, summed, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_base
 from irl_lens.runs.run import Run
@@ -106,9 +106,10 @@ class SurpriseJob:
     def surprises(self, batch: Batch, stream: Tensor) -> Bool[Tensor, "rows steps"]:
         """Where the base is surprised: the largest of those around, and of the batch."""
         config, mask = self.config, batch.mask.cpu().numpy()
-        nll = batch.step_nll(self.base, stream, config.layer, config.targets).cpu().numpy()
-        least = float(np.quantile(nll[mask], 1 - config.share))
-        return torch.from_numpy(peaks(nll, mask, config.reach, least)).to(stream.device)
+        nll = batch.step_nll(self.base, stream, config.layer, config.targets)
+        least = float(np.quantile(_of_all_rows(batch, nll), 1 - config.share))
+        found = peaks(nll.cpu().numpy(), mask, config.reach, least)
+        return torch.from_numpy(found).to(stream.device)
 
     def expected(self, purpose: str, rows: int) -> Iterator[tuple[Trajectories, np.ndarray]]:
         """At least so many demonstrations, and the gate's probability at each of their steps."""
@@ -146,6 +147,15 @@ class SurpriseJob:
         parts = split_parts(tensors, "gate", "optimizer")
         copy_weights(self.gate.state_dict(), parts["gate"], "the checkpoint")
         unpack_optimizer(self.optimizer, parts["optimizer"])
+
+
+def _of_all_rows(batch: Batch, nll: Float[Tensor, "rows steps"]) -> Float[np.ndarray, " tokens"]:
+    """Each step's -ln p, of the steps of all processes that share the batch."""
+    whole = nll.new_zeros(2, *batch.shape)
+    own = whole[:, batch.own, : nll.shape[1]]
+    own[0], own[1] = nll, batch.mask
+    values, mask = summed([whole])[0].cpu().numpy()
+    return values[mask > 0]
 
 
 @trains("switches")

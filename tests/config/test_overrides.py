@@ -41,7 +41,7 @@ ZERO_TAKEN = {
         "pretrain.epsilon",
         "controllers.init",
     ),
-    *("discovery.epsilon", "codes.epsilon", "internal_rl.prefix_episodes"),
+    *("discovery.epsilon", "codes.epsilon", "codes.refractory", "internal_rl.prefix_episodes"),
     *("discovery.lookahead", "discovery.base_lr", "discovery.log_sigma", "codes.log_sigma"),
 }
 

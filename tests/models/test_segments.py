@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from irl_lens.config.schema import CodesConfig
-from irl_lens.models.segments import SegmentMetacontroller, segment_ends
+from irl_lens.models.segments import SegmentMetacontroller, rested, segment_ends
 
 ROWS, STEPS, D_MODEL = 3, 9, 12
 CONFIG = CodesConfig(layer=1, history=4, hidden=6, latent=2, log_sigma=-1.0)
 
 
-@pytest.fixture
-def meta() -> SegmentMetacontroller:
+def _made(refractory: int = 0) -> SegmentMetacontroller:
     torch.manual_seed(0)
-    meta = SegmentMetacontroller(CONFIG, D_MODEL)
+    meta = SegmentMetacontroller(replace(CONFIG, refractory=refractory), D_MODEL)
     for parameter in meta.switch.parameters():  # so that the gate opens now and then
         torch.nn.init.normal_(parameter)
     return meta
+
+
+@pytest.fixture
+def meta() -> SegmentMetacontroller:
+    return _made()
 
 
 def _mask(*lengths: int) -> Tensor:
@@ -88,11 +96,38 @@ def test_whole_sequences_are_cut_by_its_own_gate(meta: SegmentMetacontroller) ->
     torch.testing.assert_close(whole.codes, meta.segments(stream, mask, opened, whole.beta).codes)
 
 
-def test_stepping_gives_the_gates_of_the_whole_sequence(meta: SegmentMetacontroller) -> None:
-    stream = torch.randn(ROWS, STEPS, D_MODEL)
+@pytest.mark.parametrize("refractory", [0, 2])
+def test_stepping_gives_the_gates_of_the_whole_sequence(refractory: int) -> None:
+    meta, stream = _made(refractory), torch.randn(ROWS, STEPS, D_MODEL)
     whole, state = meta(stream, _mask(9, 9, 9)), meta.start(ROWS)
+    kept = torch.tensor([2, 0])
     for t in range(STEPS):
         torch.testing.assert_close(meta.gate(stream[:, t], state), whole.beta[:, t])
+        torch.testing.assert_close(
+            meta.gate(stream[kept, t], state.keep(kept)), whole.beta[kept, t]
+        )
         code = torch.randn(ROWS, 2)  # whatever a policy puts in: the gate does not read it
         state = meta.advance(stream[:, t], state, code)
         assert torch.equal(state.code, code)
+    opened = (whole.beta >= 0.5)[:, 1:]
+    assert opened.any() and (whole.beta == 0).any() == bool(refractory)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12), st.integers(0, 4))
+def test_a_gate_rests_after_it_opened(wants: list[bool], refractory: int) -> None:
+    logits = torch.where(torch.tensor([wants]), 1.5, -1.5)
+    found, last = rested(logits, refractory)[0], 0
+    assert found[0] == logits[0, 0]
+    for t in range(1, len(wants)):
+        rests = t - last <= refractory
+        assert found[t] == (-torch.inf if rests else logits[0, t])
+        last = t if wants[t] and not rests else last
+
+
+def test_it_opens_from_another_level(meta: SegmentMetacontroller) -> None:
+    stream, mask = torch.randn(ROWS, STEPS, D_MODEL), _mask(9, 9, 9)
+    logits, before = meta.switch_logits(stream), meta(stream, mask).beta[:, 1:]
+    meta.open_from(0.2)
+    opened = meta(stream, mask).beta[:, 1:] >= 0.5
+    assert torch.equal(opened, before >= 0.2) and not torch.equal(opened, before >= 0.5)
+    torch.testing.assert_close(meta.switch_logits(stream), logits - torch.tensor(0.2).logit())

@@ -94,6 +94,27 @@ def test_the_gate_comes_to_agree(job: CodesJob, batch: Batch) -> None:
     assert 2 * terms.both / terms.either > 0.9
 
 
+def test_it_opens_where_it_agrees_best(job: CodesJob) -> None:
+    class Own:
+        """Switches that are its own from one level on, and rest as it does."""
+
+        layer, threshold = 1, 0.3
+
+        def marks(self, batch: Batch, streams: dict[int, torch.Tensor]) -> torch.Tensor:
+            return torch.sigmoid(job.meta.switch_logits(streams[1])) >= self.threshold
+
+    torch.nn.init.normal_(next(job.meta.switch.parameters()), std=3.0)
+    job.switches = Own()
+    assert job.level() == 0.3
+    job.switches.threshold = 0.65
+    assert job.level() == 0.65
+
+
+def test_of_levels_that_agree_as_well_it_takes_the_middle_one(job: CodesJob) -> None:
+    job.switches.threshold = 2.0  # which no gate reaches
+    assert job.level() == 0.5
+
+
 def test_where_neither_switches_there_is_no_agreement(job: CodesJob) -> None:
     assert "agreement" in job.step(0)
     job.switches.threshold = 2.0  # which no gate reaches
@@ -124,7 +145,7 @@ def test_the_stage_leaves_what_acts(
         _ = run.metacontroller
     learn_codes(run, quiet)
     stage = run.stage("codes")
-    assert {"nll", "nll_without", "kl", "f1"} <= stage.result.keys()
+    assert {"nll", "nll_without", "kl", "f1", "level"} <= stage.result.keys()
     assert {"nll", "kl", "gate", "agreement", "alpha"} <= stage.metrics()[-1].keys()
     meta = run.metacontroller
     assert isinstance(meta, SegmentMetacontroller) and meta.layer == 1

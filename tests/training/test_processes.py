@@ -112,6 +112,11 @@ def test_two_processes_make_what_one_makes(trained: Trained, stage: str) -> None
     compare(trained.one, trained.two, stage)
 
 
+def test_two_processes_are_surprised_where_one_is(trained: Trained) -> None:
+    one, two = (run.folder.with_name("expecting") for run in (trained.one, trained.two))
+    compare(Run.open(one), Run.open(two), "switches")
+
+
 @pytest.mark.parametrize("stage", ["internal-rl", "raw-rl", "compile-rl"])
 def test_policies_were_updated(trained: Trained, stage: str) -> None:
     assert trained.one.stage(stage).metrics()[-1]["kl"] > 0
