@@ -73,13 +73,15 @@ def make_folder(file: Path) -> None:
 
 
 def require_empty(folder: Path) -> None:
-    """Makes sure that a folder is not there yet, or has nothing in it.
+    """Makes sure that a folder is not there yet, or has nothing in it, and can be written to.
 
     Raises:
         UserError: If something is there.
+        OSError: If nothing can be written there.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty; give another folder")
+    require_writable(folder / "file")
 
 
 def temporary_of(file: Path) -> Path:

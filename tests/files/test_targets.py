@@ -11,7 +11,7 @@ import pytest
 
 from irl_lens import cli
 from irl_lens.errors import UserError
-from irl_lens.files.targets import require_writable
+from irl_lens.files.targets import require_empty, require_writable
 from irl_lens.files.tensors import write_bytes
 from irl_lens.hooks.files.save_load import write
 
@@ -66,6 +66,19 @@ def test_a_place_is_tried_and_left_as_it_was(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         require_writable(tmp_path / ("n" * 300))
     assert caught.value.filename == str(tmp_path / ("n" * 300))
+
+
+def test_a_folder_to_be_filled_is_tried_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new", "deep/new"):
+        require_empty(tmp_path / name)
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "empty"}
+    with pytest.raises(UserError, match="file is no folder"):
+        require_empty(tmp_path / "file" / "below")
+    for name in (".", "file"):
+        with pytest.raises(UserError, match="is not empty; give another folder"):
+            require_empty(tmp_path / name)
 
 
 def test_temporary_files_of_processes_that_are_gone_go(tmp_path: Path) -> None:
