@@ -69,7 +69,8 @@ def make_folder(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{error.filename} is no folder, so {file} cannot be written") from error
+        there = next(path for path in file.parents if path.exists())
+        raise UserError(f"{there} is no folder, so {file} cannot be written") from error
 
 
 def require_empty(folder: Path) -> None:
