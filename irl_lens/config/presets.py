@@ -163,7 +163,14 @@ _ANT = Preset(
     ),
     switches=SwitchesConfig(steps=500, layer=3, chunk=8),
     codes=CodesConfig(
-        steps=2_400, batch=16, chunk=8, uses=8, lr=5e-3, decoder_lr=2e-3, refractory=4
+        steps=2_400,
+        batch=16,
+        chunk=8,
+        uses=8,
+        lr=5e-3,
+        decoder_lr=2e-3,
+        refractory=4,
+        explained=0.8,
     ),
     internal_rl=InternalRLConfig(
         episodes=40_960,

@@ -250,6 +250,8 @@ class CodesConfig:
     """Initial log standard deviation of the encoder."""
     refractory: Annotated[int, Range(0, MAX_HORIZON)] = 0
     """Steps for which the gate stays closed after it opened."""
+    explained: Annotated[float, Range(0, 1, above=True)] = 1.0
+    """Share of steps that a code is to explain; :mod:`irl_lens.training.explained`."""
     targets: Targets = "policy"
     epsilon: Epsilon = 0.0
     """As :attr:`DiscoveryConfig.epsilon`, of the demonstrations whose segments are read."""

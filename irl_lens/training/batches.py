@@ -23,6 +23,7 @@ from irl_lens.config.schema import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 from irl_lens.models.heads import ActionHead
+from irl_lens.training.explained import Explained
 from irl_lens.training.parallel import Piece, in_threads, summed
 
 
@@ -120,20 +121,18 @@ class Batch:
         stream: Float[Tensor, "rows steps d_model"],
         layer: int,
         targets: Targets = "actions",
+        explained: Explained | None = None,
     ) -> Float[Tensor, ""]:
         """Mean -ln p(action) over valid steps [nats], from the stream at ``layer`` on.
 
         Of a batch that processes share, what these rows add to the mean over all of it. With
         ``targets`` "policy", its expectation over the actions the expert might have drawn, where
-        that is known.
+        that is known. With ``explained``, steps cost what that leaves of it.
         """
-        loss_of, wanted = self._imitated(base, targets)
+        cost = self._cost(base, targets, explained)
 
         def loss(part: Tensor, piece: Piece) -> Tensor:
-            first, end, steps = piece
-            rows, mask = slice(first, end), self.mask[first:end, :steps]
-            outputs = base.logits(resid=part, start=layer)
-            return loss_of(outputs[mask], wanted[rows, :steps][mask], "sum")
+            return cost(base.logits(resid=part, start=layer), piece)
 
         return summed(stream, self.pieces, loss) / self.tokens
 
@@ -156,6 +155,22 @@ class Batch:
 
         in_threads([lambda piece=piece: run(*piece) for piece in self.pieces])
         return found
+
+    def _cost(
+        self, base: FastPath, targets: Targets, explained: Explained | None
+    ) -> Callable[[Tensor, Piece], Tensor]:
+        """Sums -ln p(action) over the valid steps of a piece, given outputs of the unembedding."""
+        loss_of, wanted = self._imitated(base, targets)
+
+        def cost(outputs: Tensor, piece: Piece) -> Tensor:
+            first, end, steps = piece
+            mask = self.mask[first:end, :steps]
+            of, told = outputs[mask], wanted[first:end, :steps][mask]
+            if explained is None:
+                return loss_of(of, told, "sum")
+            return explained.bounded(loss_of(of, told, "none"), piece, mask).sum()
+
+        return cost
 
     def _imitated(self, base: FastPath, targets: Targets) -> tuple[Callable[..., Tensor], Tensor]:
         return imitated(base.action_head, targets, self.actions, self.policy)
@@ -185,11 +200,11 @@ class WholeBatch(Batch):
         stream: Float[Tensor, "rows steps d_model"],
         layer: int,
         targets: Targets = "actions",
+        explained: Explained | None = None,
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
-        loss_of, wanted = self._imitated(base, targets)
-        outputs = base.logits(resid=stream, start=layer)
-        return loss_of(outputs[self.mask], wanted[self.mask], "sum") / self.tokens
+        cost = self._cost(base, targets, explained)
+        return cost(base.logits(resid=stream, start=layer), (0, *self.mask.shape)) / self.tokens
 
 
 def imitated(

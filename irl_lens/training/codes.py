@@ -1,10 +1,12 @@
 """Codes of segments on the frozen base, once it is known when to switch.
 
-    L = mean over valid t of  [-ln p(a_t | o_1..t, z_t) + alpha KL(N(mu_t, Sigma_t) || N(0, I))]
+    L = mean over valid t of  [L_t(z_t) + alpha KL(N(mu_t, Sigma_t) || N(0, I))]
       + mean over valid t > 1 of  [-ln p(b_t | beta_t)]
 
-b_t marks the switches that were found before (:mod:`irl_lens.training.segment_starts`), by a
-metacontroller or by a gate that expects surprise. No label is used.
+L_t is -ln p(a_t | o_1..t, z_t), or what :mod:`irl_lens.training.explained` leaves of it where
+codes need not explain every step (``codes.explained`` below 1). b_t marks the switches that were
+found before (:mod:`irl_lens.training.segment_starts`), by a metacontroller or by a gate that
+expects surprise. No label is used.
 
 The last term, alone, trains the gate: it tells the switches from the layer that is now
 controlled, and without a first metacontroller's codes, which a policy does not have. The
@@ -45,6 +47,7 @@ from irl_lens.training.discovery import (
     noise_of,
     steered_nll,
 )
+from irl_lens.training.explained import Explained
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.segment_starts import Switches, switches_of
@@ -64,7 +67,7 @@ class Terms:
     Of a batch that processes share, what its rows add to the means over all of it.
 
     Attributes:
-        nll: Mean -ln p(action) over valid steps, under control [nats].
+        nll: Mean -ln p(action) over valid steps, under control, or what is left of it [nats].
         kl: Mean KL of the encoder to N(0, I) over valid steps [nats].
         gate: Mean -ln p of the switches to learn, the first step left out [nats].
         both: Switches of the gate that are among those.
@@ -129,7 +132,8 @@ class CodesJob:
         logits = self.meta.switch_logits(stream)
         noise = noise_of(self.seed, "codes", i, batch, self.config.latent)
         codes = self.meta.segments(stream, batch.mask, opened, logits, noise)
-        nll = steered_nll(self.meta, self.base, batch, stream, codes, self.config.targets)
+        targets, explained = self.config.targets, self.explained(batch, stream)
+        nll = steered_nll(self.meta, self.base, batch, stream, codes, targets, explained)
         later = batch.mask[:, 1:]
         told, wanted = logits[:, 1:][later], opened[:, 1:][later]
         gate = F.binary_cross_entropy_with_logits(told, wanted.float(), reduction="sum")
@@ -141,6 +145,13 @@ class CodesJob:
             int((fired & wanted).sum()),
             int(fired.sum() + wanted.sum()),
         )
+
+    def explained(self, batch: Batch, stream: Tensor) -> Explained | None:
+        """What a code need not explain of a batch; None if it has to explain everything."""
+        share, targets = self.config.explained, self.config.targets
+        if share == 1:
+            return None
+        return Explained(share, batch.step_nll(self.base, stream, self.meta.layer, targets))
 
     @torch.no_grad()
     def level(self) -> float:

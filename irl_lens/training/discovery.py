@@ -41,6 +41,7 @@ from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, WholeBatch
+from irl_lens.training.explained import Explained
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import SteeringOptimizer
 from irl_lens.training.stages import trains
@@ -90,13 +91,17 @@ def steered_nll(
     stream: Float[Tensor, "rows steps d_model"],
     codes: MetaCodes,
     targets: Targets = "actions",
+    explained: Explained | None = None,
 ) -> Float[Tensor, ""]:
-    """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t."""
+    """Mean -ln p(action) over valid steps [nats] with e_t + U(z_t) e_t in the place of e_t.
+
+    With ``explained``, steps cost what that leaves of it.
+    """
     valid = batch.valid
     near = base.dtype == torch.bfloat16
     with torch.autocast(stream.device.type, torch.bfloat16) if near else nullcontext():
         delta = meta.decoder.delta(codes.codes.flatten(0, 1)[valid], stream.flatten(0, 1)[valid])
-    return batch.nll(base, batch.add(stream, delta), meta.layer, targets)
+    return batch.nll(base, batch.add(stream, delta), meta.layer, targets, explained)
 
 
 def evaluate(

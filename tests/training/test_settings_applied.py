@@ -104,7 +104,7 @@ ALTERNATIVES = {
     "schedule=constant targets=actions share=0.5 reach=1",
     "codes": "steps=3 layer=2 history=5 hidden=5 latent=3 batch=12 lr=2e-2 decoder_lr=1e-2 "
     "weight_decay=0.5 schedule=constant alpha=0,0.5 log_sigma=-1 targets=actions "
-    "epsilon=0.3 uses=2 chunk=3 refractory=2",
+    "epsilon=0.3 uses=2 chunk=3 refractory=2 explained=0.7",
     "internal_rl": "episodes=48 batch=32 share=8 lr=2e-2 weight_decay=0.5 clip=1e-3 epochs=2 "
     "entropy=0.1 temperature=0.5 solvable=false prefix_episodes=48 width=6 initial_std=2 "
     "final_std=0.5 start=posterior decoder=random switching=true",

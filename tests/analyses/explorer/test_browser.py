@@ -129,20 +129,7 @@ class Page:
         """Clicks a figure at numbers of its axes."""
         from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
-        self.driver.execute_script(
-            "document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", name
-        )
-        time.sleep(0.3)
-        there = self.driver.execute_script(
-            """const g = document.querySelector(`#${arguments[0]} .js-plotly-plot`);
-            const {left, top} = g.getBoundingClientRect(), {xaxis, yaxis} = g._fullLayout;
-            return [left + xaxis._offset + xaxis.d2p(arguments[1]),
-                    top + yaxis._offset + yaxis.d2p(arguments[2])];""",
-            name,
-            x,
-            y,
-        )
-        at = [round(v) for v in there]
+        at = self.steady(name, x, y)
         for press in (False, True):  # plotly sees what is under the pointer a little later
             builder = ActionBuilder(self.driver)
             builder.pointer_action.move_to_location(at[0] + (not press), at[1])
@@ -150,6 +137,34 @@ class Page:
                 builder.pointer_action.click()
             builder.perform()
             time.sleep(0.3)
+
+    def steady(self, name: str, x: float, y: float) -> list[int]:
+        """Where numbers of a figure's axes are seen, once it no longer moves (pixels)."""
+        seen: list[list[int] | None] = [None]
+
+        def still() -> bool:
+            seen.append(self.seen(name, x, y))
+            return seen[-1] is not None and seen[-1] == seen[-2]
+
+        self.until(still)
+        assert seen[-1] is not None
+        return seen[-1]
+
+    def seen(self, name: str, x: float, y: float) -> list[int] | None:
+        """Where numbers of a figure's axes are in the window, if they are (pixels)."""
+        return self.driver.execute_script(
+            """const figure = document.getElementById(arguments[0]);
+            figure.scrollIntoView({block: 'center'});
+            const g = figure.querySelector('.js-plotly-plot');
+            const {left, top} = g.getBoundingClientRect(), {xaxis, yaxis} = g._fullLayout;
+            const x = Math.round(left + xaxis._offset + xaxis.d2p(arguments[1]));
+            const y = Math.round(top + yaxis._offset + yaxis.d2p(arguments[2]));
+            const inside = x > 0 && y > 0 && x < innerWidth && y < innerHeight;
+            return inside ? [x, y] : null;""",
+            name,
+            x,
+            y,
+        )
 
     def patch(self, step: int, site: str) -> None:
         """Clicks a site until it is patched: a map that is just being redrawn is deaf."""
@@ -225,8 +240,7 @@ def test_an_ant_is_edited_patched_and_forked(
         place = free(workbench, state)[0]
         page.board("edited", place)
         page.until(lambda: page.session.state.edited["places"]["wall0"] == place)
-        page.click("map", state.step, page.session.sweep().sites.index("L1"))
-        page.until(lambda: page.session.state.spots)
+        page.patch(state.step, "L1")
         page.until(lambda: "with the patches" in page.text("moved"))
         page.press("tab-fork")
         page.press("fork")
