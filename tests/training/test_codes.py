@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +63,17 @@ def batch(job: CodesJob, world: World) -> Batch:
     # The decoder starts at zero, where no gradient reaches the encoder yet.
     torch.nn.init.normal_(decoder.matrices, std=0.1)
     return batch
+
+
+def test_codes_need_not_explain_what_they_are_not_to(job: CodesJob, batch: Batch) -> None:
+    whole = job.terms(batch, 0)
+    job.config = replace(CODES, explained=0.8)
+    some = job.terms(batch, 0)
+    stream = batch.residuals(job.base, (job.meta.layer,))[job.meta.layer]
+    without = batch.nll(job.base, stream, job.meta.layer, "policy")
+    assert some.nll <= without - math.log(0.2)
+    assert some.nll <= whole.nll - math.log(0.8)
+    assert (some.kl, some.gate) == (whole.kl, whole.gate)
 
 
 def test_the_gate_learns_the_switches_alone_and_the_rest_all_but_them(
