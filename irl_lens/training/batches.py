@@ -203,8 +203,9 @@ class WholeBatch(Batch):
         explained: Explained | None = None,
     ) -> Float[Tensor, ""]:
         """As :meth:`Batch.nll`, differentiable in the base too."""
+        rows, steps = self.mask.shape
         cost = self._cost(base, targets, explained)
-        return cost(base.logits(resid=stream, start=layer), (0, *self.mask.shape)) / self.tokens
+        return cost(base.logits(resid=stream, start=layer), (0, rows, steps)) / self.tokens
 
 
 def imitated(

@@ -42,7 +42,9 @@ def test_a_batch_costs_what_its_steps_do(kind: type[Batch], world: World, base: 
     controlled = batch.add(stream, torch.randn(len(batch.valid), stream.shape[-1]))
     explained = Explained(SHARE, without)
     each = explained.bounded(
-        batch.step_nll(base, controlled, 1)[batch.mask], (0, *batch.mask.shape), batch.mask
+        batch.step_nll(base, controlled, 1)[batch.mask],
+        (0, len(batch.mask), batch.mask.shape[1]),
+        batch.mask,
     )
     found = batch.nll(base, controlled, 1, explained=explained)
     torch.testing.assert_close(found, each.mean())
