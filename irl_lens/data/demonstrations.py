@@ -22,8 +22,8 @@ def stream_seed(seed: int, purpose: str, index: int) -> tuple[int, int, int]:
 
 
 TRAINED = (
-    *("base", "controllers", "discovery", "codes", "codes-threshold", "internal-rl-codes"),
-    *("switches", "switches-threshold", "compile"),
+    *("base", "controllers", "discovery", "switches", "switches-threshold", "compile"),
+    *("codes", "codes-threshold", "codes-level", "internal-rl-codes"),
 )
 """Purposes of what weights are trained on."""
 FITTED = ("analysis-fit", "explorer-codes", "explorer-probes")

@@ -16,6 +16,7 @@
     at0, at1, ..                  -           1       the board: how much the ant is in each cell
     way0_x, way0_y, ..            -           1       heading: where to walk to reach each colour
     near0, near1, ..              -           1       how much the ant is in each colour's cell
+    on0, on1, ..                  -           1       1 where that cell is the ant's own, else 0
 
 with symlog(v) = sign(v) ln(1 + |v|), and 2 m for an arena of 6 m: a third of its side. "Heading" is
 the arena's frame turned about the vertical so that x is where the torso's front points: what an ant
@@ -27,12 +28,14 @@ each with its bilinear weight,
 
     at_c = max(0, 1 - |x - c_x| / side) max(0, 1 - |y - c_y| / side)
 
-and its place within the cell goes round once a cell, since what jumps at a cell's edges would be an
-event of its own: of what is seen, nothing changes abruptly but velocities, where a foot hits the
-ground. Ways, cosine and sine of where the expert would walk to reach a colour, and at_c of the
-colours' own cells, are seen with :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper,
-arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within the cell and
-relative positions; frames, scales, the board and ways are our choice.)
+and its place within the cell goes round once a cell, since what jumps at every cell's edges would be
+an event of its own. Of what is seen, two things change abruptly: velocities, where a foot hits the
+ground, and on which colour the ant is, with the visit; without that, a gate that is taught the true
+boundaries finds .86 of them (docs/lab-notebook.md, "Which colour the ant is on is seen"). Ways,
+cosine and sine of where the expert would walk to reach a colour, at_c of the colours' own cells,
+and which of them the ant is on, are seen with :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone.
+(The paper, arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within
+the cell and relative positions; frames, scales, the board and ways are our choice.)
 """
 
 from __future__ import annotations
@@ -79,7 +82,7 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
     Args:
         board: Its size and objects.
         arena: Its cells.
-        ways: The ways to the colours, and how near they are, are among them.
+        ways: The ways to the colours, how near they are and which the ant is on are among them.
     """
     objects = [*map(str, range(board.colours)), *(f"wall{i}" for i in range(board.walls))]
     columns = [RealColumn(name, scale) for name, scale in _BODY]
@@ -91,6 +94,8 @@ def observation_spec(board: BoardSpec, arena: Arena, ways: bool) -> ObservationS
         colours = range(board.colours)
         columns += [RealColumn(f"way{colour}_{axis}") for colour in colours for axis in "xy"]
         columns += [RealColumn(f"near{colour}") for colour in colours]
+        # Likewise told by the place; and what happens all at once has no Gaussian about it.
+        columns += [RealColumn(f"on{colour}", predicted=False) for colour in colours]
     cells = (board.cells,) * len(objects)
     return ObservationSpec(tuple(f"{name}_cell" for name in objects), cells, (), tuple(columns))
 
@@ -143,6 +148,7 @@ def observe(
         colours = objects[:, : ways.shape[1]]
         columns += (*np.stack([np.cos(ways), np.sin(ways)], axis=2).reshape(len(qpos), -1).T,)
         columns += (*np.take_along_axis(weights, colours, axis=1).T,)
+        columns += (*(colours == arena.cells(places)[:, None]).T,)
     return np.stack(columns, axis=1).astype(np.float32)
 
 

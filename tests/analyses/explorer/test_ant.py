@@ -73,7 +73,7 @@ def test_things_and_the_wall_are_edited_and_the_body_walks_on_as_it_was(session:
     ]
     names = session.workbench.world.observation.column_names
     seen = {names[i] for i in np.flatnonzero((both[0] != both[1]).any(axis=0))}
-    arena = {name for name in names if name.startswith(("0_", "1_", "wall0_", "way", "near"))}
+    arena = {name for name in names if name.startswith(("0_", "1_", "wall0_", "way", "near", "on"))}
     assert {"0_cell", "wall0_cell", "way0_x"} <= seen <= arena
     assert session.undo().state == before
 

@@ -51,6 +51,7 @@ def test_columns_are_what_they_are_called() -> None:
     at = {name: value for name, value in near.items() if name.startswith("at") and value}
     assert at == {"at0": 0.8333, "at4": 0.1667}  # a sixth of a side to the south
     assert [near[f"near{colour}"] for colour in range(4)] == [0.8333, 0, 0, 0]  # in that of 0
+    assert [near[f"on{colour}"] for colour in range(4)] == [1, 0, 0, 0]
     assert [near[f"{name}_cell"] for name in OBJECTS] == [
         0,
         16 + 3,
@@ -66,6 +67,9 @@ def test_an_ant_is_shared_among_the_cells_around_it() -> None:
     assert at == {"at9": 0.25, "at10": 0.75}
     beside = seen(0.3, (0.375, -0.75), [10, 9, 12, 15, 5])
     assert [beside[f"near{colour}"] for colour in range(4)] == [0.75, 0.25, 0, 0]
+    assert [beside[f"on{colour}"] for colour in range(4)] == [1, 0, 0, 0]
+    wall = seen(0.3, (0.375, -0.75), [9, 3, 12, 15, 10])
+    assert [wall[f"on{colour}"] for colour in range(4)] == [0, 0, 0, 0]  # near 0, on a wall
     assert sum(seen(0, (0.4, 1.0), [0, 3, 12, 15, 5])[f"at{i}"] for i in range(16)) == approx(1)
 
 
@@ -112,5 +116,5 @@ def test_ways_are_where_the_expert_walks_and_can_be_left_out() -> None:
         ways = found[:, [NAMES.index(f"way{colour}_{axis}") for axis in "xy"]]
         np.testing.assert_allclose(ways, np.stack([np.cos(command), np.sin(command)], 1), atol=1e-5)
     blind = AntSpec(AntConfig(ways=False))
-    assert blind.observation.column_names == NAMES[: -3 * SPEC.board.colours]
-    np.testing.assert_array_equal(Sights.of(blind, arenas).observe(qpos, qvel), found[:, :-12])
+    assert blind.observation.column_names == NAMES[: -4 * SPEC.board.colours]
+    np.testing.assert_array_equal(Sights.of(blind, arenas).observe(qpos, qvel), found[:, :-16])

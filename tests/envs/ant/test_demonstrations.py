@@ -55,6 +55,18 @@ def test_labels_are_those_of_the_task() -> None:
         assert (episodes.require("subgoals")[row, steps:] == -1).all()
 
 
+def test_an_ant_comes_on_a_colour_when_it_visits_it() -> None:
+    episodes = shown()
+    names = SPEC.observation.column_names
+    on = episodes.observations[..., [names.index(f"on{colour}") for colour in range(4)]]
+    comes = (np.diff(on, axis=1) > 0) & episodes.mask[:, 1:, None]
+    row, step = np.diff(episodes.require("progress"), axis=1).nonzero()
+    inside = episodes.mask[row, step + 1]
+    row, step = row[inside], step[inside]
+    visited = episodes.require("visits")[row, step]
+    assert len(row) and comes[row, step, visited].all() and comes.sum() == len(row)
+
+
 def test_actions_are_drawn_about_what_the_expert_means() -> None:
     episodes, gait = shown(), trained_gait()
     mask, policy = episodes.mask, episodes.require("policy")

@@ -182,7 +182,7 @@ def test_there_is_a_path_for_the_task_unless_one_asks_for_any_arena() -> None:
     _, info = env.reset(seed=0)
     assert 0.75 < info["solvable"].mean() < 0.95  # 0.86 are
     assert rows_of(AntConfig(), 200).reset(seed=0)[1]["solvable"].all()
-    assert env.observation.columns == 76 and env.actions.size == 8
+    assert env.observation.columns == 80 and env.actions.size == 8
 
 
 def test_a_picture_of_it_or_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
