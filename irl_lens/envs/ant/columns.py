@@ -28,14 +28,15 @@ each with its bilinear weight,
 
     at_c = max(0, 1 - |x - c_x| / side) max(0, 1 - |y - c_y| / side)
 
-and its place within the cell goes round once a cell, since what jumps at every cell's edges would be
-an event of its own. Of what is seen, two things change abruptly: velocities, where a foot hits the
-ground, and on which colour the ant is, with the visit; without that, a gate that is taught the true
-boundaries finds .86 of them (docs/lab-notebook.md, "Which colour the ant is on is seen"). Ways,
-cosine and sine of where the expert would walk to reach a colour, at_c of the colours' own cells,
-and which of them the ant is on, are seen with :attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone.
-(The paper, arXiv 2512.20605, App. A.2, names proprioception through symlog, position, place within
-the cell and relative positions; frames, scales, the board and ways are our choice.)
+and its place within the cell goes round once a cell, since what jumps at every cell's edges would
+be an event of its own. Of what is seen, two things change abruptly: velocities, where a foot hits
+the ground, and on which colour the ant is, with the visit; without that, a gate that is taught the
+true boundaries errs at one in seven (docs/lab-notebook.md, "Which colour the ant is on is seen").
+Ways, cosine and sine of where the expert would walk to reach a colour, at_c of the colours' own
+cells, and which of them the ant is on, are seen with
+:attr:`irl_lens.envs.ant.spec.AntConfig.ways` alone. (The paper, arXiv 2512.20605, App. A.2, names
+proprioception through symlog, position, place within the cell and relative positions; frames,
+scales, the board and ways are our choice.)
 """
 
 from __future__ import annotations
