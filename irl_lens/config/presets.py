@@ -161,7 +161,7 @@ _ANT = Preset(
         log_sigma=-2.0,
         targets="policy",
     ),
-    switches=SwitchesConfig(steps=500, layer=3, chunk=8),
+    switches=SwitchesConfig(steps=500, chunk=8),
     codes=CodesConfig(
         steps=2_400,
         batch=16,
