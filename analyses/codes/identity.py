@@ -37,7 +37,7 @@ from irl_lens.analyses.stats.estimates import Estimate, ratio
 from irl_lens.arrays import NDArray
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.errors import NotOffered
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.causal import CausalHalf, Gated
 from irl_lens.models.fast import FastPath
 from irl_lens.models.trace import MetaTrace, encode
 from irl_lens.rl.oracle import OracleCodes
@@ -185,7 +185,7 @@ def _steered(trial: Trial, base: FastPath, oracle: OracleCodes) -> Outcome | Non
         return None
 
 
-def centroid_oracle(centroids: Centroids, meta: CausalHalf) -> OracleCodes:
+def centroid_oracle(centroids: Centroids, meta: Gated) -> OracleCodes:
     """Returns the actor that puts in the true subgoal's centroid when the gate opens."""
     # What it gives for a subgoal that was never seen can be no guess at it.
     given = np.where(np.isfinite(centroids), centroids, np.nanmean(centroids, axis=0))

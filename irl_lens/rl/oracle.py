@@ -15,7 +15,7 @@ from torch import Tensor
 from irl_lens.errors import NotOffered
 from irl_lens.hooks import ControllerBank, starting_at
 from irl_lens.models.acting import GatedActor, SteppedActor
-from irl_lens.models.causal import CausalHalf
+from irl_lens.models.causal import Gated
 
 
 class _Told(SteppedActor):
@@ -36,6 +36,7 @@ class _Told(SteppedActor):
                 f"{type(self).__name__} acts by that; have it put {self.label!r} into the info of "
                 "its steps, or give a GymnasiumWorld 'subgoal', a function"
             )
+        super().observe(labels)  # the gate of some is told, too
         self._told = labels[self.label]
 
     def labels(self, x: Tensor) -> Int[Tensor, " rows"]:
@@ -83,7 +84,7 @@ class OracleCodes(_Told, GatedActor):
 
     codes: Tensor
 
-    def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: CausalHalf) -> None:
+    def __init__(self, codes: Float[Tensor, "subgoals latent"], meta: Gated) -> None:
         super().__init__(meta)
         self.hold("codes", codes.to(meta.device))
 

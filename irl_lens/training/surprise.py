@@ -51,7 +51,7 @@ from irl_lens.training.discovery import CHECKED_AT_ONCE
 from irl_lens.training.loop import finish, train
 from irl_lens.training.optimizers import decay
 from irl_lens.training.stages import trains
-from irl_lens.training.switches import SwitchCounts, peaks, two_levels
+from irl_lens.training.switches import SwitchCounts, peaks, two_levels_of_odds
 
 PEAKS_OF = 512
 """Demonstrations whose peaks the threshold is found from."""
@@ -121,12 +121,12 @@ class SurpriseJob:
             yield batch.trajectories, torch.sigmoid(logits.detach()).cpu().numpy()
 
     def threshold(self) -> float:
-        """What tells peaks that are switches from others: best splits their heights in two."""
+        """What tells peaks that are switches from others: best splits their log odds in two."""
         heights = []
         for drawn, expected in self.expected("switches-threshold", PEAKS_OF):
             found = peaks(expected, drawn.mask, self.config.reach, 0.0)
             heights.append(expected[:, 1:][found[:, 1:]])
-        return two_levels(np.concatenate(heights))
+        return two_levels_of_odds(np.concatenate(heights))
 
     def measure(self, rows: int, threshold: float) -> dict[str, float]:
         """Scores of its peaks on fresh demonstrations, where the world has labels."""

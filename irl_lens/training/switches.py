@@ -20,6 +20,8 @@ from irl_lens.arrays import NDArray
 from irl_lens.processes import totals
 
 Marks = Bool[NDArray[np.bool_], "rows steps"]
+SURE = 1e-6
+"""Probabilities nearer to 0 or 1 count as this near, so that all have log odds."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +98,34 @@ def moved(marks: Marks, by: int) -> Marks:
     return result
 
 
-def two_levels(values: Float[NDArray[np.floating], " n"], bins: int = 200) -> float:
-    """The threshold in [0, 1] that splits values into two groups of least variance within.
+def two_levels(
+    values: Float[NDArray[np.floating], " n"],
+    limits: tuple[float, float] = (0.0, 1.0),
+    bins: int = 200,
+) -> float:
+    """The threshold within limits that splits values into two groups of least variance within.
 
     Otsu's method (IEEE Transactions on Systems, Man and Cybernetics 9, 1979): equivalently the
     variance between the groups is largest.
     """
-    counts, edges = np.histogram(values, bins, (0.0, 1.0))
+    counts, edges = np.histogram(values, bins, limits)
     centres = (edges[:-1] + edges[1:]) / 2
     below, sums = counts.cumsum()[:-1], (counts * centres).cumsum()[:-1]
     above, rest = counts.sum() - below, (counts * centres).sum() - sums
     distance = sums / np.maximum(below, 1) - rest / np.maximum(above, 1)
     return float(edges[1:-1][(below * above * distance**2).argmax()])
+
+
+def two_levels_of_odds(probabilities: Float[NDArray[np.floating], " n"]) -> float:
+    """The probability that splits probabilities into two groups by their log odds.
+
+    What is rare, and not sure to happen where it may, is at a few in a hundred or at a few in ten;
+    halfway between those on the scale of probabilities, much of the upper group is below.
+    """
+    kept = np.clip(probabilities.astype(np.float64), SURE, 1 - SURE)
+    odds = np.log(kept / (1 - kept))
+    limits = float(odds.min()), float(odds.max())
+    return float(1 / (1 + np.exp(-two_levels(odds, limits))))
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
 from irl_lens.hooks import ControllerBank, LowRankController
+from irl_lens.models.baselines import TrueSwitching
 from irl_lens.rl.oracle import OracleCodes, OracleControllers
 from irl_lens.rl.runner import RolloutRunner
 
@@ -40,6 +42,14 @@ def test_codes_are_taken_up_when_the_gate_opens(parts: Parts) -> None:
     assert decisions is not None
     labels = torch.from_numpy(rollout.subgoals)[decisions.rows, decisions.steps]
     assert torch.equal(decisions.codes, codes[labels])
+
+
+def test_a_gate_that_is_told_the_subgoal_is_told_by_an_oracle_too(parts: Parts) -> None:
+    meta = TrueSwitching(parts.meta.decoder, parts.meta.hook_name, parts.meta.device)
+    runner = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(torch.randn(4, 3), meta))
+    rollout = runner.play(parts.world.vector_env(32), seed=1)
+    changes = np.diff(rollout.subgoals, axis=1, prepend=-1) != 0
+    assert (rollout.switches == (changes & rollout.mask)).all()
 
 
 def test_the_right_codes_solve_the_planted_world(planted: Planted) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from irl_lens.training.switches import SwitchCounts, two_levels
+from irl_lens.training.switches import SwitchCounts, two_levels, two_levels_of_odds
 
 
 def _marks(*rows: str) -> np.ndarray:
@@ -61,3 +61,14 @@ def test_two_levels_is_the_split_of_least_variance_within() -> None:
 
     best = min(within(edge) for edge in np.arange(1, 200) / 200)
     assert within(two_levels(values)) == pytest.approx(best)
+
+
+def test_rare_probabilities_are_split_by_their_log_odds() -> None:
+    rng = np.random.default_rng(0)
+    odds = np.where(
+        rng.random(5_000) < 0.15, rng.normal(-0.8, 0.5, 5_000), rng.normal(-3.5, 0.5, 5_000)
+    )
+    found = two_levels_of_odds(1 / (1 + np.exp(-odds)))
+    assert -2.4 < np.log(found / (1 - found)) < -1.9
+    assert two_levels(1 / (1 + np.exp(-odds))) > found  # which loses some of the upper group
+    assert 0.001 < two_levels_of_odds(np.array([0.0, 0.0, 1.0], np.float32)) < 0.999
