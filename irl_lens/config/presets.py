@@ -173,19 +173,19 @@ _ANT = Preset(
         explained=0.8,
     ),
     internal_rl=InternalRLConfig(
-        episodes=40_960,
-        batch=256,
-        lr=1e-3,
+        episodes=61_440,
+        batch=512,
+        lr=5e-4,
         epochs=4,
         start="posterior",
         temperature=0.5,
         prefix_episodes=0,
     ),
-    raw_rl=RLConfig(episodes=40_960, batch=256, lr=3e-5, temperature=0.5),
+    raw_rl=RLConfig(episodes=61_440, batch=512, lr=3e-5, temperature=0.5),
     # Its subgoals take about five times as many steps as the grid's, which the paper's rate is for.
     compile=CompileConfig(rate=50.0, steps=2_000, batch=32, schedule="cosine", targets="policy"),
     compile_rl=CodesRLConfig(
-        episodes=40_960, batch=256, lr=1e-3, epochs=4, start="posterior", temperature=0.5
+        episodes=61_440, batch=512, lr=5e-4, epochs=4, start="posterior", temperature=0.5
     ),
     evaluation=EvaluationConfig(trajectories=1_024, rollouts=512),
 )
