@@ -48,6 +48,7 @@ def test_a_gate_that_is_told_the_subgoal_is_told_by_an_oracle_too(parts: Parts) 
     meta = TrueSwitching(parts.meta.decoder, parts.meta.hook_name, parts.meta.device)
     runner = RolloutRunner(parts.fast, parts.world.horizon, OracleCodes(torch.randn(4, 3), meta))
     rollout = runner.play(parts.world.vector_env(32), seed=1)
+    assert rollout.subgoals is not None
     changes = np.diff(rollout.subgoals, axis=1, prepend=-1) != 0
     assert (rollout.switches == (changes & rollout.mask)).all()
 
