@@ -8,6 +8,7 @@ import torch
 
 import irl_lens
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.analyses.core.trial import Trial
 from irl_lens.analyses.learning.success import raw_outcomes
 from irl_lens.envs.pinpad.bayes import nll
 from irl_lens.files.json_files import read_json
@@ -44,9 +45,22 @@ def test_raw_rl_is_shipped_as_the_episodes_that_are_published(run):
     assert outcomes["raw_likeliest"].success_solvable.value == published["raw_rl.success_argmax"]
 
 
-def test_the_box_is_small(run):
-    sizes = [path.stat().st_size for path in run.folder.parent.rglob("*") if path.is_file()]
-    assert sum(sizes) < 15e6
+@pytest.mark.parametrize("name, most", [("grid", 15e6), ("ant", 10e6)])
+def test_a_box_is_small(name, most):
+    run = irl_lens.load(name)
+    assert sum(path.stat().st_size for path in run.folder.rglob("*") if path.is_file()) < most
+
+
+def test_an_ant_is_there_too():
+    run = irl_lens.load("ant", device="cpu")
+    assert tuple(run.finished()) == run.chain
+    batch = run.world.demonstrate(32, 54_321)
+    trace = run.encode(batch)
+    counts = trace.switches, batch.boundaries(), batch.mask, batch.tolerance
+    assert SwitchCounts.of(*counts).scores()["f1"] > 0.8
+    played = Trial(run.world, rows=64, seed=0, temperature=0.5)
+    assert played.play(run.fast, run.policy.by_mean()).success_solvable.value > 0.4
+    assert played.play(run.fast).success_solvable.value < 0.05
 
 
 def test_the_base_is_near_the_floor(base):
