@@ -12,7 +12,8 @@ import torch
 from irl_lens.analyses.core.loaded_run import LoadedRun
 from irl_lens.commands.chain import run_stage
 from irl_lens.config.presets import preset
-from irl_lens.config.schema import BaseConfig, CodesConfig, Deviation, Preset
+from irl_lens.config.schema import BaseConfig, CodesConfig, Preset
+from irl_lens.config.value_types import Deviation
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.models.heads.gaussian import Gaussian

@@ -15,6 +15,7 @@ from typing import Any
 
 from docstring_parser import parse_from_object
 
+from irl_lens.config import value_types
 from irl_lens.config.overrides import settings_of
 from irl_lens.config.ranges import describe
 from irl_lens.config.schema import Preset
@@ -60,7 +61,9 @@ def about(config: type, field: str) -> str:
     for declared in config.__mro__:
         kinds = get_annotations(declared)
         if field in kinds:
-            of_types = _said(sys.modules[declared.__module__])
+            of_types: dict[str, str] = {}
+            for module in (value_types.__name__, declared.__module__):
+                of_types |= _said(sys.modules[module])
             return _plain(_said(declared).get(field) or of_types.get(str(kinds[field]), ""))
     return ""
 

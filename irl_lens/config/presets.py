@@ -12,18 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 from difflib import get_close_matches
 
+from irl_lens.config.compile import CompileConfig
+from irl_lens.config.rl import CodesRLConfig, InternalRLConfig, RLConfig
 from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
-    CodesRLConfig,
-    CompileConfig,
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
-    InternalRLConfig,
     Preset,
     PretrainConfig,
-    RLConfig,
     SwitchesConfig,
 )
 from irl_lens.config.validation import check_types

@@ -7,38 +7,29 @@ the presets override sizes.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
+from irl_lens.config.compile import CompileConfig
 from irl_lens.config.ranges import Range
+from irl_lens.config.rl import CodesRLConfig, InternalRLConfig, RLConfig
+from irl_lens.config.value_types import (
+    Activation,
+    Decay,
+    Deviation,
+    Epsilon,
+    Knots,
+    Layer,
+    LearningRate,
+    LogSigma,
+    Rows,
+    Schedule,
+    Steps,
+    Targets,
+    Width,
+)
 from irl_lens.envs.protocol import MAX_HORIZON
 from irl_lens.envs.registry import GRID, WorldConfig, world_values
-
-Targets = Literal["actions", "policy"]
-"""What action logits learn from: the actions drawn (the paper), or the probabilities the expert
-drew them from. The expected gradient is the same; the latter's is less noisy."""
-Schedule = Literal["constant", "cosine"]
-"""Learning rate over training: constant (the paper), or down to zero along half a cosine."""
-Activation = Literal["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"]
-"""TransformerLens' activations but those that come with a layer norm of their own."""
-Deviation = Literal["constant", "state"]
-"""What the standard deviation of actions is: a weight for each entry, the same at every step, or
-read from the stream as the mean is."""
-
-# What is larger would not fit into memory, or never end.
-Steps = Annotated[int, Range(0, 1_000_000_000)]
-Rows = Annotated[int, Range(1, 8_192)]
-"""Trajectories or episodes at once."""
-Width = Annotated[int, Range(1, 8_192)]
-Layer = Annotated[int, Range(1, 256)]
-LearningRate = Annotated[float, Range(0, 1e38, above=True)]
-"""As large as float32 holds: what diverges is for training to say."""
-Decay = Annotated[float, Range(0, 1e6)]
-LogSigma = Annotated[float, Range(-20, 10)]
-Knots = Annotated[tuple[tuple[float, float], ...], Range(0, 1e6)]
-Temperature = Annotated[float, Range(1e-3, 1e3)]
-Epsilon = Annotated[float, Range(0, 1, below=True)]
-"""Probability a step of a random non-terminating action of the expert."""
 
 
 @dataclass(frozen=True)
@@ -259,111 +250,6 @@ class CodesConfig:
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     chunk: Rows = 24
     """Rows that the base runs over at once: a batch is sorted by length and cut into chunks."""
-
-
-@dataclass(frozen=True)
-class CompileConfig:
-    """CompILE (Kipf et al. 2019), a baseline of the paper's Fig. 8; :mod:`irl_lens.models.compile`.
-
-    Segments, rate and size of the code are the paper's, the weights of both divergences those of
-    the authors' released code; the rest is not stated.
-    """
-
-    segments: Annotated[int, Range(1, 64)] = 4
-    """M, segments of a demonstration; those at its end may be empty."""
-    rate: Annotated[float, Range(0, MAX_HORIZON, above=True)] = 10.0
-    """Steps of a segment, as the Poisson prior of where it ends has them."""
-    latent: Width = 8
-    """Entries of a code."""
-    hidden: Width = 256
-    """Width of the recurrent reader of demonstrations, and of the termination."""
-    width: Width = 256
-    """Width of the policy of a code."""
-    temperature: Temperature = 1.0
-    """Of the relaxed positions of boundaries."""
-    kl_codes: Annotated[float, Range(0, 1e6)] = 0.1
-    """Weight of the divergence of codes from their prior."""
-    kl_boundaries: Annotated[float, Range(0, 1e6)] = 0.1
-    """Weight of the divergence of boundaries from theirs."""
-    steps: Steps = 64_000
-    """Steps of the optimiser."""
-    batch: Rows = 512
-    """Trajectories a step."""
-    lr: LearningRate = 1e-3
-    """Learning rate."""
-    weight_decay: Decay = 0.03
-    """Weight decay."""
-    schedule: Schedule = "constant"
-    """How the learning rate goes."""
-    targets: Targets = "actions"
-    """What is imitated: the actions taken, or the expert's probabilities of them."""
-
-
-@dataclass(frozen=True)
-class RLConfig:
-    """Reinforcement learning: of raw actions, and what internal RL has in common with it."""
-
-    episodes: Steps = 102_400_000
-    """Episodes in all."""
-    batch: Rows = 1024
-    """Episodes a step."""
-    share: Rows = 512
-    """Most episodes that are played in one go, by one thread or process; each share has noise of
-    its own, so another size gives other episodes."""
-    lr: LearningRate = 3e-5
-    """Learning rate."""
-    weight_decay: Decay = 0.0
-    """Weight decay."""
-    clip: Annotated[float, Range(0, 1e6, above=True)] = 0.2
-    """How far from 1 PPO lets the ratio of probabilities go."""
-    epochs: Annotated[int, Range(1, 1_000)] = 1
-    """Passes over each batch."""
-    entropy: Annotated[float, Range(0, 1e6)] = 0.0
-    """Weight of the entropy bonus."""
-    temperature: Temperature = 1.0
-    """Temperature of the primitive actions sampled from the base."""
-    solvable: bool = True
-    """Train on solvable layouts only."""
-
-    @property
-    def steps(self) -> int:
-        """Batches in all; the last may go beyond the number of episodes."""
-        return -(-self.episodes // self.batch)
-
-
-@dataclass(frozen=True)
-class CodesRLConfig(RLConfig):
-    """Reinforcement learning over codes (paper, App. E): its policy."""
-
-    width: Width = 256
-    """Width of the policy's recurrent block."""
-    initial_std: Annotated[float, Range(1e-6, 1e3)] = 1.0
-    """Standard deviation that the policy over codes starts with."""
-    final_std: Annotated[float, Range(1e-6, 1e3)] | None = None
-    """Largest standard deviation that is left at the end, in the same units: the limit goes there
-    from ``initial_std``, by equal factors. None: only what is learned narrows the policy."""
-    start: Literal["prior", "posterior"] = "prior"
-    """Where the policy over codes starts, with ``initial_std`` its spread in units of: the
-    codes' prior N(0, I), or the mean and covariance of the codes of demonstrations."""
-
-
-@dataclass(frozen=True)
-class InternalRLConfig(CodesRLConfig):
-    """Internal RL (paper, App. E): over codes that steer the base, and prefixes of the task."""
-
-    decoder: Literal["learned", "random", "controllers"] = "learned"
-    """What codes become: what their own decoder makes of them; as much, but written in random
-    directions; or, of the supervised controllers, the one whose number in the code is largest."""
-    switching: Literal["gate", "true"] = "gate"
-    """What asks for new codes: the learned gate, or true subgoals as they change."""
-    prefix_episodes: Annotated[int, Range(0, 1_000_000_000)] | None = None
-    """Episodes of each training on the first subgoals only; as on the whole task when None. 0: none
-    is trained, and how far composition goes is read off the policy of the whole task."""
-
-    @property
-    def of_prefixes(self) -> InternalRLConfig:
-        """The same for training on the first subgoals only."""
-        return replace(self, episodes=self.prefix_episodes or self.episodes)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from irl_lens.config.ranges import Range, check, describe, kinds
-from irl_lens.config.schema import Preset, RLConfig
+from irl_lens.config.rl import RLConfig
+from irl_lens.config.schema import Preset
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import (
     VARIABLE,

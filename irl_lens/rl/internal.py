@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import CodesRLConfig
+from irl_lens.config.rl import CodesRLConfig
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World
 from irl_lens.envs.trajectories import Trajectories

@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from irl_lens.config.schema import RLConfig
+from irl_lens.config.rl import RLConfig
 from irl_lens.processes import totals
 from irl_lens.training.parallel import backward, in_threads
 

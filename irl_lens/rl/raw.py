@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import RLConfig
+from irl_lens.config.rl import RLConfig
 from irl_lens.models.base import TrajectoryModel
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import Progress

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from irl_lens.arrays import NDArray
-from irl_lens.config.schema import RLConfig
+from irl_lens.config.rl import RLConfig
 from irl_lens.data.demonstrations import stream_seed
 from irl_lens.envs.protocol import World
 from irl_lens.errors import UserError

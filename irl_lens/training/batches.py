@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from irl_lens.arrays import NDArray
-from irl_lens.config.schema import Targets
+from irl_lens.config.value_types import Targets
 from irl_lens.envs.trajectories import Trajectories
 from irl_lens.models.fast import FastPath
 from irl_lens.models.heads import ActionHead

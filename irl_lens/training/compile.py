@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import CompileConfig, Targets
+from irl_lens.config.compile import CompileConfig
+from irl_lens.config.value_types import Targets
 from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World

@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from irl_lens.config.schema import ControllersConfig, Targets
+from irl_lens.config.schema import ControllersConfig
+from irl_lens.config.value_types import Targets
 from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations
 from irl_lens.envs.protocol import World

@@ -26,7 +26,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import DiscoveryConfig, Targets
+from irl_lens.config.schema import DiscoveryConfig
+from irl_lens.config.value_types import Targets
 from irl_lens.data.ahead import AheadDemonstrations
 from irl_lens.data.demonstrations import Demonstrations, stream_seed
 from irl_lens.envs.protocol import World

@@ -15,7 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from irl_lens.config.schema import CodesConfig, DiscoveryConfig, PretrainConfig, Schedule
+from irl_lens.config.schema import CodesConfig, DiscoveryConfig, PretrainConfig
+from irl_lens.config.value_types import Schedule
 from irl_lens.files.tensors import (
     copy_weights,
     join_parts,

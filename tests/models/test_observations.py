@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config.schema import (
-    Activation,
-    BaseConfig,
-    CodesConfig,
-    ControllersConfig,
-    DiscoveryConfig,
-)
+from irl_lens.config.schema import BaseConfig, CodesConfig, ControllersConfig, DiscoveryConfig
+from irl_lens.config.value_types import Activation
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import GRID, make_world
 from irl_lens.envs.spaces import ObservationSpec

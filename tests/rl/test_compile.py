@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from irl_lens.commands.chain import run_stage
+from irl_lens.config.compile import CompileConfig
 from irl_lens.config.presets import preset
-from irl_lens.config.schema import CodesRLConfig, CompileConfig
+from irl_lens.config.rl import CodesRLConfig
 from irl_lens.errors import UserError
 from irl_lens.files.tensors import CheckpointError
 from irl_lens.models.compile.model import CompILE

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from irl_lens.config.schema import RLConfig
+from irl_lens.config.rl import RLConfig
 from irl_lens.rl.ppo import Chunk, advantages, drift, surrogate, update
 
 CONFIG = RLConfig(lr=0.1)

@@ -9,14 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from irl_lens.config.schema import (
-    BaseConfig,
-    ControllersConfig,
-    EvaluationConfig,
-    InternalRLConfig,
-    Preset,
-    RLConfig,
-)
+from irl_lens.config.rl import InternalRLConfig, RLConfig
+from irl_lens.config.schema import BaseConfig, ControllersConfig, EvaluationConfig, Preset
 from irl_lens.envs.registry import PinpadConfig, make_world
 from irl_lens.errors import UserError
 from irl_lens.progress import QuietProgress

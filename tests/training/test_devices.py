@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from irl_lens.config.presets import preset
+from irl_lens.config.rl import InternalRLConfig, RLConfig
 from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
     ControllersConfig,
     DiscoveryConfig,
-    InternalRLConfig,
     PretrainConfig,
-    RLConfig,
 )
 from irl_lens.envs.protocol import World
 from irl_lens.envs.registry import PinpadConfig, make_world

@@ -11,8 +11,9 @@ import pytest
 
 from irl_lens import cli
 from irl_lens.commands.chain import run_stage
+from irl_lens.config.compile import CompileConfig
 from irl_lens.config.overrides import changed
-from irl_lens.config.schema import CodesConfig, CompileConfig, Preset
+from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.models.fast import FastPath
 from irl_lens.progress import QuietProgress
 from irl_lens.runs.chain import READS

@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from irl_lens.config.schema import (
-    BaseConfig,
-    CodesConfig,
-    ControllersConfig,
-    Deviation,
-    DiscoveryConfig,
-    InternalRLConfig,
-    RLConfig,
-)
+from irl_lens.config.rl import InternalRLConfig, RLConfig
+from irl_lens.config.schema import BaseConfig, CodesConfig, ControllersConfig, DiscoveryConfig
+from irl_lens.config.value_types import Deviation
 from irl_lens.errors import UserError
 from irl_lens.hooks import ControllerBank, LowRankController
 from irl_lens.models.base import TrajectoryModel, hook_name

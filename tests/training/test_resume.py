@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from irl_lens.config.schema import CodesConfig, CompileConfig, Preset
+from irl_lens.config.compile import CompileConfig
+from irl_lens.config.schema import CodesConfig, Preset
 from irl_lens.envs.protocol import World
 from irl_lens.files.tensors import load_tensors, save_tensors
 from irl_lens.models.fast import FastPath

@@ -20,19 +20,17 @@ from torch import Tensor
 
 from irl_lens.analyses.belief.subgoal_probes import subgoal_probes
 from irl_lens.analyses.core.loaded_run import LoadedRun
+from irl_lens.config.compile import CompileConfig
 from irl_lens.config.overrides import changed, settings_of
+from irl_lens.config.rl import CodesRLConfig, InternalRLConfig, RLConfig
 from irl_lens.config.schema import (
     BaseConfig,
     CodesConfig,
-    CodesRLConfig,
-    CompileConfig,
     ControllersConfig,
     DiscoveryConfig,
     EvaluationConfig,
-    InternalRLConfig,
     Preset,
     PretrainConfig,
-    RLConfig,
     SwitchesConfig,
 )
 from irl_lens.config.validation import check_preset

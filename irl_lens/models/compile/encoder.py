@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from irl_lens.config.schema import CompileConfig
+from irl_lens.config.compile import CompileConfig
 from irl_lens.envs.spaces import ActionSpec, DiscreteActions, ObservationSpec
 from irl_lens.models.compile.boundaries import possible, reached, relaxed, segment_masks
 from irl_lens.models.observations import ObservationEmbedding

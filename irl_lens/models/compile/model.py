@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from irl_lens.config.schema import CompileConfig
+from irl_lens.config.compile import CompileConfig
 from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.models.compile.boundaries import begun, boundary_kl, log_prior, reached
 from irl_lens.models.compile.encoder import Noise, SegmentEncoder, Segments

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_lens.config.schema import CompileConfig
+from irl_lens.config.compile import CompileConfig
 from irl_lens.models.causal import Gated, MetaState
 from irl_lens.models.compile.sub_policy import STREAM, CodeInput
 

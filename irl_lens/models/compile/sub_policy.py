@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformer_lens.hook_points import HookPoint
 
 from irl_lens.arrays import NDArray
-from irl_lens.config.schema import CompileConfig
+from irl_lens.config.compile import CompileConfig
 from irl_lens.envs.protocol import Observed
 from irl_lens.envs.spaces import ActionSpec, ObservationSpec
 from irl_lens.hooks import Decoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irl_lens.config.schema import Deviation
+from irl_lens.config.value_types import Deviation
 from irl_lens.envs.spaces import ActionSpec, DiscreteActions
 from irl_lens.models.heads.action_head import ActionHead
 from irl_lens.models.heads.categorical import Categorical

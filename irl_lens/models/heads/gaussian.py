@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from irl_lens.config.schema import Deviation
+from irl_lens.config.value_types import Deviation
 from irl_lens.models.heads.action_head import ActionHead, Losses, Reduction
 
 LOG_DEVIATION = (-5.0, 2.0)

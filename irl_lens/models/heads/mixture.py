@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from irl_lens.config.schema import Deviation
+from irl_lens.config.value_types import Deviation
 from irl_lens.models.heads.action_head import ActionHead, Losses, Reduction
 from irl_lens.models.heads.gaussian import Gaussian, Outputs, Vector, reduced
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from irl_lens.config.schema import CompileConfig
+from irl_lens.config.compile import CompileConfig
 from irl_lens.envs.spaces import ContinuousActions, DiscreteActions, ObservationSpec, RealColumn
 from irl_lens.models.causal import MetaState
 from irl_lens.models.compile.encoder import Noise

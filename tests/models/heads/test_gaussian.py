@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from irl_lens.config.schema import Deviation
+from irl_lens.config.value_types import Deviation
 from irl_lens.models.heads.gaussian import LOG_DEVIATION, Gaussian
 
 LOW, HIGH = -1.0, 5.0

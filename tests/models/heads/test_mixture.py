@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from irl_lens.config.schema import Deviation
+from irl_lens.config.value_types import Deviation
 from irl_lens.models.heads.gaussian import Gaussian
 from irl_lens.models.heads.mixture import Mixture
 
