@@ -31,12 +31,12 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.compile.encoder import Noise, Segments
 from irl_lens.models.compile.model import CompILE, Terms
-from irl_lens.processes import own_rows, sum_gradients, totals
+from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch, imitated
 from irl_lens.training.loop import finish, train
-from irl_lens.training.optimizers import decay
+from irl_lens.training.optimizers import decay, take_step
 from irl_lens.training.stages import trains
 from irl_lens.training.switches import SwitchCounts
 
@@ -78,13 +78,9 @@ class CompileJob:
         own = own_rows(self.config.batch)
         batch = Batch.of(self.stream[i], device=self.device, own=own)
         terms, segments = self.terms(batch, self.noise(batch, i), self.config.targets)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * decay(self.config.schedule, i / self.steps)
-        self.optimizer.zero_grad(set_to_none=True)
         share = len(batch.mask) / batch.shape[0]
         (share * self.model.loss(terms)).backward()
-        sum_gradients(self.model.parameters())
-        self.optimizer.step()
+        take_step(self.optimizer, [self.config.lr], decay(self.config.schedule, i / self.steps))
         means = {name: share * value for name, value in _figures(terms, batch).items()}
         counts = _counts(segments, batch.trajectories)
         return _a_step(totals(means)) | _scores([counts and counts.of_all_processes()])

@@ -31,13 +31,13 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.controllers import bank_weights, controller_banks
 from irl_lens.models.fast import FastPath
-from irl_lens.processes import own_rows, sum_gradients, totals
+from irl_lens.processes import own_rows, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_pretrained
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.loop import finish, train
-from irl_lens.training.optimizers import decay
+from irl_lens.training.optimizers import decay, take_step
 from irl_lens.training.stages import trains
 
 
@@ -72,16 +72,12 @@ class ControllersJob:
         own = own_rows(self.config.batch)
         batch = Batch.of(self.stream[i], device=self.base.device, own=own)
         streams = batch.residuals(self.base, self.config.layers)
-        self.optimizer.zero_grad(set_to_none=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * decay(self.config.schedule, i / self.steps)
         figures = {}
         for layer in self.banks:
             loss = self._nll(batch, streams[layer], layer, self.config.targets)
             loss.backward()
             figures[f"nll_layer{layer}"] = float(loss.detach())
-        sum_gradients(p for bank in self.banks.values() for p in bank.parameters())
-        self.optimizer.step()
+        take_step(self.optimizer, [self.config.lr], decay(self.config.schedule, i / self.steps))
         return totals(figures)
 
     @torch.no_grad()

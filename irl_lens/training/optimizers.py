@@ -9,7 +9,7 @@ with its step matched to AdamW's RMS it needs about half the steps here. torch's
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
@@ -126,12 +126,8 @@ class SteeringOptimizer:
 
         The loss is summed over all processes that train together.
         """
-        for group, rate in zip(self.adamw.param_groups, self.rates, strict=True):
-            group["lr"] = rate * decay(self.config.schedule, fraction)
-        self.adamw.zero_grad(set_to_none=True)
         loss.backward()
-        sum_gradients(p for group in self.adamw.param_groups for p in group["params"])
-        self.adamw.step()
+        take_step(self.adamw, self.rates, decay(self.config.schedule, fraction))
 
     def state(self) -> dict[str, Tensor]:
         """Returns the weights that are trained and all else that the next step depends on."""
@@ -146,6 +142,21 @@ class SteeringOptimizer:
         if self.base is not None:
             self.base.load_weights(parts["base"])
         unpack_optimizer(self.adamw, parts["optimizer"])
+
+
+def take_step(optimizer: torch.optim.Optimizer, rates: Sequence[float], factor: float) -> None:
+    """Takes a step down the gradients that are set, summed over all processes, and clears them.
+
+    Args:
+        optimizer: What takes it.
+        rates: Learning rate of each of its groups of parameters.
+        factor: What they are all multiplied by at this step, see :func:`decay`.
+    """
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+    sum_gradients(p for group in optimizer.param_groups for p in group["params"])
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def learning_rate(config: PretrainConfig, step: int) -> float:

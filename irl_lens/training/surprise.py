@@ -42,14 +42,14 @@ from irl_lens.files.tensors import (
 )
 from irl_lens.models.fast import FastPath
 from irl_lens.models.gates import CausalGate
-from irl_lens.processes import own_rows, sum_gradients, summed, totals
+from irl_lens.processes import own_rows, summed, totals
 from irl_lens.progress import Progress
 from irl_lens.runs.parts import load_base
 from irl_lens.runs.run import Run
 from irl_lens.training.batches import Batch
 from irl_lens.training.discovery import CHECKED_AT_ONCE
 from irl_lens.training.loop import finish, train
-from irl_lens.training.optimizers import decay
+from irl_lens.training.optimizers import decay, take_step
 from irl_lens.training.stages import trains
 from irl_lens.training.switches import SwitchCounts, peaks, two_levels_of_odds
 
@@ -86,12 +86,8 @@ class SurpriseJob:
         own = own_rows(config.batch)
         batch = Batch.of(self.stream[i], config.chunk, self.base.device, own)
         loss = self.loss(batch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.lr * decay(config.schedule, i / self.steps)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        sum_gradients(self.gate.parameters())
-        self.optimizer.step()
+        take_step(self.optimizer, [config.lr], decay(config.schedule, i / self.steps))
         return totals({"gate": float(loss.detach())})
 
     def loss(self, batch: Batch) -> Tensor:
