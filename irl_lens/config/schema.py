@@ -90,7 +90,7 @@ class PretrainConfig:
     next: see :meth:`irl_lens.training.pretrain.PretrainJob.weights`."""
     epsilon: Epsilon = 0.0
     """Probability that the expert takes a random non-terminating action; that an ant goes astray, a
-    control step, and half of all visits if it is not 0 (:mod:`irl_lens.envs.ant.straying`)."""
+    control step (:mod:`irl_lens.envs.ant.straying`)."""
     uses: Annotated[int, Range(1, 64)] = 1
     """How often each batch is trained on: see :mod:`irl_lens.data.reused`."""
     clip: Annotated[float, Range(0, 1e38, above=True)] = 1.0

@@ -87,8 +87,8 @@ def demonstrate(
         prefix: Also there.
         threads: How many threads step the bodies; 0 for one a processor. It changes no bit.
         begun: One arena and body to begin with, in place of fresh ones.
-        epsilon: Probability that an ant goes astray, a control step; if there is any, ants go
-            astray after visits, too (:mod:`irl_lens.envs.ant.straying`).
+        epsilon: Probability that an ant goes astray, a control step
+            (:mod:`irl_lens.envs.ant.straying`).
         told: Called with how many successes there are, while they are played.
 
     Returns:
@@ -150,7 +150,6 @@ def play(
     expert = Expert.of(world.arena, world.board, layouts, gait)
     straying = Straying(world.arena, state.objects, epsilon)
     actions, record = np.zeros((len(state.end), TORQUES)), []
-    reached = np.zeros_like(state.progress)
     while len(live := np.flatnonzero(~episodes.done)):
         at = physics.qpos[live], physics.qvel[live]
         seen = episodes.observe(live)
@@ -162,9 +161,7 @@ def play(
         record.append((live, state.steps[live], seen, taken, means, progress))
         if epsilon:
             qpos, qvel = at
-            visiting = progress > reached[live]
-            led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], visiting, rng)
-            reached[live] = progress
+            led, command = straying.commands(live, qpos[:, :2], qvel[:, :2], rng)
             actions[live[led]] = gait.torques(qpos[led], qvel[led], command) + noise[led]
         episodes.step(actions)
         told(int((state.end == End.SUCCESS).sum()))

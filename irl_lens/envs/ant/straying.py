@@ -2,9 +2,7 @@
 
 At each control step an ant that is on its way goes astray with a given probability: its gait then
 walks in a direction drawn at random, and not in the one that the expert asks for, until it is on
-its way again, with probability 1 / STEPS a step. Half of all visits lead astray at once: else the
-first step tells what comes next, and the order of visits, which tells it too, need not be learned
-(docs/lab-notebook.md, "Astray after visits"). It goes no farther than to where it would be over
+its way again, with probability 1 / STEPS a step. It goes no farther than to where it would be over
 within AHEAD: in a cell that it may not enter, whatever its goal, or outside.
 
 What the expert asks for is recorded all the same. So actions are the expert's, drawn as ever from
@@ -28,8 +26,6 @@ from irl_lens.envs.ant.arena import OUTSIDE, Arena
 
 STEPS = 12
 """Control steps that an ant is astray, on average: it takes about as many to turn round."""
-AFTER_VISITS = 0.5
-"""Probability that an ant goes astray on the step of a visit."""
 AHEAD = 0.5
 """How far ahead in time nothing may be in its way [s]: it takes about 0.3 s to stop."""
 FAST = 2.0
@@ -58,7 +54,6 @@ class Straying:
         rows: Int[NDArray[np.int64], " k"],
         places: Places,
         velocities: Places,
-        visiting: Bool[NDArray[np.bool_], " k"],
         rng: np.random.Generator,
     ) -> tuple[Bool[NDArray[np.bool_], " k"], Float[NDArray[np.float64], " led"]]:
         """Marks the ants that are astray at this step, and says where they are led [rad].
@@ -67,13 +62,11 @@ class Straying:
             rows: The ants.
             places: Where each is [m].
             velocities: How it moves [m/s].
-            visiting: Whether it has just visited a colour.
             rng: Draws who goes astray, where, and for how long.
         """
         chance, drawn = rng.random(len(rows)), rng.uniform(-np.pi, np.pi, len(rows))
         before = self._directions[rows]
-        probability = np.where(visiting, AFTER_VISITS, self._probability)
-        begun = np.where(chance < probability, drawn, np.nan)
+        begun = np.where(chance < self._probability, drawn, np.nan)
         kept = np.where(chance < 1 / STEPS, np.nan, before)
         now = np.where(np.isnan(before), begun, kept)
         now[~self._is_safe(rows, places, velocities, now)] = np.nan
@@ -88,15 +81,11 @@ class Straying:
         velocities: Places,
         directions: Float[NDArray[np.float64], " k"],
     ) -> Bool[NDArray[np.bool_], " k"]:
-        """Whether nothing is in the way, be it going on as now or turning to the direction.
-
-        The cell that an ant is in is not: nothing there is entered any more.
-        """
+        """Whether nothing is in the way, be it going on as now or turning to the direction."""
         there = np.nan_to_num(directions)
         way = FAST * np.stack([np.cos(there), np.sin(there)], axis=1)
         half = AHEAD / 2
         ahead = np.stack([half * velocities, AHEAD * velocities, half * (velocities + way)], axis=1)
         cells = self._arena.cells(places[:, None] + ahead)
         blocked = (cells[:, :, None] == self._objects[rows][:, None]).any(axis=2)
-        blocked &= cells != self._arena.cells(places)[:, None]
         return ~(blocked | (cells == OUTSIDE)).any(axis=1)
